@@ -1,0 +1,27 @@
+"""Prometheus exporter for datatrove job folders.
+
+The package in reading order, which is the order the data takes:
+
+    jobfolder    what datatrove writes: file names, ranks, executor.json
+    storage/     how to look at folders, whatever they lie on
+    snapshot     what is known at one moment: Job, Root, Snapshot
+    discovery    which folders below a root to visit, which are wanted jobs
+    scan         one job folder -> one reading
+    workers      daemon threads that survive calls which never return
+    scheduler    when to scan, until when; publishes snapshots
+    collector    snapshot -> metric families
+    exposition   metric families -> bytes, rendered once per change
+    page, web    HTTP
+    service      builds, starts and stops all of the above
+    cli          commands
+
+A module imports only from modules above it in this list (plus ``config``,
+``log`` and ``telemetry``, which import none of them).
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("datatrove-exporter")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"

@@ -1,0 +1,148 @@
+"""A YAML text as plain data, with the line of every part of it.
+
+YAML is read as data only: no tags, anchors, aliases or merge keys (ten lines of them
+can fill any memory), no duplicate keys, one document, at most `LIMIT_BYTES`. A message
+never quotes a value: the file holds secrets.
+"""
+
+from dataclasses import dataclass
+
+import yaml
+
+LIMIT_BYTES = 1024 * 1024
+_DEPTH_LIMIT = 32
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake of the operator: where (as a path into the file) and what."""
+
+    location: Location
+    text: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.location)
+        return f"{place.lstrip('.')}: {self.text}" if place else self.text
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. One line of text per mistake, no secrets."""
+
+    def __init__(self, source: str, mistakes: list[Mistake]) -> None:
+        super().__init__(source, mistakes)
+        self.source = source
+        self.mistakes = sorted(mistakes, key=lambda m: m.line or 0)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{self.source}:{m.line}: {m}" if m.line else f"{self.source}: {m}"
+            for m in self.mistakes
+        )
+
+
+class Document:
+    """A YAML text as plain data, with the line of every part of it."""
+
+    def __init__(self, data: bytes, source: str) -> None:
+        self.lines: dict[Location, int] = {}
+        self.mistakes: list[Mistake] = []
+        self.value: object = None
+        if len(data) > LIMIT_BYTES:
+            raise ConfigError(source, [Mistake((), f"larger than {LIMIT_BYTES} bytes")])
+        try:
+            text = data.decode("utf-8")
+            self._refuse_machinery(text, source)
+            node = yaml.compose(text, yaml.SafeLoader)
+            if node is not None:
+                self.value = self._plain(node, ())
+        except ConfigError:
+            raise
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ConfigError(source, [Mistake((), "not UTF-8", line)]) from None
+        except yaml.MarkedYAMLError as error:
+            # The library's text quotes the offending line.
+            mark = error.problem_mark or error.context_mark
+            place = f" near column {mark.column + 1}" if mark else ""
+            line_number = mark.line + 1 if mark else None
+            raise ConfigError(
+                source, [Mistake((), f"not valid YAML{place}", line_number)]
+            ) from None
+        except yaml.YAMLError:
+            raise ConfigError(source, [Mistake((), "not valid YAML")]) from None
+        except RecursionError:
+            raise ConfigError(source, [Mistake((), "nested too deeply")]) from None
+
+    def locate(self, mistake: Mistake) -> Mistake:
+        """The mistake with the line of its place, or of the nearest part around it."""
+        if mistake.line is not None:
+            return mistake
+        for length in range(len(mistake.location), -1, -1):
+            if (line := self.lines.get(mistake.location[:length])) is not None:
+                return Mistake(mistake.location, mistake.text, line)
+        return mistake
+
+    def _refuse_machinery(self, text: str, source: str) -> None:
+        """Refuse what is more than data, before anything is built from it."""
+        depth = documents = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            problem = None
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                problem = "anchors and aliases are not supported"
+            elif getattr(event, "tag", None):
+                problem = "tags are not supported"
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                problem = "only one YAML document is allowed" if documents > 1 else None
+            elif isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                problem = "nested too deeply" if depth > _DEPTH_LIMIT else None
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if problem:
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise ConfigError(source, [Mistake((), problem, line)])
+
+    def _plain(self, node: yaml.Node, location: Location) -> object:
+        self.lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, (*location, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._plain_mapping(node, location)
+        assert isinstance(node, yaml.ScalarNode)
+        return self._plain_scalar(node, location)
+
+    def _plain_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
+        mapping: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.mistakes.append(Mistake(location, "a key is not text", line))
+                continue
+            key = key_node.value
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self.mistakes.append(Mistake(location, "merge keys are not supported", line))
+                continue
+            place = (*location, key)
+            if key in mapping:
+                self.mistakes.append(Mistake(place, "appears twice", line))
+                continue
+            self.lines[place] = line
+            mapping[key] = self._plain(value_node, place)
+        return mapping
+
+    def _plain_scalar(self, node: yaml.ScalarNode, location: Location) -> object:
+        """Null, boolean, integer and fraction as YAML reads them; all else is text."""
+        kind = node.tag.rpartition(":")[2]
+        if kind not in ("null", "bool", "int", "float"):
+            if not node.value.isprintable():
+                self.mistakes.append(Mistake(location, "holds characters that cannot be printed"))
+            return node.value
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except ValueError:
+            self.mistakes.append(Mistake(location, "not a number that can be used"))
+            return None

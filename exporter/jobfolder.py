@@ -1,0 +1,247 @@
+"""What datatrove writes into a job folder: names, ranks, ``executor.json``.
+
+This module does no I/O and knows no storage: bytes, names and times come in,
+values go out. Facts about the format were read in, and tried with, datatrove
+0.10.1; the layout has been the same since v0.0.1.
+
+All times are modification times in integer nanoseconds since the Unix epoch
+(``_ns``): floats would round away what decides "not older than the launch".
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+EXECUTOR_FILE = "executor.json"
+COMPLETIONS = "completions"
+LOGS = "logs"
+
+INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, "stats", "slurm_logs", "server_logs", "checkpoints"})
+"""Folders which datatrove fills *inside* a job; no job lies below them. Outside a
+job these are ordinary names (datatrove's default logging_dir is ``logs/<time>``)."""
+
+EXECUTOR_FILE_LIMIT_BYTES = 64 * 1024 * 1024
+"""An in-memory pipeline of 5,000 documents gave 10.7 MB; nothing honest is larger."""
+
+_PARSE_WHOLE_BYTES = 128 * 1024
+# json.loads holds the interpreter lock: about 0.2 s per megabyte here. Every
+# executor.json without documents in it is smaller than this (36 KB at most).
+
+_LARGEST_WORLD_SIZE = 2**53
+# A sample is a double; beyond this the published number would not be the real one.
+
+
+class ExecutorFileError(ValueError):
+    """``executor.json`` does not say how many tasks the job has. The text is ours
+    and holds nothing of the file's content, which may be secret. `may_be_half`: the
+    file is no JSON document, as one that is just being written."""
+
+    def __init__(self, problem: str, *, may_be_half: bool = False) -> None:
+        super().__init__(problem)
+        self.may_be_half = may_be_half
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """What the exporter takes from ``executor.json``; the rest is never kept."""
+
+    world_size: int
+    kind: str
+    slurm_job_name: str
+    skip_completed: bool
+
+
+_KIND_BY_KEY = {
+    "start_method": "local",
+    "partition": "slurm",
+    "flavor": "jobs",
+    "ray_remote_kwargs": "ray",
+}
+
+
+def parse_executor(data: bytes) -> Executor:
+    """Read the content of ``executor.json``; raises ExecutorFileError.
+
+    ``world_size`` must be a top-level JSON integer from 1 to 2**53. The kind of
+    executor is not stored by datatrove and is inferred from its attributes.
+    """
+    top_level = _large_file_keys(data) if len(data) > _PARSE_WHOLE_BYTES else None
+    if top_level is None:
+        top_level = _parse_object(data)
+    world_size = top_level.get("world_size")
+    if "world_size" not in top_level:
+        raise ExecutorFileError("world_size is missing")
+    if type(world_size) is not int:  # bool is an int, and is not a size
+        raise ExecutorFileError(f"world_size is not an integer but {_json_type(world_size)}")
+    if not 1 <= world_size <= _LARGEST_WORLD_SIZE:
+        raise ExecutorFileError("world_size is not between 1 and 2**53")
+    kind = next((k for key, k in _KIND_BY_KEY.items() if key in top_level), "unknown")
+    job_name = top_level.get("job_name") if kind == "slurm" else None
+    return Executor(
+        world_size=world_size,
+        kind=kind,
+        slurm_job_name=display_name(job_name[:128]) if isinstance(job_name, str) else "",
+        skip_completed=top_level.get("skip_completed") is not False,
+    )
+
+
+def _parse_object(data: bytes) -> dict[str, object]:
+    if not data.strip():
+        raise ExecutorFileError("the file is empty", may_be_half=True)
+    try:
+        # bytes, not str: a byte order mark is accepted, and so are UTF-16 and -32.
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        # ValueError covers JSONDecodeError, UnicodeDecodeError and oversized numbers;
+        # their texts quote the file, so only the kind of mistake is passed on.
+        problem = f"not valid JSON ({type(error).__name__})"
+        raise ExecutorFileError(problem, may_be_half=True) from None
+    if not isinstance(value, dict):
+        raise ExecutorFileError(f"not a JSON object but {_json_type(value)}")
+    return value
+
+
+_TAIL = re.compile(rb'\n    "world_size": (-?\d{1,32})\n\}\s*\Z')
+_MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|)')
+
+
+def _large_file_keys(data: bytes) -> dict[str, object] | None:
+    """Top-level members of a big file as far as they matter, without parsing it.
+
+    datatrove writes with ``indent=4`` and ``world_size`` last. JSON strings hold no
+    raw line break, so in such a file a line that starts with exactly four spaces
+    and a quote is a top-level member, and the last one closes the object. Returns
+    None unless beginning and end prove that shape. Short strings and booleans come
+    with their values; of every other member only the name is told.
+    """
+    tail = _TAIL.search(data, len(data) - 128)
+    if tail is None or not data.startswith(b'{\n    "'):
+        return None
+    members: dict[str, object] = {}
+    position = data.find(b'\n    "')
+    while position >= 0:
+        if member := _MEMBER.match(data, position + 5):
+            name, text, boolean = member.groups()
+            members[name.decode("utf-8", "replace")] = (
+                text.decode("utf-8", "replace")
+                if text is not None
+                else {b"true": True, b"false": False}.get(boolean)
+            )
+        position = data.find(b'\n    "', position + 6)
+    members["world_size"] = int(tail[1])
+    return members
+
+
+def _json_type(value: object) -> str:
+    names = {
+        type(None): "null",
+        bool: "a boolean",
+        float: "a fraction",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), "a number")
+
+
+def rank_of(name: str) -> int | None:
+    """The rank whose marker has this name, or None: ``f"{rank:05d}"`` and nothing else
+    (``str.isdigit`` alone would let Arabic digits pass, ``int`` alone ``000001``)."""
+    if not (name.isascii() and name.isdigit()):
+        return None
+    if len(name) == 5 or (5 < len(name) <= 18 and name[0] != "0"):
+        return int(name)
+    return None
+
+
+def split_markers(names: Iterable[str], world_size: int) -> tuple[list[int], int]:
+    """Ranks that completed, in the order of `names`, and how many entries of
+    ``completions/`` are stray. The work depends on `names`, never on `world_size`."""
+    ranks = []
+    stray = 0
+    for name in names:
+        rank = rank_of(name)
+        if rank is not None and rank < world_size:
+            ranks.append(rank)
+        else:
+            stray += 1
+    return ranks, stray
+
+
+def marker_name(rank: int) -> str:
+    """The file name of a rank's completion marker."""
+    return f"{rank:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerTimes:
+    """When each counted marker was written: two arrays of equal length, 16 bytes a
+    marker. Never modified once built."""
+
+    ranks: "array[int]"
+    modified_ns: "array[int]"
+
+    @classmethod
+    def of(cls, ranks: Sequence[int], modified_ns: Sequence[int]) -> "MarkerTimes":
+        return cls(array("q", ranks), array("q", modified_ns))
+
+    def by_rank(self) -> dict[int, int]:
+        return dict(zip(self.ranks, self.modified_ns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a job moves: what its marker times say, relative to its launch."""
+
+    completed_since_launch: int
+    last_completion_ns: int | None
+    longest_gap_ns: int | None
+
+
+def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
+    """Pace from all marker times, in any order, and the time of the launch.
+
+    The gap counts from the launch to the first completion, then between successive
+    ones; a marker older than the launch was inherited and says nothing about it.
+    """
+    ordered = sorted(modified_ns)
+    previous = launch_ns
+    since_launch = 0
+    longest = 0
+    for time_ns in ordered:
+        if time_ns >= launch_ns:
+            since_launch += 1
+            longest = max(longest, time_ns - previous)
+            previous = time_ns
+    return Pace(
+        completed_since_launch=since_launch,
+        last_completion_ns=ordered[-1] if ordered else None,
+        longest_gap_ns=longest if since_launch else None,
+    )
+
+
+_NEEDS_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+
+
+def display_name(path: str) -> str:
+    """A folder name as people and Prometheus see it: valid UTF-8, one line, and two
+    different names never become one.
+
+    `path` is as Python decodes file names (bytes that are not UTF-8 are lone
+    surrogates). Names without such bytes, control characters or backslashes stay as
+    they are; in all others those bytes appear as ``\\xNN`` and a backslash is doubled.
+    """
+    if not _NEEDS_ESCAPE.search(path):
+        return path
+    return _NEEDS_ESCAPE.sub(_escape, path)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character == "\\":
+        return "\\\\"
+    if "\udc80" <= character <= "\udcff":  # a byte, as os.fsdecode hands it over
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))

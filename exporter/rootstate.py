@@ -1,0 +1,290 @@
+"""What is kept of one root between scans, and how it becomes the Root of a snapshot.
+
+No I/O, no threads, no clock: results of a scan and the time come in as arguments.
+Monotonic times (`now`) decide what is too old; wall-clock times are only published.
+
+Keep or drop: what was read stays as it is for `stale_after` once it cannot be read any
+more, then goes. What a successful listing no longer shows goes at once. Nothing is made
+up from a listing that did not end.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from exporter.config import RootConfig
+from exporter.discovery import Selection, job_name
+from exporter.log import event
+from exporter.scan import JobScan, Memory
+from exporter.snapshot import Job, Reading, Root, Totals
+from exporter.storage.base import REASONS, Path, Reason, StorageError
+
+_LOG = logging.getLogger(__name__)
+_JOBS_LOGGED_PER_SCAN = 10
+_SCOPES = ("root", "job")
+
+
+@dataclass(slots=True)
+class _JobState:
+    name: str
+    memory: Memory | None = None
+    reading: Reading | None = None
+    error: Reason | None = None
+    failed_since: float | None = None
+    logged: Reason | None = None
+
+
+class RootState:
+    """One root's jobs, counters and health. Used by one thread."""
+
+    def __init__(self, config: RootConfig) -> None:
+        self.config = config
+        self.selection = Selection(config.max_depth, config.prefix, config.include, config.exclude)
+        self._jobs: dict[Path, _JobState] = {}
+        self._errors = Counter[tuple[str, Reason]]()
+        self._failed_since: float | None = None
+        self._oldest_failure = float("inf")
+        self._newly_failed: list[tuple[str, StorageError]] = []
+        self._recovered: list[str] = []
+        self._root = Root(
+            config.name,
+            config.scan_interval_seconds,
+            errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
+        )
+        self._published_jobs: dict[str, Job] = {}
+
+    @property
+    def root(self) -> Root:
+        """The root as of the last scan."""
+        return self._root
+
+    def memory_of(self, path: Path) -> Memory | None:
+        """What the last scan of the job at `path` left for the next."""
+        state = self._jobs.get(path)
+        return state.memory if state is not None else None
+
+    def job_scanned(self, path: Path, result: JobScan, now: float) -> None:
+        """Take in the scan of one job of this root."""
+        if result.is_gone:
+            self._jobs.pop(path, None)
+            return
+        state = self._jobs.setdefault(path, _JobState(job_name(path)))
+        state.memory = result.memory
+        if result.error is not None:
+            self._count("job", result.error)
+            self._fail(state, result.error, now)
+            return
+        if state.logged is not None:
+            self._recovered.append(state.name)
+        state.reading = result.reading
+        state.error = state.failed_since = state.logged = None
+
+    def folder_failed(self, path: Path, error: StorageError, now: float) -> None:
+        """A folder below the root could not be listed, or a job not be read in time.
+
+        Jobs known at or below it are unreadable. If none is known it may well be one, so
+        it is shown as an unreadable job, unless the configuration leaves it out.
+        """
+        affected = [state for known, state in self._jobs.items() if known[: len(path)] == path]
+        name = job_name(path)
+        if not affected:
+            if not self.selection.wants(name):
+                return
+            affected = [self._jobs.setdefault(path, _JobState(name))]
+        self._count("job", error)
+        for state in affected:
+            self._fail(state, error, now)
+
+    def scan_ended(
+        self,
+        found: set[Path],
+        unlisted: Iterable[Path],
+        *,
+        duration_seconds: float,
+        wall_time: float,
+    ) -> None:
+        """Every folder was visited. Jobs not `found` are gone, unless they lie at or
+        below one of the `unlisted` folders."""
+        kept_below = tuple(unlisted)
+        for path in [path for path in self._jobs if path not in found]:
+            if not any(path[: len(folder)] == folder for folder in kept_below):
+                del self._jobs[path]
+        self._failed_since = None
+        if self._root.error is not None:
+            event(_LOG, logging.INFO, "root can be read again", root=self.config.name)
+        self._publish(
+            wall_time,
+            up=True,
+            attempted=True,
+            error=None,
+            last_successful_scan_timestamp=wall_time,
+            last_scan_duration_seconds=duration_seconds,
+            scans=self._root.scans + 1,
+        )
+
+    def scan_failed(
+        self, error: StorageError, *, duration_seconds: float, now: float, wall_time: float
+    ) -> None:
+        """The root could not be listed, or not to the end. What this scan did read
+        counts; nothing is taken to be gone."""
+        self._count("root", error)
+        if self._failed_since is None:
+            self._failed_since = now
+        if self._root.error != str(error):
+            event(
+                _LOG,
+                logging.WARNING,
+                "root cannot be read",
+                root=self.config.name,
+                reason=error.reason,
+                detail=error.detail,
+            )
+        self._publish(
+            wall_time,
+            up=False,
+            attempted=True,
+            error=str(error),
+            last_scan_duration_seconds=duration_seconds,
+            scans=self._root.scans + 1,
+        )
+
+    def mark_unread(self, read: set[Path], error: StorageError, now: float) -> None:
+        """Jobs that a failed scan did not get to were not read by it."""
+        for path, state in self._jobs.items():
+            if path not in read and state.error is None:
+                state.error, state.failed_since = error.reason, now
+
+    def scan_skipped(self) -> None:
+        """A scan was due and did not start: the one before is still under way."""
+        self._root = replace(self._root, scans_skipped=self._root.scans_skipped + 1)
+
+    def count_requests(self, totals: tuple[tuple[str, int], ...]) -> None:
+        """Requests sent to this root's storage so far, by operation."""
+        self._root = replace(self._root, requests=totals)
+
+    @property
+    def next_expiry(self) -> float:
+        """When something kept will be too old (monotonic); infinity if nothing can be."""
+        return self._oldest_failure + self.config.stale_after_seconds
+
+    def expire(self, now: float, wall_time: float) -> None:
+        """Drop what could not be read for `stale_after`."""
+        limit = now - self.config.stale_after_seconds
+        if self._failed_since is not None and self._failed_since <= limit:
+            self._jobs.clear()
+        for state in self._jobs.values():
+            if state.failed_since is not None and state.failed_since <= limit:
+                state.reading = None
+        self._publish(wall_time)
+
+    def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
+        if state.logged != error.reason:
+            self._newly_failed.append((state.name, error))
+        state.error = state.logged = error.reason
+        if state.failed_since is None:
+            state.failed_since = now
+
+    def _count(self, scope: str, error: StorageError) -> None:
+        self._errors[scope, error.reason] += 1
+
+    def _publish(self, wall_time: float, **changes: Any) -> None:
+        self._log_jobs()
+        since = [state.failed_since for state in self._jobs.values() if state.reading]
+        since.append(self._failed_since if self._jobs else None)
+        self._oldest_failure = min((t for t in since if t is not None), default=float("inf"))
+        jobs = self._to_jobs(wall_time)
+        known = changes.get("up", self._root.up) or self._root.totals is not None
+        if not self._jobs and self._failed_since is not None:
+            known = False
+        self._root = replace(
+            self._root,
+            **changes,
+            jobs=jobs,
+            totals=Totals.of_jobs(jobs) if known else None,
+            errors=tuple((key, self._errors[key]) for key, _ in self._root.errors),
+        )
+
+    def _to_jobs(self, wall_time: float) -> tuple[Job, ...]:
+        """Jobs by name. A job that did not change stays the very same object, so that
+        nobody downstream has to compare or render it again."""
+        states = sorted(self._jobs.values(), key=lambda state: state.name)
+        hidden = self._hidden(states, wall_time)
+        jobs = {}
+        for state in states:
+            job = Job(state.name, state.reading, state.error, state.name in hidden)
+            before = self._published_jobs.get(state.name)
+            jobs[state.name] = before if before == job else job
+        self._published_jobs = jobs
+        return tuple(jobs.values())
+
+    def _hidden(self, states: list[_JobState], wall_time: float) -> set[str]:
+        """Names of jobs without series: complete for long enough, and what is over the
+        limit; there complete jobs give way first, then the last by name."""
+        after = self.config.hide_completed_after_seconds
+        hidden = set()
+        shown: list[_JobState] = []
+        for state in states:
+            if after is not None and _complete_for(state, wall_time) >= after:
+                hidden.add(state.name)
+            else:
+                shown.append(state)
+        if len(shown) > self.config.max_per_root:
+            shown.sort(key=_is_complete)  # stable: by name within
+            hidden |= {state.name for state in shown[self.config.max_per_root :]}
+        return hidden
+
+    def _log_jobs(self) -> None:
+        root = self.config.name
+        _log_first(
+            self._newly_failed,
+            lambda item: event(
+                _LOG,
+                logging.WARNING,
+                "job cannot be read",
+                root=root,
+                job_name=item[0],
+                reason=item[1].reason,
+                detail=item[1].detail,
+            ),
+            lambda count: event(
+                _LOG, logging.WARNING, "more jobs cannot be read", root=root, jobs=count
+            ),
+        )
+        _log_first(
+            self._recovered,
+            lambda name: event(
+                _LOG, logging.INFO, "job can be read again", root=root, job_name=name
+            ),
+            lambda count: event(
+                _LOG, logging.INFO, "more jobs can be read again", root=root, jobs=count
+            ),
+        )
+
+
+T = TypeVar("T")
+
+
+def _log_first(
+    items: list[T], log_one: Callable[[T], None], log_rest: Callable[[int], None]
+) -> None:
+    """Log a few of `items` one by one and the rest as a number; empties the list."""
+    for item in items[:_JOBS_LOGGED_PER_SCAN]:
+        log_one(item)
+    if len(items) > _JOBS_LOGGED_PER_SCAN:
+        log_rest(len(items) - _JOBS_LOGGED_PER_SCAN)
+    items.clear()
+
+
+def _is_complete(state: _JobState) -> bool:
+    return state.reading is not None and state.reading.is_complete
+
+
+def _complete_for(state: _JobState, wall_time: float) -> float:
+    """Seconds since the job's last completion, at least 0; minus infinity while it is not
+    complete or cannot be read."""
+    if state.error is not None or state.reading is None or not state.reading.is_complete:
+        return float("-inf")
+    last = state.reading.last_completion_timestamp or state.reading.launch_timestamp
+    return max(0.0, wall_time - last) if last is not None else 0.0

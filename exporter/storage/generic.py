@@ -1,0 +1,213 @@
+"""Any other fsspec filesystem: correct everywhere, clever nowhere.
+
+Only ``ls`` and ``open`` are used, with every cache switched off that fsspec lets one
+switch off; the rest are emptied before each call. Most fsspec filesystems are written
+for one thread (an FTP connection carries one command at a time), so calls to one root
+are made one after another. After a failure other than "no such file" or "not allowed"
+the filesystem object is thrown away: a broken connection does not mend itself.
+
+What a filesystem does not tell (modification times, on some) is left out.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.storage.base import (
+    Folder,
+    MarkerListing,
+    Path,
+    Requests,
+    StorageError,
+    Version,
+    from_os_error,
+)
+
+
+class GenericStorage:
+    """The root at `url`; `options` are the keyword arguments of its filesystem."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self._url = url
+        self._options = options
+        self._lock = threading.Lock()
+        self._filesystem: fsspec.AbstractFileSystem | None = None
+        self._root = ""
+        self.requests = Requests("list", "read")
+
+    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+        entries = self.list_entries(path)
+        subfolders = tuple(e.name for e in entries if e.is_folder) if with_subfolders else ()
+        return Folder(subfolders, any(e.name == EXECUTOR_FILE and e.is_file for e in entries))
+
+    def job(self, path: Path) -> "GenericJobReader":
+        return GenericJobReader(self, path)
+
+    def close(self) -> None:
+        self._filesystem = None
+
+    def list_entries(self, path: Path) -> "list[_Entry]":
+        """Everything directly below `path`."""
+        with self._lock:
+            self.requests.add("list")
+            try:
+                filesystem, folder = self._open(path)
+                listed = filesystem.ls(folder, detail=True)
+            except Exception as error:
+                raise self._failed(error) from None
+        entries = [_Entry(item) for item in listed]
+        if len(entries) == 1 and entries[0].is_file and entries[0].path == folder.rstrip("/"):
+            raise StorageError("invalid", "not a folder")
+        # Object stores list a folder's own marker object as an entry of itself.
+        return [e for e in entries if e.path != folder.rstrip("/")]
+
+    def read(self, path: Path, limit_bytes: int) -> bytes:
+        """Content of one file of at most `limit_bytes`."""
+        with self._lock:
+            self.requests.add("read")
+            try:
+                filesystem, file = self._open(path)
+                with filesystem.open(file, "rb") as stream:
+                    data: bytes = stream.read(limit_bytes + 1)
+            except Exception as error:
+                raise self._failed(error) from None
+        if len(data) > limit_bytes:
+            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        return data
+
+    def _open(self, path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
+        if self._filesystem is None:
+            self._filesystem, self._root = url_to_fs(
+                self._url,
+                **{**self._options, "use_listings_cache": False},
+                skip_instance_cache=True,
+            )
+        self._filesystem.invalidate_cache()
+        return self._filesystem, "/".join([self._root.rstrip("/"), *path]) or "/"
+
+    def _failed(self, error: Exception) -> StorageError:
+        failure = _storage_error(error)
+        if failure.reason not in ("not_found", "denied", "invalid"):
+            self._filesystem = None
+        return failure
+
+
+class _Entry:
+    """One entry of an fsspec listing, whose keys differ between filesystems."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        self.path = str(item["name"]).rstrip("/")
+        self.name = self.path.rpartition("/")[2]
+        self.is_folder = item.get("type") == "directory"
+        self.is_file = item.get("type") == "file" and not str(item["name"]).endswith("/")
+        self.modified_ns = _modified_ns(item)
+        self.version_token = tuple(
+            str(item[key]) for key in ("ETag", "etag", "md5", "checksum", "ino") if key in item
+        )
+        self.size = item.get("size")
+
+
+class GenericJobReader:
+    """One job folder; lists it once and remembers that listing for this scan."""
+
+    def __init__(self, storage: GenericStorage, path: Path) -> None:
+        self._storage = storage
+        self._path = path
+        self._entries: list[_Entry] | None = None
+
+    def executor_version(self) -> Version:
+        entry = self._entry(EXECUTOR_FILE)
+        if entry is None or not entry.is_file:
+            raise StorageError("not_found", "no executor.json")
+        if entry.modified_ns is None and not entry.version_token:
+            return Version(None, None)
+        return Version((entry.modified_ns, entry.size, entry.version_token), entry.modified_ns)
+
+    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
+        version = self.executor_version()
+        return version, self._storage.read((*self._path, EXECUTOR_FILE), limit_bytes)
+
+    def list_markers(self) -> MarkerListing:
+        folder = self._entry(COMPLETIONS)
+        if folder is None:
+            return MarkerListing((), None, None)
+        if not folder.is_folder:
+            raise StorageError("invalid", "completions is not a folder")
+        try:
+            entries = self._storage.list_entries((*self._path, COMPLETIONS))
+        except StorageError as error:
+            if error.reason != "not_found":
+                raise
+            self._entries = None
+            self.executor_version()  # the job itself gone? then that is the answer
+            entries = []
+        return MarkerListing(
+            [e.name if e.is_file else f"{e.name}/" for e in entries],
+            [e.modified_ns for e in entries],
+            None,
+        )
+
+    def marker_times(self, names: Iterable[str]) -> list[int | None]:
+        raise NotImplementedError("the listing has the times, as far as there are any")
+
+    def has_logs(self) -> bool:
+        if self._entry(LOGS) is None:
+            return False
+        return bool(self._storage.list_entries((*self._path, LOGS)))
+
+    def _entry(self, name: str) -> _Entry | None:
+        if self._entries is None:
+            self._entries = self._storage.list_entries(self._path)
+        return next((entry for entry in self._entries if entry.name == name), None)
+
+
+_TIME_KEYS = ("mtime", "modified", "LastModified", "last_modified", "updated", "modify", "created")
+
+
+def _modified_ns(item: Mapping[str, Any]) -> int | None:
+    """A listing entry's modification time, from whichever key this filesystem uses."""
+    if isinstance(milliseconds := item.get("modificationTime"), int):  # WebHDFS
+        return milliseconds * 1_000_000
+    for key in _TIME_KEYS:
+        value = item.get(key)
+        if isinstance(value, str):
+            value = _parse_time(value)
+        if isinstance(value, datetime):
+            if value.tzinfo is None:
+                value = value.replace(tzinfo=UTC)
+            return int(value.timestamp() * 1_000_000) * 1000
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value * 1_000_000) * 1000
+    return None
+
+
+def _parse_time(text: str) -> datetime | None:
+    """ISO 8601, or the ``YYYYMMDDHHMMSS`` of FTP (RFC 3659)."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.strptime(text[:14], "%Y%m%d%H%M%S")  # noqa: DTZ007 - made UTC by the caller
+    except ValueError:
+        return None
+
+
+def _storage_error(error: Exception) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, ImportError):
+        return StorageError("other", "the package for this kind of storage is not installed")
+    if isinstance(error, EOFError):
+        return StorageError("unavailable", "the server closed the connection")
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    name = type(error).__name__
+    if "Timeout" in name:
+        return StorageError("timeout", name)
+    return StorageError("other", name)

@@ -1,0 +1,334 @@
+"""S3 and everything that speaks its protocol, through s3fs.
+
+Only ``ListObjectsV2``, ``HeadObject`` and ``GetObject`` are sent, through s3fs'
+``call_s3``: credentials, signing, regions and connections stay s3fs' work, while its
+file-system layer, which caches listings for the life of the process and shortens them
+on some errors, is not used. Requests for a job: one HEAD, one LIST per 1,000 markers,
+and one GET when ``executor.json`` changed. Times come with the listing.
+
+s3fs and botocore both retry, and the products multiply: with their defaults one call to
+a hung server takes 25 attempts and seven minutes. Here a call is tried twice and ends
+within `_CALL_SECONDS`, whatever the server does.
+
+A page is trusted only when it says whether it is the last one: an empty or foreign body
+with status 200 would otherwise read as "no objects".
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import botocore.exceptions
+import s3fs
+from fsspec.asyn import sync
+
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.storage.base import (
+    Folder,
+    MarkerListing,
+    Path,
+    Reason,
+    Requests,
+    StorageError,
+    Version,
+    from_os_error,
+)
+
+_CALL_SECONDS = 20
+_LISTING_SECONDS = 600  # a server that never stops sending pages ends here
+_CLIENT_DEFAULTS = {
+    "connect_timeout": 5,
+    "read_timeout": 15,
+    "retries": {"mode": "standard", "total_max_attempts": 2},
+}
+
+
+class S3Storage:
+    """The root ``s3://bucket/prefix``.
+
+    `options` are s3fs' keyword arguments; `connections` is how many requests may be
+    in flight at once (botocore's own default of 10 would leave threads waiting).
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any], connections: int) -> None:
+        bucket, _, prefix = url.partition("://")[2].partition("/")
+        self._bucket = bucket
+        self._prefix = prefix
+        self._options = options
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._filesystem: s3fs.S3FileSystem | None = None
+        self.requests = Requests("list", "head", "get")
+
+    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+        prefix = self._key(path, "")
+        if not with_subfolders:
+            return Folder((), self._has_object(prefix + EXECUTOR_FILE))
+        subfolders: list[str] = []
+        has_executor_file = False
+        for page in self._pages(prefix, Delimiter="/"):
+            prefixes = page.get("CommonPrefixes", ())
+            subfolders += (item["Prefix"][len(prefix) : -1] for item in prefixes)
+            for item in page.get("Contents", ()):
+                has_executor_file |= item["Key"] == prefix + EXECUTOR_FILE
+        return Folder(tuple(subfolders), has_executor_file)
+
+    def job(self, path: Path) -> "S3JobReader":
+        return S3JobReader(self, self._key(path, ""))
+
+    def close(self) -> None:
+        with self._lock:
+            filesystem, self._filesystem = self._filesystem, None
+        if filesystem is not None and filesystem.s3 is not None:
+            filesystem.close_session(filesystem.loop, filesystem.s3)
+
+    def head(self, key: str) -> Version:
+        """Version of one object; StorageError("not_found") when there is none."""
+        return _version(self._call("head_object", Key=key))
+
+    def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
+        """Version and content of one object of at most `limit_bytes`."""
+        filesystem = self._connected()
+
+        async def read() -> tuple[Version, bytes]:
+            response = await filesystem._call_s3(  # noqa: SLF001 - the documented call_s3, awaitable
+                "get_object", Bucket=self._bucket, Key=key
+            )
+            async with response["Body"] as body:
+                if response["ContentLength"] > limit_bytes:
+                    raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+                return _version(response), await body.read()
+
+        try:
+            return sync(filesystem.loop, read, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise _storage_error(error) from None
+
+    def list_objects(self, prefix: str) -> Iterator[Mapping[str, Any]]:
+        """Every object whose key starts with `prefix`."""
+        for page in self._pages(prefix):
+            yield from page.get("Contents", ())
+
+    def first_objects(self, prefix: str, count: int) -> list[Mapping[str, Any]]:
+        """At most `count` objects whose keys start with `prefix`: one request."""
+        page = self._call("list_objects_v2", Prefix=prefix, MaxKeys=count)
+        _check_page(page)
+        return list(page.get("Contents", ()))
+
+    def _has_object(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except StorageError as error:
+            if error.reason == "not_found":
+                return False
+            raise
+        return True
+
+    def _key(self, path: Path, name: str) -> str:
+        parts = [self._prefix, *path] if self._prefix else list(path)
+        return "/".join([*parts, name])
+
+    def _pages(self, prefix: str, **parameters: str) -> Iterator[Mapping[str, Any]]:
+        deadline = time.monotonic() + _LISTING_SECONDS
+        while True:
+            page = self._call("list_objects_v2", Prefix=prefix, **parameters)
+            _check_page(page)
+            yield page
+            if not page["IsTruncated"]:
+                return
+            token = page.get("NextContinuationToken")
+            if not token or token == parameters.get("ContinuationToken"):
+                raise StorageError("partial", "a listing page does not say where the next begins")
+            parameters["ContinuationToken"] = token
+            if time.monotonic() > deadline:
+                raise StorageError("timeout", f"a listing took over {_LISTING_SECONDS} s")
+
+    def _call(self, method: str, **parameters: Any) -> Mapping[str, Any]:
+        filesystem = self._connected()
+        try:
+            response: Mapping[str, Any] = filesystem.call_s3(
+                method, Bucket=self._bucket, timeout=_CALL_SECONDS, **parameters
+            )
+        except Exception as error:  # botocore raises many kinds, most of them not OSError
+            raise _storage_error(error) from None
+        return response
+
+    def _connected(self) -> s3fs.S3FileSystem:
+        with self._lock:
+            if self._filesystem is None:
+                try:
+                    self._filesystem = self._connect()
+                except Exception as error:
+                    raise _storage_error(error) from None
+            return self._filesystem
+
+    def _connect(self) -> s3fs.S3FileSystem:
+        options = dict(self._options)
+        config = {
+            **_CLIENT_DEFAULTS,
+            "max_pool_connections": self._connections,
+            **options.pop("config_kwargs", {}),
+        }
+        filesystem = s3fs.S3FileSystem(
+            **{**options, "use_listings_cache": False},
+            config_kwargs=config,
+            skip_instance_cache=True,
+        )
+        filesystem.retries = 1
+        filesystem.connect(timeout=_CALL_SECONDS)
+        # Emitted for every attempt, so retries are counted too.
+        filesystem.s3.meta.events.register("before-send.s3", self._count)
+        return filesystem
+
+    def _count(self, event_name: str, **_: object) -> None:
+        operation = event_name.rpartition(".")[2]
+        for prefix, counted in (("List", "list"), ("Head", "head"), ("Get", "get")):
+            if operation.startswith(prefix):
+                self.requests.add(counted)
+
+
+class S3JobReader:
+    """One job folder; `prefix` is its key with a slash at the end."""
+
+    def __init__(self, storage: S3Storage, prefix: str) -> None:
+        self._storage = storage
+        self._prefix = prefix
+
+    def executor_version(self) -> Version:
+        return self._storage.head(self._prefix + EXECUTOR_FILE)
+
+    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
+        return self._storage.get(self._prefix + EXECUTOR_FILE, limit_bytes)
+
+    def list_markers(self) -> MarkerListing:
+        prefix = f"{self._prefix}{COMPLETIONS}/"
+        names = []
+        times = []
+        for item in self._storage.list_objects(prefix):
+            # What is left of the directory-marker key `prefix` itself is "", and the
+            # keys of sub-folders keep their slash: neither can be a marker.
+            names.append(item["Key"][len(prefix) :] or "/")
+            times.append(_modified_ns(item))
+        if not names:
+            self.executor_version()  # the job itself gone? then that is the answer
+        return MarkerListing(names, times, None)
+
+    def marker_times(self, names: Iterable[str]) -> list[int | None]:
+        raise NotImplementedError("an S3 listing has the times")
+
+    def has_logs(self) -> bool:
+        prefix = f"{self._prefix}{LOGS}/"
+        return any(item["Key"] != prefix for item in self._storage.first_objects(prefix, 2))
+
+
+def _check_page(page: Mapping[str, Any]) -> None:
+    if "IsTruncated" not in page:
+        raise StorageError("partial", "a listing page does not say whether it is the last")
+
+
+def _version(response: Mapping[str, Any]) -> Version:
+    etag = response.get("ETag")
+    modified_ns = _modified_ns(response)
+    if etag is None or modified_ns is None:
+        return Version(None, modified_ns)
+    return Version((etag.strip('"'), modified_ns), modified_ns)
+
+
+def _modified_ns(item: Mapping[str, Any]) -> int | None:
+    modified = item.get("LastModified")
+    if not isinstance(modified, datetime):
+        return None
+    return int(modified.timestamp() * 1000) * 1_000_000
+
+
+_REASON_BY_CODE: dict[str, Reason] = {
+    **dict.fromkeys(("NoSuchBucket", "NoSuchKey", "404"), "not_found"),
+    **dict.fromkeys(
+        (
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequests",
+            "RequestLimitExceeded",
+            "429",
+        ),
+        "throttled",
+    ),
+    **dict.fromkeys(("RequestTimeout", "408", "504", "GatewayTimeout"), "timeout"),
+    **dict.fromkeys(
+        ("InternalError", "ServiceUnavailable", "500", "502", "503", "BadGateway"),
+        "unavailable",
+    ),
+    **dict.fromkeys(
+        (
+            "AccessDenied",
+            "AllAccessDisabled",
+            "AccountProblem",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "Forbidden",
+            "InvalidAccessKeyId",
+            "InvalidToken",
+            "InvalidSecurity",
+            "NotSignedUp",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "TokenRefreshRequired",
+            "UnauthorizedAccess",
+            "401",
+            "403",
+        ),
+        "denied",
+    ),
+}
+
+_REASON_BY_TYPE: tuple[tuple[type[BaseException], Reason, str], ...] = (
+    (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
+    (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
+    (TimeoutError, "timeout", f"no complete answer within {_CALL_SECONDS} s"),
+    (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
+    (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
+    (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
+    (botocore.exceptions.ProfileNotFound, "denied", "the AWS profile does not exist"),
+    (botocore.exceptions.TokenRetrievalError, "denied", "the SSO token could not be fetched"),
+    (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
+    (botocore.exceptions.ResponseParserError, "partial", "the answer is not S3's"),
+    (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
+    (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),
+    (ConnectionError, "unavailable", "connection failed"),
+)
+
+
+def _storage_error(error: BaseException) -> StorageError:
+    """Classify by the service's error code, then by type; s3fs wraps both."""
+    if isinstance(error, StorageError):
+        return error
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and len(chain) < 8:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for link in chain:
+        response = getattr(link, "response", None)
+        if isinstance(response, Mapping):
+            code = str(response.get("Error", {}).get("Code", ""))
+            if code in _REASON_BY_CODE:
+                return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
+            status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+            reason = _REASON_BY_CODE.get(status, "other")
+            return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
+    for link in chain:
+        for kind, reason, detail in _REASON_BY_TYPE:
+            if isinstance(link, kind):
+                return StorageError(reason, detail)
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    return StorageError("other", type(error).__name__)
+
+
+def _word(text: str) -> str:
+    """A server's word, made safe for logs and pages."""
+    return re.sub(r"[^A-Za-z0-9]", "", text)[:40] or "nothing"

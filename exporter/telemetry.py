@@ -1,0 +1,80 @@
+"""The exporter's metrics about itself, in a registry of its own.
+
+Few samples that are true at the moment of the scrape, so the library writes them for
+each request. What concerns datatrove is in ``collector``, not here.
+"""
+
+import platform
+from collections.abc import Callable, Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from exporter import __version__
+
+OPENMETRICS_END = b"# EOF\n"
+
+
+class Telemetry:
+    """Gauges about the process, its configuration and its scan workers."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        Info(
+            "datatrove_exporter_build",
+            "Version of the exporter and of the Python it runs on.",
+            registry=self._registry,
+        ).info({"version": __version__, "python_version": platform.python_version()})
+        self._reload_success = self._gauge(
+            "config_last_reload_successful",
+            "1 if the last attempt to load the configuration succeeded, else 0.",
+        )
+        self._reload_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "Unix time of the last successful load of the configuration.",
+        )
+
+    def watch_workers(
+        self, size: int, busy: Callable[[], float], stuck: Callable[[], float]
+    ) -> None:
+        """Publish the state of the scan workers, asked for at each scrape."""
+        self._gauge("scan_workers", "Scan workers that may run at a time.").set(size)
+        self._gauge(
+            "scan_workers_busy", "Scan workers that are reading from storage now."
+        ).set_function(busy)
+        self._gauge(
+            "scan_workers_stuck",
+            "Threads that still wait for storage although their scan was given up.",
+        ).set_function(stuck)
+
+    def config_loaded(self, wall_time: float) -> None:
+        """The configuration in force was loaded at `wall_time`."""
+        self._reload_success.set(1)
+        self._reload_time.set(wall_time)
+
+    def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
+        """Sample lines with HELP and TYPE, without OpenMetrics' end marker. With `names`,
+        only the samples of those names."""
+        wanted = list(names)
+        registry = self._registry.restricted_registry(wanted) if wanted else self._registry
+        if as_openmetrics:
+            body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return body.removesuffix(OPENMETRICS_END)
+        text: bytes = generate_latest(registry)
+        return text
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"datatrove_exporter_{name}", text, registry=self._registry)

@@ -1,0 +1,158 @@
+"""A pool of daemon threads that survives calls which never return.
+
+``concurrent.futures`` will not do: its threads are joined at exit, so one call into a
+dead NFS server keeps the process from stopping, and a call that hangs takes a thread
+out of the pool for good.
+
+Rules of this pool:
+
+* Each call belongs to an *owner*; owners with waiting calls take turns.
+* At most `size` calls run at a time, not counting overdue ones. A call that runs for
+  more than `patience_seconds` is overdue: it keeps its thread but gives back its slot,
+  so a hung owner delays the others by that long at most.
+* An owner with `size` calls overdue, or `_OVERDUE_PER_OWNER` if that is less, gets no
+  more threads until some of them return. Threads are bounded by that.
+* A call that was given up (`abandon`) counts as stuck until it returns.
+"""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+
+_OVERDUE_PER_OWNER = 4
+
+
+class Call:
+    """One call that was submitted. States only move forward: waiting, running, over."""
+
+    __slots__ = ("is_overdue", "is_stuck", "owner", "run", "started")
+
+    def __init__(self, owner: Hashable, run: Callable[[], None]) -> None:
+        self.owner = owner
+        self.run = run
+        self.started: float | None = None
+        self.is_overdue = False
+        self.is_stuck = False
+
+
+class Workers:
+    """See the module's docstring. Thread-safe."""
+
+    def __init__(self, size: int, patience_seconds: float = 5.0) -> None:
+        self.size = size
+        self._patience_seconds = patience_seconds
+        self._overdue_per_owner = min(size, _OVERDUE_PER_OWNER)
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._waiting: OrderedDict[Hashable, deque[Call]] = OrderedDict()
+        self._running: set[Call] = set()
+        self._threads = 0
+        self._closed = False
+
+    @property
+    def busy(self) -> int:
+        """Threads running a call that is not stuck."""
+        with self._lock:
+            return sum(not call.is_stuck for call in self._running)
+
+    @property
+    def stuck(self) -> int:
+        """Threads running a call that was given up."""
+        with self._lock:
+            return sum(call.is_stuck for call in self._running)
+
+    def submit(self, owner: Hashable, run: Callable[[], None]) -> Call:
+        """Have `run` called on some thread, in the order of submission per owner. It
+        must not raise. RuntimeError if the system refuses the first thread."""
+        call = Call(owner, run)
+        with self._lock:
+            self._waiting.setdefault(owner, deque()).append(call)
+            self._add_threads()
+        return call
+
+    def abandon(self, owner: Hashable) -> list[Call]:
+        """Give up all calls of an owner: waiting ones never run, running ones become
+        stuck. Returns those that are running."""
+        with self._lock:
+            self._waiting.pop(owner, None)
+            running = [call for call in self._running if call.owner == owner]
+            for call in running:
+                call.is_stuck = call.is_overdue = True
+            self._add_threads()
+        return running
+
+    def relieve(self) -> None:
+        """Mark overdue calls and let others run in their place. To be called about once
+        a second."""
+        limit = time.monotonic() - self._patience_seconds
+        with self._lock:
+            for call in self._running:
+                if call.started is not None and call.started < limit:
+                    call.is_overdue = True
+            self._add_threads()
+
+    def close(self) -> None:
+        """Drop waiting calls and let idle threads end; running ones are not waited for."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            self._wake.notify_all()
+
+    def _add_threads(self) -> None:
+        """Start as many threads as there are slots and calls for them (lock held)."""
+        waiting = sum(len(calls) for calls in self._waiting.values())
+        for _ in range(min(self._free_slots(), waiting) - self._idle()):
+            thread = threading.Thread(target=self._work, name="scan-worker", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads
+                if self._threads == 0:
+                    raise
+                return
+            self._threads += 1
+        self._wake.notify(self._free_slots())
+
+    def _idle(self) -> int:
+        return self._threads - len(self._running)
+
+    def _free_slots(self) -> int:
+        return max(0, self.size - sum(not call.is_overdue for call in self._running))
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            try:
+                call.run()
+            finally:
+                with self._lock:
+                    self._running.discard(call)
+                    self._wake.notify()
+
+    def _next(self) -> Call | None:
+        """Wait for a call; None when this thread should end."""
+        with self._lock:
+            while True:
+                if self._closed or self._idle() > self.size:
+                    self._threads -= 1
+                    return None
+                call = self._take() if self._free_slots() > 0 else None
+                if call is not None:
+                    call.started = time.monotonic()
+                    self._running.add(call)
+                    return call
+                self._wake.wait()
+
+    def _take(self) -> Call | None:
+        """The next call of the owner whose turn it is (lock held)."""
+        for owner in list(self._waiting):
+            overdue = sum(c.is_overdue for c in self._running if c.owner == owner)
+            if overdue >= self._overdue_per_owner:
+                continue
+            calls = self._waiting[owner]
+            call = calls.popleft()
+            if calls:
+                self._waiting.move_to_end(owner)
+            else:
+                del self._waiting[owner]
+            return call
+        return None
