@@ -1,0 +1,22 @@
+# Two stages: the second holds a virtual environment and nothing that built it.
+FROM python:3.13-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/exporter
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /opt/exporter/bin/pip install .
+
+FROM python:3.13-slim-bookworm
+LABEL org.opencontainers.image.title="datatrove-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for datatrove job folders" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/exporter /opt/exporter
+ENV PATH=/opt/exporter/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A number, so that Kubernetes can tell that it is not root.
+USER 65532:65532
+EXPOSE 10170
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10170/-/healthy', timeout=4)"]
+ENTRYPOINT ["datatrove-exporter"]
+CMD ["serve", "--config.file=/etc/datatrove-exporter/config.yaml"]

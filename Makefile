@@ -1,0 +1,64 @@
+# Everything runs in .venv, which is made on first use; nothing else has to be installed
+# beforehand but Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check format lint types imports docker-lint test bench wheel clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.run ## Write a small live job tree and serve its metrics on port 10170
+	@$(BIN)/datatrove-exporter demo $(ARGS)
+
+check: lint types imports docker-lint test ## All checks and tests, on a clean install of the built wheel
+
+format: $(VENV)/.dev ## Rewrite the code as the formatter has it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev ## Formatting and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## The import rules in pyproject.toml
+	$(BIN)/lint-imports
+
+docker-lint: $(VENV)/.dev ## The Dockerfile
+	$(BIN)/hadolint Dockerfile
+
+test: wheel .cache/servers/ready ## Tests, against real servers (ARGS="-k name" to choose)
+	$(BIN)/pytest $(ARGS)
+
+bench: wheel ## Benchmarks: ratios within one run
+	$(BIN)/python tests/benchmarks/scrape.py
+
+wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
+	rm -rf dist
+	$(BIN)/python -m build --quiet --wheel
+	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
+
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) .cache dist build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.run: $(BIN)/python pyproject.toml $(wildcard exporter/*.py exporter/storage/*.py)
+	$(BIN)/pip install --quiet .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(BIN)/pip install --quiet --group dev .
+	@touch $@
+
+.cache/servers/ready: scripts/install-servers
+	scripts/install-servers .cache/servers

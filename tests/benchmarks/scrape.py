@@ -1,0 +1,131 @@
+"""What a scrape costs, against the library writing the same samples in the same run.
+
+The job tree is made up in memory: a scrape never touches storage. Every figure is the
+median of several turns; only ratios within one run mean anything, machines differ.
+"""
+
+import gzip
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.collector import SnapshotCollector
+from exporter.exposition import Exposition
+from exporter.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
+from exporter.telemetry import Telemetry
+
+JOBS = int(os.environ.get("BENCH_JOBS", "20000"))
+
+
+def made_up_snapshot(jobs: int) -> Snapshot:
+    """One root with this many jobs, two thirds of them complete."""
+    made = tuple(
+        Job(
+            f"minhash/language-{number // 4:05d}/stage-{number % 4}",
+            Reading(
+                tasks=1000,
+                tasks_completed=1000 if number % 3 else number % 1000,
+                tasks_completed_since_launch=number % 1000,
+                stray_markers=0,
+                launch_timestamp=1.7e9 + number,
+                last_completion_timestamp=1.7e9 + number * 1.5,
+                longest_completion_gap_seconds=number / 7,
+                started=True,
+                executor="slurm",
+                slurm_job_name=f"job-{number}",
+            ),
+        )
+        for number in range(jobs)
+    )
+    root = Root("fineweb", 60.0, up=True, attempted=True, jobs=made, totals=Totals.of_jobs(made))
+    return Snapshot((root,))
+
+
+def changed(snapshot: Snapshot, count: int) -> Snapshot:
+    """The snapshot after `count` of its jobs, evenly spread, completed one more task."""
+    (root,) = snapshot.roots
+    jobs = list(root.jobs)
+    for number in range(0, len(jobs), max(1, len(jobs) // count)):
+        reading = jobs[number].reading
+        assert reading is not None
+        more = replace(reading, stray_markers=reading.stray_markers + 1)
+        jobs[number] = replace(jobs[number], reading=more)
+    return Snapshot((replace(root, jobs=tuple(jobs)),))
+
+
+def seconds(work: Callable[[], object], turns: int = 5) -> float:
+    """Median wall time of `work`."""
+    taken = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def samples_of(text: bytes) -> set[tuple[str, frozenset[tuple[str, str]], float]]:
+    """All samples of a page, as the official parser reads them."""
+    return {
+        (sample.name, frozenset(sample.labels.items()), sample.value)
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def run() -> None:
+    """Print the table."""
+    latest = Latest()
+    snapshot = made_up_snapshot(JOBS)
+    latest.publish(snapshot)
+    registry = CollectorRegistry()
+    registry.register(SnapshotCollector(latest))
+    telemetry = Telemetry()
+    exposition = Exposition(latest)
+
+    def scrape() -> bytes:
+        page = exposition.page("text")
+        live = telemetry.render(as_openmetrics=False)
+        return b"".join(page.gzip_body(live, b"").pieces)
+
+    library = seconds(lambda: gzip.compress(generate_latest(registry)), 3)
+    library_plain = seconds(lambda: generate_latest(registry), 3)
+    first = seconds(scrape, 1)
+    body = gzip.decompress(scrape())
+    live = telemetry.render(as_openmetrics=False)
+    expected = generate_latest(registry)
+    ours = body[: len(body) - len(live)]
+    assert samples_of(ours) == samples_of(expected), "our page is not the library's"
+    count = len(samples_of(expected))
+    unchanged = seconds(scrape, 20)
+
+    def after(number: int) -> float:
+        taken = []
+        current = snapshot
+        for _ in range(5):
+            current = changed(current, number)
+            latest.publish(current)
+            taken.append(seconds(scrape, 1))
+        return statistics.median(taken)
+
+    print(f"{JOBS} jobs, {count} samples, page of {len(body) / 1e6:.1f} MB; equal to the library's")
+    rows = [
+        ("generate_latest (prometheus_client)", library_plain),
+        ("generate_latest and gzip", library),
+        ("ours, first scrape, gzip", first),
+        ("ours, nothing changed, gzip", unchanged),
+        ("ours, 1 job changed, gzip", after(1)),
+        (f"ours, {JOBS // 100} jobs changed, gzip", after(JOBS // 100)),
+        (f"ours, all {JOBS} jobs changed, gzip", after(JOBS)),
+    ]
+    for name, taken in rows:
+        ratio = library_plain / taken
+        print(f"  {name:40} {taken * 1000:10.2f} ms   generate_latest / this = {ratio:8.1f}")
+
+
+if __name__ == "__main__":
+    run()

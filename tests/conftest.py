@@ -1,0 +1,27 @@
+"""Fixtures that several test modules use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jobs import write_job
+
+pytest_plugins = ["servers_fixtures"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty folder to be used as a root."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make_job(root: Path) -> Callable[..., Path]:
+    """Writes job folders below `root`: ``make_job("name", tasks=4, completed=[0, 1])``."""
+
+    def make(name: str, **options: object) -> Path:
+        return write_job(root / name, **options)
+
+    return make

@@ -1,0 +1,108 @@
+"""Documentation is tested: tables equal the code, examples load, commands exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.cli import main
+from exporter.collector import (
+    JOB_FAMILIES,
+    JOB_LABELS,
+    OVERALL_FAMILIES,
+    ROOT_FAMILIES,
+    ROOT_LABELS,
+)
+from exporter.config import load
+from exporter.service import check_storage
+from exporter.telemetry import Telemetry
+
+PROJECT = Path(__file__).parent.parent
+README = (PROJECT / "README.md").read_text()
+
+
+def metrics_table() -> str:
+    """The README's table of metrics, as the code has them."""
+    rows = [
+        (family.name, family.kind, (*labels, *family.labels), family.help)
+        for labels, families in (
+            (JOB_LABELS, JOB_FAMILIES),
+            (ROOT_LABELS, ROOT_FAMILIES),
+            ((), OVERALL_FAMILIES),
+        )
+        for family in families
+    ]
+    rows += own_metrics()
+    lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for name, kind, labels, text in rows:
+        lines.append(f"| `{name}` | {kind} | {', '.join(labels)} | {text} |")
+    return "\n".join(lines)
+
+
+def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
+    telemetry = Telemetry()
+    telemetry.watch_workers(1, lambda: 0, lambda: 0)
+    text = telemetry.render(as_openmetrics=False).decode()
+    found = []
+    for name, description in re.findall(r"^# HELP (datatrove_\S+) (.*)$", text, re.MULTILINE):
+        sample = re.search(rf"^{name}(?:\{{(.*)\}})? ", text, re.MULTILINE)
+        assert sample is not None
+        labels = tuple(re.findall(r"(\w+)=", sample[1] or ""))
+        found.append((name, "gauge", labels, description))
+    return found
+
+
+def test_the_metrics_table_is_what_the_code_publishes() -> None:
+    section = README.partition("<!-- metrics:")[2].partition("<!-- end of metrics -->")[0]
+    assert section.partition("-->")[2].strip() == metrics_table()
+
+
+def test_the_example_configuration_loads_and_names_every_key() -> None:
+    file = PROJECT / "config.example.yaml"
+    config = load(file)
+    check_storage(config)
+    assert [root.name for root in config.roots] == ["/data/logs", "fineweb"]
+    for key in ("hide_completed_after", "max_per_root", "stale_after", "listen_address"):
+        assert key in file.read_text()
+
+
+def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "config.yaml").write_text(blocks[0])
+    assert len(load(tmp_path / "config.yaml").roots) == 2
+    assert "scrape_configs" in yaml.safe_load(blocks[1])
+
+
+@pytest.mark.parametrize("target", ["demo", "check"])
+def test_the_readmes_commands_are_targets(target: str) -> None:
+    assert f"```\nmake {target}\n```" in README
+    listed = subprocess.run(
+        ["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert re.search(rf"^{target}\s", listed.stdout, re.MULTILINE)
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "\nmake check\n" in (PROJECT / ".ci" / "run").read_text()
+
+
+def test_commands_and_options_in_the_readme_exist() -> None:
+    for command in re.findall(r"^datatrove-exporter ([a-z-]+)", README, re.MULTILINE):
+        assert command in main.commands
+    options = [option for command in main.commands.values() for option in command.params]
+    known = {option.envvar for option in options if option.envvar}
+    assert set(re.findall(r"DATATROVE_EXPORTER_[A-Z_]+", README)) == known
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_links_in_the_readme_lead_somewhere(link: str) -> None:
+    assert (PROJECT / link).exists()
+
+
+def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
+    names = {f.name for f in (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)}
+    names |= {name for name, *_ in own_metrics()}
+    assert set(re.findall(r"\bdatatrove_[a-z_]+\b", README)) <= names

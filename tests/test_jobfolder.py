@@ -1,0 +1,252 @@
+"""The job-folder format: pure functions, no files."""
+
+import contextlib
+import json
+import random
+import re
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.jobfolder import (
+    Executor,
+    ExecutorFileError,
+    MarkerTimes,
+    display_name,
+    marker_name,
+    pace_of,
+    parse_executor,
+    rank_of,
+    split_markers,
+)
+
+
+def executor_json(indent: int | None = 4, **keys: object) -> bytes:
+    return json.dumps(keys, indent=indent).encode()
+
+
+@pytest.mark.parametrize("rank", [0, 1, 99, 99_999, 100_000, 1_234_567])
+def test_a_marker_is_named_as_datatrove_names_it(rank: int) -> None:
+    assert rank_of(f"{rank:05d}") == rank == rank_of(marker_name(rank))
+
+
+NO_MARKERS = ["1", "0001", "000001", "-0001", "+0001", "0x001", "00_01", "1e005", "00001.tmp"]
+NO_MARKERS += ["00001/", "/", ".nfs0000", "abcde", "٠٠٠٠١", "²0001"]
+
+
+@pytest.mark.parametrize("name", [*NO_MARKERS, "", " 00001", "00001 ", "9" * 300, "00001\n"])
+def test_anything_else_is_no_marker(name: str) -> None:
+    assert rank_of(name) is None
+
+
+@given(st.text(max_size=12))
+def test_no_name_is_taken_for_a_rank_but_its_own_spelling(name: str) -> None:
+    rank = rank_of(name)
+    assert rank is None or f"{rank:05d}" == name
+
+
+def test_ranks_outside_the_world_are_stray() -> None:
+    assert split_markers(["00000", "00003", "00004", "junk", "99999"], 4) == ([0, 3], 3)
+
+
+def test_a_huge_world_costs_nothing() -> None:
+    assert split_markers(["00007"], 2**53) == ([7], 0)
+
+
+WHOLE = {"world_size": 8, "skip_completed": True, "start_method": "fork"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"start_method": "forkserver"}, ("local", "")),
+        ({"partition": "cpu", "job_name": "dedup"}, ("slurm", "dedup")),
+        ({"flavor": "cpu-basic", "job_name": "ignored"}, ("jobs", "")),
+        ({"ray_remote_kwargs": None}, ("ray", "")),
+        ({}, ("unknown", "")),
+        ({"partition": "cpu", "job_name": 7}, ("slurm", "")),
+        ({"partition": "cpu", "job_name": "a\nb\ud800"}, ("slurm", "a\\x0ab\\xed\\xa0\\x80")),
+    ],
+)
+def test_the_kind_of_executor_is_inferred(
+    keys: dict[str, object], expected: tuple[str, str]
+) -> None:
+    executor = parse_executor(executor_json(**keys, world_size=3))
+    assert (executor.kind, executor.slurm_job_name) == expected
+    assert executor.world_size == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        0,
+        -1,
+        True,
+        False,
+        "4",
+        4.0,
+        4.5,
+        [],
+        {},
+        float("nan"),
+        float("inf"),
+        2**53 + 1,
+        10**400,
+    ],
+)
+def test_a_world_size_that_is_no_count_of_tasks_is_invalid(value: object) -> None:
+    with pytest.raises(ExecutorFileError, match="world_size") as caught:
+        parse_executor(executor_json(world_size=value))
+    assert not caught.value.may_be_half
+
+
+NO_JSON = [b"", b"  \n", b"\0" * 4096, b'{"world_size": 4', b"{", b'{"a": 1} x', b"\xff\xfe\xfa"]
+ABUSIVE = [b"[" * 1_000_000, b'{"a":' * 100_000, b'{"world_size": ' + b"9" * 5000 + b"}"]
+
+
+@pytest.mark.parametrize("data", [*NO_JSON, *ABUSIVE])
+def test_what_is_no_json_may_be_half_written(data: bytes) -> None:
+    with pytest.raises(ExecutorFileError) as caught:
+        parse_executor(data)
+    assert caught.value.may_be_half
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"null", b'"text"', b"7", b"{}", b'{"nested": {"world_size": 3}}']
+)
+def test_json_without_a_world_size_at_the_top_is_invalid(data: bytes) -> None:
+    with pytest.raises(ExecutorFileError):
+        parse_executor(data)
+
+
+def test_what_python_writes_and_json_forbids_is_read() -> None:
+    data = b'\xef\xbb\xbf{"limit": Infinity, "low": NaN, "world_size": 2, "world_size": 3}'
+    assert parse_executor(data).world_size == 3
+
+
+def test_an_error_says_nothing_of_the_content() -> None:
+    with pytest.raises(ExecutorFileError) as caught:
+        parse_executor(b'{"token": "CANARY", CANARY')
+    assert "CANARY" not in repr(caught.value)
+
+
+def large(**keys: object) -> bytes:
+    """A file with enough documents in it to be read without parsing."""
+    documents = [{"text": 'a line\n    "world_size": 9\n}', "id": i} for i in range(8000)]
+    return executor_json(pipeline=[documents], **keys)
+
+
+def test_a_large_file_is_read_as_the_parser_would_read_it() -> None:
+    data = large(
+        depends={"world_size": 5, "partition": "nested"},
+        skip_completed=False,
+        partition="hopper-cpu",
+        job_name="dedup",
+        world_size=12,
+    )
+    assert parse_executor(data) == Executor(12, "slurm", "dedup", skip_completed=False)
+    assert json.loads(data)["world_size"] == 12
+
+
+@pytest.mark.parametrize(
+    ("data", "world_size"),
+    [
+        (large(world_size=12, last=1), 12),  # something follows it
+        (large(world_size=12).replace(b"\n    ", b"\n  "), 12),  # indented otherwise
+        (executor_json(None, pipeline=["x" * 200_000], world_size=12), 12),  # on one line
+        (large(world_size=12) + b"\n", 12),
+    ],
+)
+def test_a_large_file_of_another_shape_is_parsed_whole(data: bytes, world_size: int) -> None:
+    assert parse_executor(data).world_size == world_size
+
+
+@pytest.mark.parametrize("value", [True, 0, -4, "12", 12.0, 2**60])
+def test_a_large_file_with_an_invalid_world_size_is_invalid(value: object) -> None:
+    with pytest.raises(ExecutorFileError, match="world_size"):
+        parse_executor(large(world_size=value))
+
+
+def test_half_of_a_large_file_is_invalid() -> None:
+    data = large(depends={"world_size": 5}, world_size=12)
+    for cut in (len(data) - 1, len(data) - 3, len(data) // 2):
+        with pytest.raises(ExecutorFileError):
+            parse_executor(data[:cut])
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+def test_any_json_value_as_world_size_is_read_or_refused(value: object) -> None:
+    try:
+        world_size = parse_executor(executor_json(world_size=value)).world_size
+    except ExecutorFileError:
+        assert type(value) is not int or not 1 <= value <= 2**53
+    else:
+        assert world_size == value
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(ExecutorFileError):
+        parse_executor(data)
+
+
+def brute_force_pace(times: list[int], launch: int) -> tuple[int, int | None, int | None]:
+    after = sorted(time for time in times if time >= launch)
+    waits = [b - a for a, b in zip([launch, *after], after, strict=False)]
+    return len(after), max(times, default=None), max(waits, default=None)
+
+
+def test_pace_equals_a_brute_force_count() -> None:
+    generator = random.Random(7)
+    for _ in range(500):
+        times = [generator.randrange(50) for _ in range(generator.randrange(12))]
+        pace = pace_of(array("q", times), 20)
+        assert (
+            pace.completed_since_launch,
+            pace.last_completion_ns,
+            pace.longest_gap_ns,
+        ) == brute_force_pace(times, 20)
+
+
+def test_a_marker_as_old_as_the_launch_counts_as_since_the_launch() -> None:
+    assert pace_of([10], 10).completed_since_launch == 1
+
+
+def test_marker_times_are_kept_by_rank() -> None:
+    assert MarkerTimes.of([3, 100_000], [7, 9]).by_rank() == {3: 7, 100_000: 9}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("minhash/CC-MAIN-2024-10", "minhash/CC-MAIN-2024-10"),
+        ('<img> "quoted" ünïcode 😀', '<img> "quoted" ünïcode 😀'),
+        ("line\nbreak", "line\\x0abreak"),
+        ("a\\b", "a\\\\b"),
+        ("a\\x0ab", "a\\\\x0ab"),
+        (b"j\xff".decode("utf-8", "surrogateescape"), "j\\xff"),
+        ("\x7f\x85", "\\x7f\\xc2\\x85"),
+    ],
+)
+def test_a_name_is_shown_as_the_contract_says(path: str, name: str) -> None:
+    assert display_name(path) == name
+
+
+@given(st.binary(max_size=30))
+def test_a_shown_name_is_valid_text_on_one_line_and_gives_back_its_bytes(name: bytes) -> None:
+    shown = display_name(name.decode("utf-8", "surrogateescape"))
+    shown.encode("utf-8")
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", shown)
+    assert unescaped(shown) == name
+
+
+def unescaped(shown: str) -> bytes:
+    """What `display_name` was made from."""
+    pieces = re.split(r"(\\\\|\\x[0-9a-f]{2})", shown)
+    return b"".join(
+        b"\\" if p == "\\\\" else bytes.fromhex(p[2:]) if p.startswith("\\x") else p.encode()
+        for p in pieces
+    )

@@ -1,0 +1,313 @@
+"""When scans run and end: on real folders, with storage that hangs where it must."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hanging import HangingStorage, opener
+from jobs import write_job, write_marker
+
+from exporter.config import RootConfig
+from exporter.scheduler import Scheduler
+from exporter.snapshot import Job, Latest, Root, Snapshot
+from exporter.storage.base import StorageError
+from exporter.workers import Workers
+
+MakeJob = Callable[..., Path]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.01)
+
+
+def scan_once(folder: Path, **options: object) -> Root:
+    config = RootConfig("r", str(folder), **options)
+    return Scheduler([config], Latest(), Workers(4)).run_once().roots[0]
+
+
+def names_in(root: Root) -> list[str]:
+    return [job.name for job in root.jobs]
+
+
+def job_in(root: Root, name: str) -> Job:
+    return next(job for job in root.jobs if job.name == name)
+
+
+class Running:
+    """A scheduler on a thread of its own, over roots whose storage can hang."""
+
+    def __init__(self, folders: list[Path], workers: int = 4, **options: object) -> None:
+        self.latest = Latest()
+        self.workers = Workers(workers, patience_seconds=0.2)
+        self.storages = {str(f): HangingStorage(str(f)) for f in folders}
+        defaults = {"scan_interval_seconds": 0.2, "scan_timeout_seconds": 1.0}
+        configs = [RootConfig(f.name, str(f), **{**defaults, **options}) for f in folders]
+        self.scheduler = Scheduler(configs, self.latest, self.workers, opener(self.storages))
+        self._thread = threading.Thread(target=self.scheduler.run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.scheduler.stop()
+        for storage in self.storages.values():
+            storage.release()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self.workers.close()
+
+    def root(self, folder: Path) -> Root:
+        return next(root for root in self.latest.read().roots if root.name == folder.name)
+
+    def storage(self, folder: Path) -> HangingStorage:
+        return self.storages[str(folder)]
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    """Makes schedulers and stops them in the end."""
+    made: list[Running] = []
+
+    def make(*folders: Path, **options: object) -> Running:
+        made.append(Running(list(folders), **options))
+        return made[-1]
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+def test_jobs_are_found_at_every_depth_up_to_the_maximum(root: Path, make_job: MakeJob) -> None:
+    for name in ("a", "p/b", "p/q/c", "p/q/r/d", "a/merged", "a/logs/hidden"):
+        make_job(name)
+    assert names_in(scan_once(root)) == ["a", "a/merged", "p/b", "p/q/c"]
+    assert names_in(scan_once(root, max_depth=1)) == ["a"]
+    assert "p/q/r/d" in names_in(scan_once(root, max_depth=4))
+    assert names_in(scan_once(root / "a", max_depth=0)) == ["."]
+
+
+def test_symlinked_jobs_count_and_loops_end(root: Path, make_job: MakeJob) -> None:
+    make_job("real", completed=[0])
+    (root / "link").symlink_to(root / "real")
+    (root / "real" / "up").symlink_to(root)
+    (root / "self").symlink_to(root / "self")
+    (root / "nowhere").symlink_to(root / "missing")
+    assert names_in(scan_once(root, max_depth=8)) == ["link", "real"]
+
+
+def test_left_out_jobs_are_not_read(root: Path, make_job: MakeJob) -> None:
+    make_job("keep/a")
+    make_job("keep/b-test", tasks="unreadable")
+    found = scan_once(root, prefix="keep", exclude=("*-test",))
+    assert names_in(found) == ["keep/a"]
+    assert not any(count for _, count in found.errors)
+
+
+def test_one_bad_folder_is_counted_and_everything_else_is_exact(
+    root: Path, make_job: MakeJob
+) -> None:
+    make_job("good", tasks=4, completed=[0, 1, 2])
+    make_job("bad", tasks=None)
+    found = scan_once(root)
+    assert found.up
+    assert job_in(found, "bad") == Job("bad", None, "invalid")
+    reading = job_in(found, "good").reading
+    assert reading is not None
+    assert (reading.tasks, reading.tasks_completed) == (4, 3)
+    assert dict(found.errors)["job", "invalid"] == 1
+
+
+def test_a_root_that_does_not_exist_is_down_and_has_no_jobs(root: Path) -> None:
+    found = scan_once(root / "missing")
+    assert (found.up, found.attempted, found.totals) == (False, True, None)
+    assert dict(found.errors)["root", "not_found"] == 1
+
+
+def test_each_scan_sees_what_changed(root: Path, make_job: MakeJob) -> None:
+    job = make_job("j", tasks=4, completed=[0])
+    scheduler = Scheduler([RootConfig("r", str(root))], Latest(), Workers(4))
+    scheduler.run_once()
+    write_marker(job, "00001", 1_700_000_500)
+    make_job("new")
+    (found,) = scheduler.run_once().roots
+    reading = job_in(found, "j").reading
+    assert reading is not None
+    assert reading.tasks_completed == 2
+    assert names_in(found) == ["j", "new"]
+    assert found.scans == 2
+
+
+def test_scans_repeat_on_schedule(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    make_job("j")
+    running = run(root)
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 3)
+    assert running.latest.read().is_ready
+
+
+def test_a_slow_scan_is_not_started_twice_and_missed_ticks_are_counted(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    make_job("slow")
+    running = run(root, scan_timeout_seconds=60)
+    running.storage(root).hanging = {("slow",)}
+    running.start()
+    wait_until(lambda: running.root(root).scans_skipped >= 3)
+    assert running.root(root).scans == 0
+    running.storage(root).release()
+    wait_until(lambda: running.root(root).scans >= 2)
+    assert running.root(root).up
+
+
+def test_a_hung_root_is_given_up_and_delays_no_other(
+    tmp_path: Path, run: Callable[..., Running]
+) -> None:
+    hung, good = tmp_path / "hung", tmp_path / "good"
+    for folder in (hung, good):
+        for number in range(20):
+            write_job(folder / f"j{number}", completed=[0])
+    running = run(hung, good, workers=2)
+    running.storage(hung).hanging = {()}
+    running.start()
+    wait_until(lambda: running.root(hung).attempted)
+    assert dict(running.root(hung).errors)["root", "timeout"] == 1
+    assert not running.root(hung).up
+    assert running.workers.stuck == 1
+    before = running.root(good).scans
+    wait_until(lambda: running.root(good).scans >= before + 3)
+    assert running.workers.stuck == 1  # not tried again while the first try still hangs
+    assert running.root(hung).scans == 1
+    assert running.root(hung).scans_skipped > 0
+    running.storage(hung).release()
+    wait_until(lambda: running.root(hung).up)
+    wait_until(lambda: running.workers.stuck == 0)
+    assert len(running.root(hung).jobs) == 20
+
+
+def test_many_hung_roots_leave_the_others_on_time(
+    tmp_path: Path, run: Callable[..., Running]
+) -> None:
+    folders = [tmp_path / f"root-{number}" for number in range(12)]
+    for folder in folders:
+        write_job(folder / "j", completed=[0])
+    running = run(*folders, workers=4)
+    for folder in folders[:8]:
+        running.storage(folder).hanging = {()}
+    running.start()
+    wait_until(lambda: all(running.root(folder).scans >= 3 for folder in folders[8:]))
+    wait_until(lambda: running.latest.read().is_ready)
+    assert all(running.root(folder).up for folder in folders[8:])
+    assert not any(running.root(folder).up for folder in folders[:8])
+
+
+def test_one_hung_job_leaves_the_rest_of_its_root_exact(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    for name in ("a", "b", "hung", "hung/inner"):
+        make_job(name, tasks=3, completed=[0, 1])
+    running = run(root)
+    running.storage(root).hanging_jobs = {("hung",)}
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 2)  # the second is not held up any more
+    found = running.root(root)
+    assert found.up
+    assert found.last_successful_scan_timestamp is not None
+    assert job_in(found, "hung") == Job("hung", None, "timeout")
+    for name in ("a", "b"):
+        reading = job_in(found, name).reading
+        assert reading is not None
+        assert reading.tasks_completed == 2
+    assert running.workers.stuck == 1
+    running.storage(root).release()
+    wait_until(lambda: job_in(running.root(root), "hung").error is None)
+
+
+def test_values_of_a_root_that_hangs_are_kept_for_stale_after_and_then_go(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    make_job("j", completed=[0])
+    running = run(root, stale_after_seconds=1.0)
+    running.start()
+    wait_until(lambda: running.root(root).up)
+    running.storage(root).hanging = {()}
+    wait_until(lambda: not running.root(root).up)
+    kept = running.root(root)
+    assert kept.totals is not None
+    assert job_in(kept, "j").reading is not None
+    wait_until(lambda: running.root(root).totals is None)
+    assert running.root(root).jobs == ()
+
+
+def test_a_folder_that_fails_to_list_keeps_the_jobs_below_it(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    make_job("p/a", completed=[0])
+    make_job("b")
+    running = run(root)
+    running.start()
+    wait_until(lambda: running.root(root).up)
+    running.storage(root).failing = {("p",): StorageError("denied", "Permission denied")}
+    wait_until(lambda: job_in(running.root(root), "p/a").error == "denied")
+    assert job_in(running.root(root), "p/a").reading is not None
+    assert running.root(root).up
+    running.storage(root).failing = {("p",): StorageError("not_found", "gone")}
+    wait_until(lambda: names_in(running.root(root)) == ["b"])
+
+
+def test_a_bug_is_counted_and_scanning_goes_on(
+    root: Path, make_job: MakeJob, run: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_job("good")
+    make_job("strange")
+    running = run(root)
+    running.storage(root).failing = {("strange",): ZeroDivisionError()}  # type: ignore[dict-item]
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 2)
+    assert dict(running.root(root).errors)["job", "other"] >= 2
+    assert job_in(running.root(root), "good").error is None
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_five_hundred_roots_are_all_scanned(tmp_path: Path) -> None:
+    configs = []
+    for number in range(500):
+        write_job(tmp_path / str(number) / "j", completed=[0])
+        configs.append(RootConfig(str(number), str(tmp_path / str(number))))
+    snapshot = Scheduler(configs, Latest(), Workers(4)).run_once()
+    assert snapshot.totals.tasks_completed == 500
+    assert snapshot.is_ready
+
+
+def test_a_thousand_jobs_of_a_root_are_read_by_several_threads(
+    root: Path, make_job: MakeJob
+) -> None:
+    for number in range(1000):
+        make_job(f"j{number:04d}", tasks=3, completed=range(number % 4))
+    found = scan_once(root)
+    assert found.totals is not None
+    assert found.totals.tasks_completed == sum(number % 4 for number in range(1000))
+    assert found.totals.jobs_completed == 250
+
+
+def test_names_that_differ_only_in_bytes_stay_two_jobs(root: Path) -> None:
+    for name in (b"j\xff", b"j\xfe", b"j\\xff", b'q"\n<b>'):
+        write_job(Path(os.fsdecode(os.fsencode(root) + b"/" + name)))
+    assert names_in(scan_once(root)) == sorted(["j\\xff", "j\\xfe", "j\\\\xff", 'q"\\x0a<b>'])
+
+
+def test_the_sums_of_all_roots_are_divided_last(tmp_path: Path) -> None:
+    write_job(tmp_path / "a" / "j", tasks=1, completed=[0])
+    write_job(tmp_path / "b" / "j", tasks=9, completed=[0])
+    configs = [RootConfig(name, str(tmp_path / name)) for name in ("a", "b", "missing")]
+    totals = Scheduler(configs, Latest(), Workers(4)).run_once().totals
+    assert totals.tasks_completed_ratio == 2 / 10
+    assert totals.jobs_completed_ratio == 1 / 2
+    assert Snapshot().totals.tasks_completed_ratio is None
