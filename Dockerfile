@@ -3,9 +3,9 @@ FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/exporter
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY exporter exporter
-RUN /opt/exporter/bin/pip install .
+RUN /opt/exporter/bin/pip install --constraint constraints.txt .
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="datatrove-exporter" \

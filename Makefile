@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench wheel clean
+.PHONY: help demo check format lint types imports docker-lint test bench wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,12 @@ wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	$(BIN)/python -m build --quiet --wheel
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
+lock: $(BIN)/python ## Choose the versions in constraints.txt anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev \
+		--no-annotate --custom-compile-command 'make lock' --output-file constraints.txt \
+		pyproject.toml
+
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) .cache dist build
 
@@ -52,12 +58,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml $(wildcard exporter/*.py exporter/storage/*.py)
-	$(BIN)/pip install --quiet .
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.py exporter/storage/*.py)
+	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
-	$(BIN)/pip install --quiet --group dev .
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
 	@touch $@
 
 .cache/servers/ready: scripts/install-servers
