@@ -12,10 +12,10 @@ from typing import NoReturn
 import click
 
 from exporter import __version__, log
-from exporter.config import Config, RootConfig, format_duration, load, split_listen_address
+from exporter.config import Config, RootConfig, format_duration, split_listen_address
 from exporter.demo import DemoTree
 from exporter.document import ConfigError
-from exporter.service import Service, StartError, check_storage, scan_once
+from exporter.service import Service, StartError, load_config, scan_once
 from exporter.snapshot import Root
 
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
@@ -143,11 +143,9 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
 
 def _load(file: str) -> Config:
     try:
-        config = load(file)
-        check_storage(config)
+        return load_config(file)
     except ConfigError as error:
         _fail(str(error))
-    return config
 
 
 def _run(config: Config, announce: str = "") -> None:

@@ -7,16 +7,19 @@ the file holds secrets.
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from exporter.document import LIMIT_BYTES, ConfigError, Document, Location, Mistake
+
+_T = TypeVar("_T")
 
 _SECRET_FILE_LIMIT_BYTES = 64 * 1024
 _ROOTS_LIMIT = 1000
@@ -56,11 +59,15 @@ def _masked(options: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]
     for key, value in options.items():
         if key in shown and isinstance(value, Mapping):
             masked[key] = _masked(value, shown)
-        elif key in shown and not (isinstance(value, str) and ("@" in value or "?" in value)):
-            masked[key] = value
         else:
-            masked[key] = "<secret>"
+            masked[key] = value if key in shown and _is_harmless(value) else "<secret>"
     return masked
+
+
+def _is_harmless(value: object) -> bool:
+    if isinstance(value, str):
+        return "@" not in value and "?" not in value
+    return value is None or isinstance(value, int | float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class RootConfig:
     """One root with every default filled in. Durations are in seconds."""
 
     name: str
-    url: str
+    url: str = field(repr=False)  # a query may hold a signature
     max_depth: int = 3
     prefix: str = ""
     include: tuple[str, ...] = ()
@@ -93,48 +100,71 @@ class Config:
     log_format: str = "logfmt"
 
 
-def load(path: str | os.PathLike[str], environment: Mapping[str, str] = os.environ) -> Config:
+def _no_problem_with(_: str) -> None:
+    """The `problem_with` of those who do not care whether a URL can be read."""
+
+
+def load(
+    path: str | os.PathLike[str],
+    environment: Mapping[str, str] = os.environ,
+    problem_with: Callable[[str], str | None] = _no_problem_with,
+) -> Config:
     """Read a configuration file; raises ConfigError with all mistakes at once.
 
-    Relative local roots are relative to the file's folder, as in Prometheus' own files.
+    `problem_with` says why the URL of a root cannot be used, or None. Relative
+    local roots are relative to the file's folder, as in Prometheus' own files.
     """
     source = os.fspath(path)
     try:
-        # A FIFO or device would block or never end: only regular files.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not Path(f"/dev/fd/{descriptor}").is_file():
-                raise ConfigError(source, [Mistake((), "not a regular file")])
-            data = file.read(LIMIT_BYTES + 1)
+        data = _read_file(path, LIMIT_BYTES)
     except OSError as error:
-        text = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise ConfigError(source, [Mistake((), f"cannot be read: {text}")]) from None
-    return parse(data, source, Path(source).resolve().parent, environment)
+        raise ConfigError(source, [Mistake((), f"cannot be read: {_words_of(error)}")]) from None
+    except ValueError as error:
+        raise ConfigError(source, [Mistake((), str(error))]) from None
+    return parse(data, source, Path(os.path.abspath(source)).parent, environment, problem_with)
+
+
+def _read_file(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a file; raises ValueError when it is none, or larger than `limit`."""
+    # Opening a FIFO would wait for a writer, and a device never ends.
+    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
+        data: bytes = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    return data
+
+
+def _words_of(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def parse(
-    data: bytes, source: str, folder: Path, environment: Mapping[str, str] = os.environ
+    data: bytes,
+    source: str,
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+    problem_with: Callable[[str], str | None] = _no_problem_with,
 ) -> Config:
     """The Config that the YAML text `data` means; see `load`."""
     document = Document(data, source)
-    mistakes = list(document.mistakes)
-    model: _FileModel | None = None
+    references = _References(folder, environment)
+    value = references.replaced(document.value)
+    mistakes = [*document.mistakes, *references.mistakes, *_check_names(value, folder)]
     try:
-        model = _FileModel.model_validate(document.value)
+        model = _FileModel.model_validate(value, context=problem_with)
     except ValidationError as error:
-        mistakes += _from_validation(error)
-    except RecursionError:
-        mistakes.append(Mistake((), "nested too deeply"))
-    if model is not None:
-        resolver = _Resolver(model, source, folder, environment)
-        mistakes += resolver.mistakes
+        known = {mistake.location for mistake in document.mistakes}
+        mistakes += (m for m in _from_validation(error) if m.location not in known)
+    else:
         if not mistakes:
-            return resolver.config
+            return _config(model, source, folder)
     raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
 
 
 _DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
 )
 _UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1, 0.001)
 _LONGEST_SECONDS = 100 * 31_536_000
@@ -209,9 +239,7 @@ class _RootModel(_Model):
 
     @pydantic.field_validator("url")
     @classmethod
-    def _check_url(cls, url: str) -> str:
-        if any(ord(c) < 32 for c in url):
-            raise ValueError("holds control characters")
+    def _check_url(cls, url: str, info: pydantic.ValidationInfo) -> str:
         if "::" in url:
             raise ValueError("chained URLs are not supported")
         scheme, separator, rest = url.partition("://")
@@ -223,6 +251,10 @@ class _RootModel(_Model):
             raise ValueError("nothing follows the scheme")
         if "@" in rest.partition("/")[0]:
             raise ValueError("credentials do not belong into a URL; use storage_options")
+        _without_query(url)
+        assert info.context is not None
+        if problem := info.context(url):
+            raise ValueError(problem)
         return url
 
 
@@ -314,75 +346,32 @@ def _from_validation(error: ValidationError) -> Iterator[Mistake]:
         yield Mistake(location, text)
 
 
-class _Resolver:
-    """Fills in defaults, the environment and files; checks what needs the whole."""
+class _References:
+    """What the texts within the roots' storage options stand for."""
 
-    def __init__(
-        self, model: _FileModel, source: str, folder: Path, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
         self._folder = folder
         self._environment = environment
-        roots = tuple(self._root(model, i, root) for i, root in enumerate(model.roots))
-        self._check_names(roots)
-        self.config = Config(
-            roots=roots,
-            source=source,
-            scan_workers=model.scan.workers,
-            listen_address=model.web.listen_address,
-            log_level=model.log.level,
-            log_format=model.log.format,
-        )
 
-    def _root(self, model: _FileModel, index: int, root: _RootModel) -> RootConfig:
-        url = self._absolute(root.url)
-        hide_after = root.hide_completed_after
-        per_root = root.max_per_root
-        options = self._expand(root.storage_options, ("roots", index, "storage_options"))
-        assert isinstance(options, dict)
-        return RootConfig(
-            name=root.name or _without_query(url),
-            url=url,
-            max_depth=root.max_depth,
-            prefix=root.prefix,
-            include=tuple(root.include),
-            exclude=tuple(root.exclude),
-            scan_interval_seconds=root.scan_interval or model.scan.interval,
-            scan_timeout_seconds=root.scan_timeout or model.scan.timeout,
-            stale_after_seconds=(
-                model.scan.stale_after if root.stale_after is None else root.stale_after
-            ),
-            hide_completed_after_seconds=(
-                model.jobs.hide_completed_after if hide_after is None else hide_after
-            ),
-            max_per_root=model.jobs.max_per_root if per_root is None else per_root,
-            storage_options=StorageOptions(options),
-        )
+    def replaced(self, value: object) -> object:
+        """The file's plain data with every reference replaced by what it stands for."""
+        if not isinstance(value, dict) or not isinstance(value.get("roots"), list):
+            return value
+        roots = [
+            {**root, "storage_options": self._within(options, ("roots", i, "storage_options"))}
+            if isinstance(root, dict) and (options := root.get("storage_options")) is not None
+            else root
+            for i, root in enumerate(value["roots"])
+        ]
+        return {**value, "roots": roots}
 
-    def _absolute(self, url: str) -> str:
-        scheme, separator, rest = url.partition("://")
-        if not separator:
-            return os.path.normpath(self._folder / url)
-        if scheme == "file":
-            return f"file://{os.path.normpath('/' + rest.lstrip('/'))}"
-        return url.rstrip("/")
-
-    def _check_names(self, roots: tuple[RootConfig, ...]) -> None:
-        first: dict[str, int] = {}
-        for index, root in enumerate(roots):
-            if root.name in first:
-                other = f"roots[{first[root.name]}]"
-                place: Location = ("roots", index, "name")
-                self.mistakes.append(Mistake(place, f"the same name as {other}; set name"))
-            first.setdefault(root.name, index)
-
-    def _expand(self, value: object, location: Location) -> object:
-        """References in every text within `value` replaced by what they stand for."""
+    def _within(self, value: object, location: Location) -> object:
         if isinstance(value, dict):
-            return {key: self._expand(item, (*location, key)) for key, item in value.items()}
+            return {key: self._within(item, (*location, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._expand(item, (*location, i)) for i, item in enumerate(value)]
-        if isinstance(value, str):
+            return [self._within(item, (*location, i)) for i, item in enumerate(value)]
+        if isinstance(value, str) and value.isprintable():  # else the document says so
             return _REFERENCE.sub(lambda match: self._referred(match, location), value)
         return value
 
@@ -399,10 +388,9 @@ class _Resolver:
         except KeyError:
             problem = f"the environment variable {variable} is not set"
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            problem = f"the file {file} cannot be read: {reason}"
+            problem = f"the file {file} cannot be read: {_words_of(error)}"
         except ValueError as error:
-            problem = f"the file {file} {error}"
+            problem = f"the file {file} is {error}"
         self.mistakes.append(Mistake(location, problem))
         return ""
 
@@ -414,29 +402,96 @@ _REFERENCE = re.compile(
 
 def _read_secret(path: Path) -> str:
     """A secret from a file, without the line break that editors put at the end."""
-    if not path.is_file() and path.exists():
-        raise ValueError("is not a regular file")
-    with path.open("rb") as file:
-        data = file.read(_SECRET_FILE_LIMIT_BYTES + 1)
-    if len(data) > _SECRET_FILE_LIMIT_BYTES:
-        raise ValueError(f"is larger than {_SECRET_FILE_LIMIT_BYTES} bytes")
     try:
-        return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        text = _read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
+        raise ValueError("not UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
+    """The roots' names, as far as the file's plain data has them: labels, and no two alike."""
+    roots = value.get("roots") if isinstance(value, dict) else None
+    first: dict[str, int] = {}
+    for index, entry in enumerate(roots if isinstance(roots, list) else ()):
+        root = _root_from_text(entry)
+        url = root.get("url") if isinstance(root, dict) else None
+        if not isinstance(root, dict) or not isinstance(url, str):
+            continue
+        try:
+            name = root.get("name") or _without_query(_absolute(url, folder))
+        except ValueError:
+            continue  # the URL's own mistake
+        place: Location = ("roots", index, "name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            yield Mistake(place, f"the same name as roots[{first[name]}]; set name")
+        elif "name" not in root and url.isprintable() and not name.isprintable():
+            yield Mistake(place, "the folder cannot be printed; set name")
+        first.setdefault(name, index)
+
+
+def _absolute(url: str, folder: Path) -> str:
+    """The one spelling of a root's URL; local paths are relative to `folder`."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return os.path.normpath(folder / url)
+    if scheme == "file":
+        return f"file://{os.path.normpath('/' + rest.lstrip('/'))}"
+    return url.rstrip("/")
 
 
 def _without_query(url: str) -> str:
+    """The URL without what may hold a secret; raises ValueError when it cannot be one."""
     if "://" not in url:
         return url
-    parts = urlsplit(url)
-    return parts._replace(query="", fragment="").geturl().rstrip("/")
+    try:
+        return urlsplit(url)._replace(query="", fragment="").geturl()
+    except ValueError:
+        raise ValueError("not a valid URL") from None
+
+
+def _config(model: _FileModel, source: str, folder: Path) -> Config:
+    return Config(
+        roots=tuple(_root_config(model, root, folder) for root in model.roots),
+        source=source,
+        scan_workers=model.scan.workers,
+        listen_address=model.web.listen_address,
+        log_level=model.log.level,
+        log_format=model.log.format,
+    )
+
+
+def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfig:
+    url = _absolute(root.url, folder)
+    return RootConfig(
+        name=root.name or _without_query(url),
+        url=url,
+        max_depth=root.max_depth,
+        prefix=root.prefix,
+        include=tuple(root.include),
+        exclude=tuple(root.exclude),
+        scan_interval_seconds=_first(root.scan_interval, model.scan.interval),
+        scan_timeout_seconds=_first(root.scan_timeout, model.scan.timeout),
+        stale_after_seconds=_first(root.stale_after, model.scan.stale_after),
+        hide_completed_after_seconds=_first(
+            root.hide_completed_after, model.jobs.hide_completed_after
+        ),
+        max_per_root=_first(root.max_per_root, model.jobs.max_per_root),
+        storage_options=StorageOptions(root.storage_options),
+    )
+
+
+def _first(own: _T | None, shared: _T) -> _T:
+    """What a root says itself, or else what is said for all."""
+    return shared if own is None else own
 
 
 def split_listen_address(address: str) -> tuple[str | None, int]:
     """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``;
     raises ValueError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):(\d{1,5})", address)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):([0-9]{1,5})", address)
     if match is None or int(match[3]) > 65535:
         raise ValueError("expected HOST:PORT or :PORT")
     return match[1] or match[2] or None, int(match[3])

@@ -11,6 +11,7 @@ import yaml
 
 LIMIT_BYTES = 1024 * 1024
 _DEPTH_LIMIT = 32
+_NUMBER_LIMIT = 1000  # characters; YAML's base 60 costs the square of the length
 
 Location = tuple[str | int, ...]
 
@@ -123,6 +124,10 @@ class Document:
                 self.mistakes.append(Mistake(location, "a key is not text", line))
                 continue
             key = key_node.value
+            if not key.isprintable():
+                problem = "a key holds characters that cannot be printed"
+                self.mistakes.append(Mistake(location, problem, line))
+                continue
             if key_node.tag == "tag:yaml.org,2002:merge":
                 self.mistakes.append(Mistake(location, "merge keys are not supported", line))
                 continue
@@ -142,7 +147,9 @@ class Document:
                 self.mistakes.append(Mistake(location, "holds characters that cannot be printed"))
             return node.value
         try:
-            return yaml.SafeLoader("").construct_object(node)
-        except ValueError:
-            self.mistakes.append(Mistake(location, "not a number that can be used"))
-            return None
+            if len(node.value) <= _NUMBER_LIMIT:
+                return yaml.SafeLoader("").construct_object(node)
+        except (ValueError, OverflowError):
+            pass
+        self.mistakes.append(Mistake(location, "not a number that can be used"))
+        return None

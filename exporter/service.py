@@ -9,8 +9,7 @@ import time
 from types import FrameType
 
 from exporter import __version__, storage
-from exporter.config import Config, split_listen_address
-from exporter.document import ConfigError, Mistake
+from exporter.config import Config, load, split_listen_address
 from exporter.log import event
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Snapshot
@@ -26,14 +25,10 @@ class StartError(Exception):
     """The service cannot start; one line that says why."""
 
 
-def check_storage(config: Config) -> None:
-    """Raise ConfigError if a root's URL is one that no installed backend can read."""
-    mistakes = []
-    for index, root in enumerate(config.roots):
-        if (problem := storage.problem_with(root.url)) is not None:
-            mistakes.append(Mistake(("roots", index, "url"), problem))
-    if mistakes:
-        raise ConfigError(config.source, mistakes)
+def load_config(file: str) -> Config:
+    """Read a configuration file; raises ConfigError with all mistakes at once, among
+    them roots that no installed backend can read."""
+    return load(file, problem_with=storage.problem_with)
 
 
 def scan_once(config: Config) -> Snapshot:

@@ -15,8 +15,7 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.config import load
-from exporter.service import check_storage
+from exporter.service import load_config
 from exporter.telemetry import Telemetry
 
 PROJECT = Path(__file__).parent.parent
@@ -61,8 +60,7 @@ def test_the_metrics_table_is_what_the_code_publishes() -> None:
 
 def test_the_example_configuration_loads_and_names_every_key() -> None:
     file = PROJECT / "config.example.yaml"
-    config = load(file)
-    check_storage(config)
+    config = load_config(str(file))
     assert [root.name for root in config.roots] == ["/data/logs", "fineweb"]
     for key in ("hide_completed_after", "max_per_root", "stale_after", "listen_address"):
         assert key in file.read_text()
@@ -72,7 +70,7 @@ def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     (tmp_path / "config.yaml").write_text(blocks[0])
-    assert len(load(tmp_path / "config.yaml").roots) == 2
+    assert len(load_config(str(tmp_path / "config.yaml")).roots) == 2
     assert "scrape_configs" in yaml.safe_load(blocks[1])
 
 
