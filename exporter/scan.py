@@ -126,11 +126,13 @@ def _marker_times(
     executor: Executor,
 ) -> MarkerTimes | None:
     """Times of the counted markers; None where they are not known, or would cost a
-    system call each for a job that was already complete when first seen."""
+    system call each for a job that was already complete when first seen. (That price is
+    paid if its markers may have been written again, which no folder's time shows.)"""
     if listing.modified_ns is not None:
         return _times_in_listing(listing, executor.world_size)
     known = memory.times
-    if known is None and len(ranks) == executor.world_size:
+    is_complete = len(ranks) == executor.world_size
+    if known is None and is_complete and executor.skip_completed:
         return None
     by_rank = known.by_rank() if known is not None else {}
     if not executor.skip_completed and memory.version.modified_ns is not None:
@@ -166,7 +168,7 @@ def _last_completion_ns(
         return pace.last_completion_ns
     if times is not None:
         return max(times.modified_ns, default=None)
-    # Markers are only ever added, so the folder changed last when the last one came.
+    # Such markers are written once, so the folder changed last when the last one came.
     return listing.folder_modified_ns if completed else None
 
 

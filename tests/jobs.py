@@ -60,3 +60,4 @@ def write_marker(folder: Path, name: str, time: float) -> None:
     marker = completions / name
     marker.touch()
     os.utime(marker, (time, time))
+    os.utime(completions, (time, time))

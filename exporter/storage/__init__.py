@@ -5,11 +5,14 @@ everything else together, and a user of local folders never pays for it.
 """
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from exporter.storage.base import Storage
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
+# Those that fsspec asks for only when a file system is used.
+_PACKAGES = {"hdfs": "pyarrow", "viewfs": "pyarrow"}
 
 
 def scheme_of(url: str) -> str:
@@ -46,6 +49,8 @@ def problem_with(url: str) -> str | None:
         return None
     from fsspec import get_filesystem_class
 
+    if (package := _PACKAGES.get(scheme)) and find_spec(package) is None:
+        return f"{scheme}:// needs a package that is not installed ({package})"
     try:
         get_filesystem_class(scheme)
     except ValueError:

@@ -18,6 +18,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.storage import ftp
 from exporter.storage.base import (
     Folder,
     MarkerListing,
@@ -57,7 +58,7 @@ class GenericStorage:
             self.requests.add("list")
             try:
                 filesystem, folder = self._open(path)
-                listed = filesystem.ls(folder, detail=True)
+                listed = _ls(filesystem, folder)
             except Exception as error:
                 raise self._failed(error) from None
         entries = [_Entry(item) for item in listed]
@@ -130,6 +131,9 @@ class GenericJobReader:
 
     def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
         version = self.executor_version()
+        entry = self._entry(EXECUTOR_FILE)
+        if entry is not None and isinstance(entry.size, int) and entry.size > limit_bytes:
+            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
         return version, self._storage.read((*self._path, EXECUTOR_FILE), limit_bytes)
 
     def list_markers(self) -> MarkerListing:
@@ -156,14 +160,27 @@ class GenericJobReader:
         raise NotImplementedError("the listing has the times, as far as there are any")
 
     def has_logs(self) -> bool:
-        if self._entry(LOGS) is None:
+        folder = self._entry(LOGS)
+        if folder is None or not folder.is_folder:
             return False
-        return bool(self._storage.list_entries((*self._path, LOGS)))
+        try:
+            return bool(self._storage.list_entries((*self._path, LOGS)))
+        except StorageError as error:
+            if error.reason == "not_found":  # deleted since it was listed
+                return False
+            raise
 
     def _entry(self, name: str) -> _Entry | None:
         if self._entries is None:
             self._entries = self._storage.list_entries(self._path)
         return next((entry for entry in self._entries if entry.name == name), None)
+
+
+def _ls(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
+    if "ftp" in filesystem.protocol:
+        return ftp.ls(filesystem, folder)
+    listed: list[dict[str, Any]] = filesystem.ls(folder, detail=True)
+    return listed
 
 
 _TIME_KEYS = ("mtime", "modified", "LastModified", "last_modified", "updated", "modify", "created")
@@ -198,13 +215,15 @@ def _parse_time(text: str) -> datetime | None:
         return None
 
 
-def _storage_error(error: Exception) -> StorageError:
+def _storage_error(error: Exception) -> StorageError:  # noqa: PLR0911 - one per kind
     if isinstance(error, StorageError):
         return error
     if isinstance(error, ImportError):
         return StorageError("other", "the package for this kind of storage is not installed")
     if isinstance(error, EOFError):
         return StorageError("unavailable", "the server closed the connection")
+    if (refusal := ftp.refusal_of(error)) is not None:
+        return refusal
     if isinstance(error, OSError):
         return from_os_error(error)
     name = type(error).__name__

@@ -12,6 +12,7 @@ place would hold the thread for ever.
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 
 from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
 from exporter.storage.base import (
@@ -37,6 +38,8 @@ class LocalStorage:
         try:
             if with_subfolders:
                 return self._scan_folder(folder)
+            if not path:  # one look at executor.json cannot tell a missing root
+                return replace(self._scan_folder(folder), subfolders=())
             return Folder((), self._has_executor_file(folder))
         except OSError as error:
             raise from_os_error(error) from None

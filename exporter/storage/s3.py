@@ -21,7 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import botocore.exceptions
+import botocore.parsers
 import s3fs
 from fsspec.asyn import sync
 
@@ -66,7 +68,7 @@ class S3Storage:
     def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
         prefix = self._key(path, "")
         if not with_subfolders:
-            return Folder((), self._has_object(prefix + EXECUTOR_FILE))
+            return Folder((), self._has_executor_file(path, prefix + EXECUTOR_FILE))
         subfolders: list[str] = []
         has_executor_file = False
         for page in self._pages(prefix, Delimiter="/"):
@@ -105,7 +107,7 @@ class S3Storage:
         try:
             return sync(filesystem.loop, read, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
         except Exception as error:
-            raise _storage_error(error) from None
+            raise self._failed(filesystem, error) from None
 
     def list_objects(self, prefix: str) -> Iterator[Mapping[str, Any]]:
         """Every object whose key starts with `prefix`."""
@@ -118,7 +120,9 @@ class S3Storage:
         _check_page(page)
         return list(page.get("Contents", ()))
 
-    def _has_object(self, key: str) -> bool:
+    def _has_executor_file(self, path: Path, key: str) -> bool:
+        if not path:  # a HEAD says 404 for a bucket that does not exist, too
+            return any(item["Key"] == key for item in self.first_objects(key, 1))
         try:
             self.head(key)
         except StorageError as error:
@@ -153,8 +157,17 @@ class S3Storage:
                 method, Bucket=self._bucket, timeout=_CALL_SECONDS, **parameters
             )
         except Exception as error:  # botocore raises many kinds, most of them not OSError
-            raise _storage_error(error) from None
+            raise self._failed(filesystem, error) from None
         return response
+
+    def _failed(self, filesystem: s3fs.S3FileSystem, error: Exception) -> StorageError:
+        """Classify; and connect anew next time if the credentials were refused: new ones
+        may come, and are read from disk only then."""
+        if _is_about_credentials(error):
+            with self._lock:
+                if self._filesystem is filesystem:
+                    self._filesystem = None
+        return _storage_error(error)
 
     def _connected(self) -> s3fs.S3FileSystem:
         with self._lock:
@@ -285,19 +298,32 @@ _REASON_BY_CODE: dict[str, Reason] = {
     ),
 }
 
-_REASON_BY_TYPE: tuple[tuple[type[BaseException], Reason, str], ...] = (
-    (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
-    (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
-    (TimeoutError, "timeout", f"no complete answer within {_CALL_SECONDS} s"),
+# Those that say that the credentials themselves are no good (any more).
+_CREDENTIALS_CODES = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken"}
+    | {"SignatureDoesNotMatch", "TokenRefreshRequired"}
+)
+
+_ErrorTypes = tuple[tuple[type[BaseException], Reason, str], ...]
+
+_CREDENTIALS_ERRORS: _ErrorTypes = (
     (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
     (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
     (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
     (botocore.exceptions.ProfileNotFound, "denied", "the AWS profile does not exist"),
     (botocore.exceptions.TokenRetrievalError, "denied", "the SSO token could not be fetched"),
     (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
-    (botocore.exceptions.ResponseParserError, "partial", "the answer is not S3's"),
+)
+
+_REASON_BY_TYPE: _ErrorTypes = (
+    (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
+    (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
+    (TimeoutError, "timeout", f"no complete answer within {_CALL_SECONDS} s"),
+    *_CREDENTIALS_ERRORS,
+    (botocore.parsers.ResponseParserError, "partial", "the answer is not S3's"),
     (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
     (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),
+    (aiohttp.ClientPayloadError, "partial", "the answer ended too early"),
     (ConnectionError, "unavailable", "connection failed"),
 )
 
@@ -306,27 +332,46 @@ def _storage_error(error: BaseException) -> StorageError:
     """Classify by the service's error code, then by type; s3fs wraps both."""
     if isinstance(error, StorageError):
         return error
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and len(chain) < 8:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for link in chain:
-        response = getattr(link, "response", None)
-        if isinstance(response, Mapping):
-            code = str(response.get("Error", {}).get("Code", ""))
-            if code in _REASON_BY_CODE:
-                return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
-            status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-            reason = _REASON_BY_CODE.get(status, "other")
-            return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
-    for link in chain:
+    if (answer := _answer_in(error)) is not None:
+        code, status = answer
+        if code in _REASON_BY_CODE:
+            return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
+        reason = _REASON_BY_CODE.get(status, "other")
+        return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
+    for link in _chain(error):
         for kind, reason, detail in _REASON_BY_TYPE:
             if isinstance(link, kind):
                 return StorageError(reason, detail)
     if isinstance(error, OSError):
         return from_os_error(error)
     return StorageError("other", type(error).__name__)
+
+
+def _is_about_credentials(error: BaseException) -> bool:
+    if (answer := _answer_in(error)) is not None:
+        return answer[0] in _CREDENTIALS_CODES
+    kinds = tuple(kind for kind, _, _ in _CREDENTIALS_ERRORS)
+    return any(isinstance(link, kinds) for link in _chain(error))
+
+
+def _answer_in(error: BaseException) -> tuple[str, str] | None:
+    """The error code and HTTP status of the answer that led to the error, if one did."""
+    for link in _chain(error):
+        response = getattr(link, "response", None)
+        if isinstance(response, Mapping):
+            code = str(response.get("Error", {}).get("Code", ""))
+            return code, str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it came from; s3fs wraps botocore's."""
+    link: BaseException | None = error
+    for _ in range(8):
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _word(text: str) -> str:

@@ -1,0 +1,41 @@
+"""Session-wide fixtures: each server starts when the first test asks for it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from servers import FtpServer, Moto, S3Server, ftp, moto, seaweedfs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep whatever AWS settings this machine has out of the tests."""
+    nowhere = str(tmp_path_factory.getbasetemp() / "no-such-file")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            environment.delenv(name)
+        environment.setenv("AWS_CONFIG_FILE", nowhere)
+        environment.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server (SeaweedFS)."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """An S3 server that keeps keys to the letter and answers as AWS does (moto)."""
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpServer]:
+    """A real FTP server (pyftpdlib)."""
+    with ftp(tmp_path_factory.mktemp("ftp")) as server:
+        yield server
