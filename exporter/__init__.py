@@ -7,6 +7,7 @@ The package in reading order, which is the order the data takes:
     snapshot     what is known at one moment: Job, Root, Snapshot
     discovery    which folders below a root to visit, which are wanted jobs
     scan         one job folder -> one reading
+    rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
     scheduler    when to scan, until when; publishes snapshots
     collector    snapshot -> metric families
@@ -15,8 +16,9 @@ The package in reading order, which is the order the data takes:
     service      builds, starts and stops all of the above
     cli          commands
 
-A module imports only from modules above it in this list (plus ``config``,
-``log`` and ``telemetry``, which import none of them).
+Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
+``telemetry`` (the exporter's metrics about itself). ``demo`` writes a sample tree. Who may
+import whom is defined in ``pyproject.toml``.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -76,6 +76,16 @@ class RootState:
             self._count("job", result.error)
             self._fail(state, result.error, now)
             return
+        if _LOG.isEnabledFor(logging.DEBUG) and result.reading is not None:
+            event(
+                _LOG,
+                logging.DEBUG,
+                "job scanned",
+                root=self.config.name,
+                job_name=state.name,
+                tasks=result.reading.tasks,
+                tasks_completed=result.reading.tasks_completed,
+            )
         if state.logged is not None:
             self._recovered.append(state.name)
         state.reading = result.reading

@@ -33,6 +33,7 @@ from exporter.workers import Call, Workers
 
 _LOG = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 1.0
+_EVENTS_SECONDS = 0.1
 _JITTER = 0.05
 _STUCK_VISITS_LIMIT = 4
 
@@ -150,12 +151,16 @@ class Scheduler:
         return min(moments)
 
     def _handle_events(self, until: float) -> None:
-        """Wait for one report, then handle it and all that arrived with it."""
+        """Wait for one report, then handle it and those that arrived with it; not for so
+        long that other roots' deadlines would have to wait."""
         try:
             event = self._events.get(timeout=max(0.0, until - time.monotonic()))
+            enough = time.monotonic() + _EVENTS_SECONDS
             while True:
                 if event is not None:
                     self._handle(event)
+                if time.monotonic() > enough:
+                    return
                 event = self._events.get_nowait()
         except queue.Empty:
             return

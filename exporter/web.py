@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
@@ -73,7 +74,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop accepting, let responses in flight end for a few seconds, close."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_DRAIN_SECONDS + 1)
+        draining = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+        with suppress(TimeoutError):  # a client that does not read is not waited for
+            draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._renderer.shutdown(wait=False)
 

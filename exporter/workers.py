@@ -102,7 +102,8 @@ class Workers:
     def _add_threads(self) -> None:
         """Start as many threads as there are slots and calls for them (lock held)."""
         waiting = sum(len(calls) for calls in self._waiting.values())
-        for _ in range(min(self._free_slots(), waiting) - self._idle()):
+        useful = min(self._free_slots(), waiting)
+        for _ in range(useful - self._idle()):
             thread = threading.Thread(target=self._work, name="scan-worker", daemon=True)
             try:
                 thread.start()
@@ -111,7 +112,7 @@ class Workers:
                     raise
                 return
             self._threads += 1
-        self._wake.notify(self._free_slots())
+        self._wake.notify(useful)
 
     def _idle(self) -> int:
         return self._threads - len(self._running)

@@ -1,0 +1,120 @@
+"""Real datatrove at work: launches pipelines in a process of their own.
+
+datatrove logs to wherever it likes and starts processes; apart from the tests, it can do
+both. The process takes one launch per line of JSON and answers each with a line.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_TICK_SECONDS = 0.02
+# File times come from a clock that moves in steps of up to 10 ms; what happens one after
+# the other must not fall into the same step.
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a launch went, and between which moments (Unix seconds)."""
+
+    succeeded: bool
+    before: float
+    after: float
+
+
+class Datatrove:
+    """Launches pipelines, one after another."""
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests = requests
+        self._answers = answers
+
+    def launch(
+        self, folder: Path, *, tasks: int, failing: Iterable[int] = (), **options: object
+    ) -> Launch:
+        """Run a LocalPipelineExecutor until it ends; `failing` ranks raise an exception.
+
+        Ranks run one after another, so the first failure is the end of the launch.
+        `options` go to `_run` or, if it does not take them, to the executor.
+        """
+        time.sleep(_TICK_SECONDS)
+        before = time.time() - _TICK_SECONDS
+        order = {"folder": str(folder), "tasks": tasks, "failing": list(failing), **options}
+        self._requests.write(json.dumps(order) + "\n")
+        self._requests.flush()
+        problem = json.loads(self._answers.readline())
+        assert problem in ("", _FAILURE), problem
+        return Launch(not problem, before, time.time())
+
+
+@contextmanager
+def datatrove_process(log: Path) -> Iterator[Datatrove]:
+    """A process that launches real pipelines, and its log."""
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Datatrove(process.stdin, process.stdout)
+        finally:
+            process.kill()
+
+
+_FAILURE = "this rank was told to fail"
+
+
+def _run(
+    *,
+    folder: str,
+    failing: list[int],
+    documents: int = 2,
+    text: str = "A document.",
+    workers: int = 1,
+    **options: object,
+) -> None:
+    """One launch of a pipeline over documents in memory."""
+    from datatrove.data import Document
+    from datatrove.executor import LocalPipelineExecutor
+
+    def step(data: Iterable[object], rank: int = 0, world_size: int = 1) -> Iterator[object]:
+        if rank in failing:
+            raise RuntimeError(_FAILURE)
+        yield from data
+
+    source = [Document(text=text, id=str(number)) for number in range(documents)]
+    LocalPipelineExecutor(
+        pipeline=[source, step],
+        logging_dir=folder,
+        workers=workers,
+        start_method="fork",
+        **options,
+    ).run()
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        try:
+            _run(**json.loads(line))
+            problem = ""
+        except Exception as error:
+            problem = str(error)
+        sys.stdout.write(json.dumps(problem) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()
