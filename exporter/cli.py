@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from exporter import __version__, log
-from exporter.config import Config, RootConfig, format_duration, split_listen_address
+from exporter.config import Config, RootConfig, format_duration, split_listen_address, without_query
 from exporter.demo import DemoTree
 from exporter.document import ConfigError
 from exporter.service import Service, StartError, load_config, scan_once
@@ -171,7 +171,7 @@ def _describe(config: Config) -> str:
 def _describe_root(root: RootConfig) -> list[str]:
     hide = root.hide_completed_after_seconds
     facts = {
-        "url": root.url,
+        "url": without_query(root.url),
         "scan interval": format_duration(root.scan_interval_seconds),
         "scan timeout": format_duration(root.scan_timeout_seconds),
         "stale after": format_duration(root.stale_after_seconds),

@@ -157,8 +157,8 @@ ROOT_FAMILIES: tuple[Family[Root], ...] = (
     ),
     Family(
         "datatrove_root_scan_interval_seconds",
-        "Configured time between the starts of two scans of the root.",
-        _one(lambda root: root.scan_interval_seconds),
+        "Configured time between the starts of two scans of the root; absent before the first.",
+        _one(lambda root: root.scan_interval_seconds if root.attempted else None),
     ),
     Family(
         "datatrove_root_scans_total",

@@ -251,7 +251,7 @@ class _RootModel(_Model):
             raise ValueError("nothing follows the scheme")
         if "@" in rest.partition("/")[0]:
             raise ValueError("credentials do not belong into a URL; use storage_options")
-        _without_query(url)
+        without_query(url)
         assert info.context is not None
         if problem := info.context(url):
             raise ValueError(problem)
@@ -419,7 +419,7 @@ def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
         if not isinstance(root, dict) or not isinstance(url, str):
             continue
         try:
-            name = root.get("name") or _without_query(_absolute(url, folder))
+            name = root.get("name") or without_query(_absolute(url, folder))
         except ValueError:
             continue  # the URL's own mistake
         place: Location = ("roots", index, "name")
@@ -442,7 +442,7 @@ def _absolute(url: str, folder: Path) -> str:
     return url.rstrip("/")
 
 
-def _without_query(url: str) -> str:
+def without_query(url: str) -> str:
     """The URL without what may hold a secret; raises ValueError when it cannot be one."""
     if "://" not in url:
         return url
@@ -466,7 +466,7 @@ def _config(model: _FileModel, source: str, folder: Path) -> Config:
 def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfig:
     url = _absolute(root.url, folder)
     return RootConfig(
-        name=root.name or _without_query(url),
+        name=root.name or without_query(url),
         url=url,
         max_depth=root.max_depth,
         prefix=root.prefix,

@@ -101,7 +101,6 @@ def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
     }
     assert samples == {
         "datatrove_root_up": 0,
-        "datatrove_root_scan_interval_seconds": 60,
         "datatrove_root_scans_total": 0,
         "datatrove_root_scans_skipped_total": 0,
         "datatrove_scan_errors_total": 0,

@@ -393,8 +393,7 @@ def test_before_its_first_scan_ends_a_root_is_down_and_nothing_else(hung: Export
     ]
     assert len(errors) == 2 * 9  # scopes, reasons
     assert {name for name in page.having(root="hung") if not name.endswith("_total")} == {
-        "datatrove_root_up",
-        "datatrove_root_scan_interval_seconds",
+        "datatrove_root_up"
     }
     assert hung.get("/-/ready").status == 503
     assert hung.get("/-/healthy").status == 200
