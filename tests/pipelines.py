@@ -5,10 +5,11 @@ both. The process takes one launch per line of JSON and answers each with a line
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Datatrove:
         self._answers = answers
 
     def launch(
-        self, folder: Path, *, tasks: int, failing: Iterable[int] = (), **options: object
+        self, folder: Path | str, *, tasks: int, failing: Iterable[int] = (), **options: object
     ) -> Launch:
         """Run a LocalPipelineExecutor until it ends; `failing` ranks raise an exception.
 
@@ -54,8 +55,10 @@ class Datatrove:
 
 
 @contextmanager
-def datatrove_process(log: Path) -> Iterator[Datatrove]:
-    """A process that launches real pipelines, and its log."""
+def datatrove_process(
+    log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Datatrove]:
+    """A process that launches real pipelines, its log, and what to add to its environment."""
     with (
         log.open("w") as stderr,
         subprocess.Popen(
@@ -63,6 +66,7 @@ def datatrove_process(log: Path) -> Iterator[Datatrove]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            env={**os.environ, **(environment or {})},
             text=True,
         ) as process,
     ):

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 from pipelines import Datatrove, datatrove_process
+from servers import BUCKET, S3Server
 
-from exporter.config import RootConfig
+from exporter.config import RootConfig, StorageOptions
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Job, Latest, Reading, Root
 from exporter.workers import Workers
@@ -35,7 +36,7 @@ KINDS = {"hf_jobs": "jobs"}
 class Watch:
     """The exporter's view of one root, over scans that remember one another."""
 
-    def __init__(self, root: Path, **options: object) -> None:
+    def __init__(self, root: Path | str, **options: object) -> None:
         self._workers = Workers(4)
         config = RootConfig("root", str(root), **{"max_depth": 8, **options})
         self._scheduler = Scheduler([config], Latest(), self._workers)
@@ -61,7 +62,7 @@ def watch() -> Iterator[Callable[..., Watch]]:
     """Starts watches; their threads end with the module."""
     started: list[Watch] = []
 
-    def start(root: Path, **options: object) -> Watch:
+    def start(root: Path | str, **options: object) -> Watch:
         started.append(Watch(root, **options))
         return started[-1]
 
@@ -364,6 +365,33 @@ def test_a_pipeline_over_documents_in_memory_is_read_although_its_file_is_big(
     assert (root / "job" / "executor.json").stat().st_size > 500_000
     reading = watch(root).reading("job")
     assert (reading.tasks, reading.tasks_completed, reading.executor) == (3, 1, "local")
+
+
+def test_jobs_that_log_to_s3_are_read_there(
+    watch: Callable[..., Watch], s3_server: S3Server, tmp_path: Path
+) -> None:
+    url = f"s3://{BUCKET}/datatrove"
+    environment = {
+        "AWS_ENDPOINT_URL": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret,
+    }
+    watched = watch(url, storage_options=StorageOptions(s3_server.options))
+    with datatrove_process(tmp_path / "log", environment) as datatrove:
+        launch = datatrove.launch(f"{url}/outer/job", tasks=4, failing=[2])
+        first = watched.reading("outer/job")
+        datatrove.launch(f"{url}/outer/job", tasks=4)
+        second = watched.reading("outer/job")
+        again = datatrove.launch(f"{url}/outer/job", tasks=3, skip_completed=False)
+    assert not launch.succeeded
+    assert (first.tasks, first.tasks_completed, first.executor) == (4, 2, "local")
+    # Servers tell whole seconds, or milliseconds at best.
+    assert int(launch.before) <= first.launch_timestamp <= launch.after
+    assert int(launch.before) <= first.last_completion_timestamp <= launch.after
+    assert (second.tasks, second.tasks_completed, second.is_complete) == (4, 4, True)
+    assert again.succeeded
+    third = watched.reading("outer/job")
+    assert (third.tasks, third.tasks_completed, third.stray_markers) == (3, 3, 1)
 
 
 # --- jobs_status
