@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from exporter import __version__, log
+from exporter.access import Terms, read_terms
 from exporter.config import Config, RootConfig, format_duration, split_listen_address, without_query
 from exporter.demo import DemoTree
 from exporter.document import ConfigError
@@ -46,6 +47,13 @@ _web_listen_address = click.option(
     callback=_listen_address,
     help="Where to listen; overrides the configuration.",
 )
+_web_config_file = click.option(
+    "--web.config.file",
+    "web_config_file",
+    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
+    metavar="FILE",
+    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
+)
 _log_level = click.option(
     "--log.level",
     "log_level",
@@ -71,11 +79,13 @@ def main() -> None:
 @main.command()
 @_config_file
 @_web_listen_address
+@_web_config_file
 @_log_level
 @_log_format
 def serve(
     config_file: str,
     listen_address: str | None,
+    web_config_file: str | None,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
@@ -84,6 +94,7 @@ def serve(
     config = replace(
         config,
         listen_address=listen_address or config.listen_address,
+        web_config_file=web_config_file or config.web_config_file,
         log_level=log_level or config.log_level,
         log_format=log_format or config.log_format,
     )
@@ -96,9 +107,15 @@ def serve(
 @click.argument("file", metavar="FILE")
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
-    """Check a configuration file and print what it means, secrets masked."""
+    """Check a configuration file, and the web configuration file it names, and print what
+    they mean, secrets masked."""
     config = _load(file)
+    try:
+        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
+    except ConfigError as error:
+        _fail(str(error))
     click.echo(_describe(config))
+    click.echo(_describe_access(terms))
     if reach:
         log.set_up("error", config.log_format)
         snapshot = scan_once(config)
@@ -151,7 +168,7 @@ def _load(file: str) -> Config:
 def _run(config: Config, announce: str = "") -> None:
     try:
         service = Service(config)
-    except StartError as error:
+    except (StartError, ConfigError) as error:
         _fail(str(error))
     if announce:
         host, _ = split_listen_address(config.listen_address)
@@ -166,6 +183,12 @@ def _describe(config: Config) -> str:
     for root in config.roots:
         lines += _describe_root(root)
     return "\n".join(lines)
+
+
+def _describe_access(terms: Terms) -> str:
+    users = len(terms.users)
+    asked = f"a password ({users} users)" if users else "no password"
+    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
 
 
 def _describe_root(root: RootConfig) -> list[str]:

@@ -8,12 +8,14 @@ import threading
 import time
 from types import FrameType
 
-from exporter import __version__, storage
+from exporter import __version__, log, storage
+from exporter.access import Access
 from exporter.config import Config, load, split_listen_address
 from exporter.log import event
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Snapshot
 from exporter.telemetry import Telemetry
+from exporter.watch import Watch
 from exporter.web import Server
 from exporter.workers import Workers
 
@@ -28,7 +30,10 @@ class StartError(Exception):
 def load_config(file: str) -> Config:
     """Read a configuration file; raises ConfigError with all mistakes at once, among
     them roots that no installed backend can read."""
-    return load(file, problem_with=storage.problem_with)
+    config = load(file, problem_with=storage.problem_with)
+    for root in config.roots:
+        log.hide(root.storage_options.secrets())
+    return config
 
 
 def scan_once(config: Config) -> Snapshot:
@@ -37,19 +42,23 @@ def scan_once(config: Config) -> Snapshot:
 
 
 class Service:
-    """The running exporter. The listener answers before the first scan ends."""
+    """The running exporter. The listener answers before the first scan ends. Raises
+    StartError, or ConfigError for the web configuration file."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._listener = _bind(config.listen_address)
         self._stopping = threading.Event()
         latest = Latest()
         telemetry = Telemetry()
         telemetry.config_loaded(time.time())
+        self._access, self._web_watch = _access(config.web_config_file, telemetry)
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
-        self._server = Server(self._listener, latest, telemetry, self._is_healthy)
+        self._listener = _bind(config.listen_address)
+        self._server = Server(
+            self._listener, latest, telemetry, self._is_healthy, access=self._access
+        )
 
     @property
     def port(self) -> int:
@@ -63,6 +72,8 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._server.start()
+        if self._web_watch is not None:
+            self._web_watch.start()
         threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
         event(
             _LOG,
@@ -71,6 +82,8 @@ class Service:
             version=__version__,
             address=self._config.listen_address,
             port=self.port,
+            tls=self._access.terms.tls is not None,
+            basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
         )
         self._stopping.wait()
@@ -86,6 +99,14 @@ class Service:
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
         return silence < _SCHEDULER_SILENCE_SECONDS
+
+
+def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:
+    """On which terms to serve, and who tells that they have changed."""
+    if file is None:
+        return Access(None), None
+    access = Access(file, on_reread=telemetry.watch_web_config())
+    return access, Watch(lambda: access.files, access.reread)
 
 
 def _bind(address: str) -> socket.socket:
