@@ -63,7 +63,7 @@ class Access:
         self._file = file
         self._on_reread = on_reread
         self._auth = BasicAuth()
-        self._failure_logged = float("-inf")
+        self._failures_logged: dict[str, float] = {}
         self.terms = read_terms(file) if file is not None else Terms()
         """What is in force now: one reference, replaced atomically."""
 
@@ -108,10 +108,10 @@ class Access:
         return 401
 
     def _failed(self, message: str, peer: object) -> None:
-        """Log a failure, but not more often than once a second."""
+        """Log a failure, but each kind not more often than once a second."""
         now = time.monotonic()
-        if now - self._failure_logged >= _FAILURES_LOGGED_SECONDS:
-            self._failure_logged = now
+        if now - self._failures_logged.get(message, 0.0) >= _FAILURES_LOGGED_SECONDS:
+            self._failures_logged[message] = now
             address = peer[0] if isinstance(peer, tuple) else ""
             log.event(_LOG, logging.INFO, message, client=address)
 

@@ -62,6 +62,7 @@ class Connection:
         self._transport: asyncio.Transport | None = None
         self.opening: asyncio.Task[None] | None = None
         self.is_over = False
+        self._is_within_request = True
         self._be("opening")
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
@@ -69,8 +70,9 @@ class Connection:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def heard(self) -> None:
-        """The client sent something."""
+    def heard(self, *, ends_request: bool) -> None:
+        """The client sent something, which may be the end of a request."""
+        self._is_within_request = not ends_request
         if self.state == "idle":
             self._be("asking")
 
@@ -81,7 +83,7 @@ class Connection:
         try:
             yield
         finally:
-            self._be("idle")
+            self._be("asking" if self._is_within_request else "idle")
 
     def lost(self) -> None:
         """There is no connection any more."""

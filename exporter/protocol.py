@@ -45,7 +45,8 @@ class Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self.connection.heard()
+        # Also true of some bytes that end none; their sender is idle then, no worse.
+        self.connection.heard(ends_request=data.endswith(b"\r\n\r\n"))
         super().data_received(data)
 
     def handle_error(
@@ -56,8 +57,11 @@ class Protocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
         """See the base class. No response was begun: those have their own errors."""
+        self.close()  # parse nothing more of it
         if status >= 500:
             _LOG.error("a request met a bug of the exporter", exc_info=exc)
+        elif exc is not None:
+            exc.with_traceback(None)  # whose frames hold what was received
         response = web.Response(
             status=status, text=f"{HTTPStatus(status).phrase}\n", headers=self._headers()
         )

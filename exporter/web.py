@@ -99,7 +99,7 @@ class Server:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._renderer.shutdown(wait=False)
 
-    async def _start(self) -> None:
+    def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._common], client_max_size=1024)
         for path, handler in (
             ("/", self._landing_page),
@@ -110,8 +110,11 @@ class Server:
             application.router.add_get(path, handler)  # and HEAD
         for method in ("POST", "PUT"):  # as Prometheus has it
             application.router.add_route(method, "/-/reload", self._reload_config)
+        return application
+
+    async def _start(self) -> None:
         self._runner = web.AppRunner(
-            application, handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
+            self._application(), handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
         )
         await self._runner.setup()
         self._listener.start()
