@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -54,6 +56,20 @@ _web_config_file = click.option(
     metavar="FILE",
     help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
 )
+_web_enable_lifecycle = click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
+    is_flag=True,
+    help="Let POST /-/reload reload the configuration.",
+)
+_config_watch = click.option(
+    "--config.watch",
+    "watch",
+    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
+    is_flag=True,
+    help="Reload the configuration when its file changes.",
+)
 _log_level = click.option(
     "--log.level",
     "log_level",
@@ -80,26 +96,26 @@ def main() -> None:
 @_config_file
 @_web_listen_address
 @_web_config_file
+@_web_enable_lifecycle
+@_config_watch
 @_log_level
 @_log_format
 def serve(
-    config_file: str,
-    listen_address: str | None,
-    web_config_file: str | None,
-    log_level: str | None,
-    log_format: str | None,
+    config_file: str, *, enable_lifecycle: bool, watch: bool, **overrides: str | None
 ) -> None:
-    """Scan the configured roots and serve their metrics."""
-    config = _load(config_file)
-    config = replace(
-        config,
-        listen_address=listen_address or config.listen_address,
-        web_config_file=web_config_file or config.web_config_file,
-        log_level=log_level or config.log_level,
-        log_format=log_format or config.log_format,
-    )
+    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
+
+    def load_again() -> Config:
+        return replace(load_config(config_file), **changes)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    try:
+        config = load_again()
+    except ConfigError as error:
+        _fail(str(error))
     log.set_up(config.log_level, config.log_format)
-    _run(config)
+    _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
     _end(0)
 
 
@@ -165,9 +181,16 @@ def _load(file: str) -> Config:
         _fail(str(error))
 
 
-def _run(config: Config, announce: str = "") -> None:
+def _run(
+    config: Config,
+    load_again: Callable[[], Config] | None = None,
+    *,
+    announce: str = "",
+    enable_lifecycle: bool = False,
+    watch: bool = False,
+) -> None:
     try:
-        service = Service(config)
+        service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
     except (StartError, ConfigError) as error:
         _fail(str(error))
     if announce:

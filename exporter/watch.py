@@ -21,7 +21,7 @@ class Watch:
     """Calls `changed`, on a thread of its own, after one of `files()` has changed. Until
     `start`, changes since its creation are only noted."""
 
-    def __init__(self, files: Callable[[], Sequence[str]], changed: Callable[[], None]) -> None:
+    def __init__(self, files: Callable[[], Sequence[str]], changed: Callable[[], object]) -> None:
         self._files = files
         self._changed = changed
         self._told = _look(files())
