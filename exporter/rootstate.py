@@ -51,6 +51,7 @@ class RootState:
         self._root = Root(
             config.name,
             config.scan_interval_seconds,
+            config.stall,
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
         self._published_jobs: dict[str, Job] = {}
