@@ -19,7 +19,7 @@ job's waits that bursts of completions do not fool; mean, median and percentiles
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from exporter.config import StallRule
@@ -44,7 +44,8 @@ class Row:
     An unreadable job has the values of its last good reading, while there is one; why it
     cannot be read is in `error`. `idle_seconds` and `remaining_seconds` are for jobs
     under way: the latter only for a running one that completed something since its
-    launch. Times are Unix seconds. `hidden` jobs have no series of their own.
+    launch. Times are Unix seconds. `hidden` jobs have no series of their own. `reading`
+    is where all this comes from; its ranks and history are looked into on demand.
     """
 
     root: str
@@ -67,6 +68,14 @@ class Row:
     executor: str | None
     slurm_job_name: str | None
     hidden: bool
+    reading: Reading | None = field(repr=False, compare=False)
+
+    @property
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """Ranks without a completion marker, as runs (first, last) in ascending order."""
+        if self.reading is None:
+            return iter(())
+        return self.reading.ranks.missing_runs(self.reading.tasks)
 
     @property
     def is_complete(self) -> bool:
@@ -80,6 +89,7 @@ class RootRow:
     the last successful scan; `is_fresh` whether that is recent. `totals` as in Root."""
 
     root: str
+    url: str
     up: bool
     attempted: bool
     error: str | None
@@ -119,6 +129,7 @@ def _root_row(root: Root, now: float) -> RootRow:
     fresh_for = max(FRESH_SECONDS, FRESH_INTERVALS * root.scan_interval_seconds)
     return RootRow(
         root=root.name,
+        url=root.url,
         up=root.up,
         attempted=root.attempted,
         error=root.error,
@@ -134,8 +145,16 @@ def _root_row(root: Root, now: float) -> RootRow:
 def _row(root: Root, job: Job, now: float, *, is_fresh: bool) -> Row:
     reading = job.reading
     if reading is None:
-        nothing = dict.fromkeys((field.name for field in fields(Row)[4:-1]), None)
-        return Row(root.name, job.name, "unreadable", job.error, hidden=job.hidden, **nothing)
+        unknown = dict.fromkeys((fact.name for fact in fields(Row)[4:-2]), None)
+        return Row(
+            root.name,
+            job.name,
+            "unreadable",
+            job.error,
+            hidden=job.hidden,
+            reading=None,
+            **unknown,
+        )
     under_way = is_fresh and job.error is None and not reading.is_complete
     idle = _idle_seconds(reading, now) if under_way else None
     state: State = "unreadable" if job.error else state_of(reading, idle, root.stall)
@@ -165,6 +184,7 @@ def _row(root: Root, job: Job, now: float, *, is_fresh: bool) -> Row:
         executor=reading.executor,
         slurm_job_name=reading.slurm_job_name,
         hidden=job.hidden,
+        reading=reading,
     )
 
 
@@ -283,9 +303,10 @@ def facts(subject: Row | RootRow | Totals) -> dict[str, object]:
     """The values under their names, for JSON: None, text, numbers, booleans, and totals
     as such a dictionary of their own."""
     found: dict[str, object] = {}
-    for field in fields(subject):
-        value = getattr(subject, field.name)
-        found[field.name] = facts(value) if isinstance(value, Totals) else value
+    for fact in fields(subject):
+        if fact.repr:
+            value = getattr(subject, fact.name)
+            found[fact.name] = facts(value) if isinstance(value, Totals) else value
     if isinstance(subject, Totals):
         found["jobs_completed_ratio"] = subject.jobs_completed_ratio
         found["tasks_completed_ratio"] = subject.tasks_completed_ratio

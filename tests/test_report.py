@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import StallRule
+from exporter.markers import Ranks
 from exporter.report import (
     SORTS,
     STATES,
@@ -226,6 +227,13 @@ def test_the_time_left_is_never_negative_and_a_stalled_job_has_none() -> None:
     assert stalled.tasks_per_hour is not None
 
 
+def test_missing_ranks_are_told_as_runs() -> None:
+    """A marker beyond the last task, of a launch with more of them, fills no gap."""
+    row = row_of(replace(READING, tasks=10, tasks_completed=5, ranks=Ranks([0, 1, 4, 5, 8, 30])))
+    assert list(row.missing) == [(2, 3), (6, 7), (9, 9)]
+    assert list(row_of(None, "invalid").missing) == []
+
+
 # --- The whole
 
 
@@ -346,6 +354,8 @@ def test_everything_can_be_json() -> None:
     report = report_of(*MANY)
     for subject in (*report.rows, *report.roots, report.totals):
         assert json.loads(json.dumps(facts(subject), allow_nan=False)) == facts(subject)
+    assert len({tuple(facts(row)) for row in report.rows}) == 1
+    assert "reading" not in facts(report.rows[0])
     (root,) = report.roots
     assert facts(root)["totals"]["jobs"] == len(MANY)
     assert facts(Totals())["jobs_completed_ratio"] is None
