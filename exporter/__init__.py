@@ -16,10 +16,15 @@ The package in reading order, which is the order the data takes:
     exposition   metric families -> bytes, rendered once per change
     page, web    HTTP
     service      builds, starts and stops all of the above
+    target       what the command line names -> roots
+    table, richtable  rows as text; the same on a terminal
+    missing      which logs the ranks without a marker left
+    status, livestatus  the command that shows rows; the same again and again
+    textfile     the command that writes metrics to a file
     cli          commands
 
 Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
-``telemetry`` (the exporter's metrics about itself). ``demo`` writes a sample tree. Who may
+``telemetry`` (the exporter's metrics about itself), ``wording`` (how numbers read). ``demo`` writes a sample tree. Who may
 import whom is defined in ``pyproject.toml``.
 """
 

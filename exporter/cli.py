@@ -1,15 +1,19 @@
 """Commands. Each ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage."""
 
+import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from exporter import __version__, log
 from exporter.config import (
@@ -17,15 +21,20 @@ from exporter.config import (
     RootConfig,
     StallRule,
     format_duration,
+    parse_duration,
     split_listen_address,
     without_query,
 )
 from exporter.demo import DemoTree
 from exporter.document import ConfigError
-from exporter.service import Service, StartError, load_config, scan_once
+from exporter.report import SORTS
 from exporter.snapshot import Root
 
+if TYPE_CHECKING:
+    from exporter.status import Options
+
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def _listen_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -37,14 +46,30 @@ def _listen_address(_: click.Context, __: click.Parameter, value: str | None) ->
     return value
 
 
-_config_file = click.option(
-    "--config.file",
-    "config_file",
-    envvar=f"{_ENVIRONMENT}CONFIG_FILE",
-    required=True,
-    metavar="FILE",
-    help="Configuration file (YAML).",
-)
+def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if seconds < 1:
+        raise click.BadParameter("shorter than 1s")
+    return seconds
+
+
+def _config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--config.file",
+        "config_file",
+        envvar=f"{_ENVIRONMENT}CONFIG_FILE",
+        required=required,
+        metavar="FILE",
+        help="Configuration file (YAML).",
+    )
+
+
+_config_file = _config_file_option(required=True)
 _web_listen_address = click.option(
     "--web.listen-address",
     "listen_address",
@@ -107,11 +132,135 @@ def check_config(file: str, *, reach: bool) -> None:
     config = _load(file)
     click.echo(_describe(config))
     if reach:
+        from exporter.service import scan_once
+
         log.set_up("error", config.log_format)
         snapshot = scan_once(config)
         for root in snapshot.roots:
             click.echo(_reached(root))
         _end(0 if all(root.up for root in snapshot.roots) else 1)
+
+
+@main.command()
+@click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
+@_config_file_option(required=False)
+@click.option(
+    "-p",
+    "--prefix",
+    "--log_prefix",
+    default="",
+    help="Only jobs whose name starts so.",
+)
+@click.option(
+    "-hc",
+    "--hide-complete",
+    "--hide_complete",
+    is_flag=True,
+    help="Leave complete jobs out of the table (not of the sums).",
+)
+@click.option("--missing", is_flag=True, help="Also list missing ranks and those of their logs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal.")
+@click.option(
+    "--interval",
+    metavar="DURATION",
+    callback=_interval,
+    help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
+)
+@click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]")
+@click.option(
+    "--max-depth",
+    type=click.IntRange(0, 32),
+    help="How deep below a PATH or URL jobs may lie.  [default: 3]",
+)
+@click.option("--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete.")
+@click.pass_context
+def status(
+    context: click.Context,
+    /,
+    *,
+    targets: tuple[str, ...],
+    config_file: str | None,
+    max_depth: int | None,
+    watch: bool,
+    interval: float | None,
+    **shown: Any,
+) -> None:
+    """Scan once and show every job: how far, since when, at what pace.
+
+    PATH is a folder of jobs (default: the current one), URL any that fsspec reads,
+    CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
+    be, 3 see --fail-incomplete.
+    """
+    from exporter import status as command
+
+    source = context.get_parameter_source("config_file")
+    if targets and source is ParameterSource.ENVIRONMENT:
+        config_file = None  # what is named on the command line is all that is asked for
+    config = _status_config(targets, config_file, max_depth)
+    options = command.Options(**shown)
+    log.set_up("error", "logfmt")
+    for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if not watch:
+            _end(command.run(config, options))
+        _watch(config, options, interval)
+    except KeyboardInterrupt:
+        _end(128 + signal.SIGINT)
+    _end(0)
+
+
+def _status_config(
+    targets: tuple[str, ...], config_file: str | None, max_depth: int | None
+) -> Config:
+    from exporter.target import TargetError, config_of
+
+    if not targets and config_file is None:
+        targets = (os.curdir,)
+    try:
+        return config_of(targets, config_file, max_depth)
+    except (TargetError, ConfigError) as error:
+        _fail(str(error))
+
+
+def _watch(config: Config, options: "Options", interval: float | None) -> None:
+    if options.as_json or options.missing or options.fail_incomplete:
+        raise click.UsageError("--watch shows the table and nothing else")
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal")
+    from exporter.livestatus import watch
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watch(config, options, interval)
+
+
+@main.command()
+@_config_file
+@click.option("--output", required=True, metavar="FILE.prom", help="The file to write.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Write also when some roots cannot be read; datatrove_root_up tells which.",
+)
+def textfile(config_file: str, output: str, *, partial: bool) -> None:
+    """Scan once and write the metrics to a file for node_exporter's textfile collector.
+
+    The file is replaced as a whole. When a root cannot be read it stays as it is, and
+    the exit code is 1.
+    """
+    from exporter import textfile as command
+
+    config = _load(config_file)
+    log.set_up(config.log_level, config.log_format)
+    if not output.endswith(command.ENDING):
+        click.echo(f"{output}: node_exporter reads only files that end in .prom", err=True)
+    try:
+        snapshot = command.run(config, output, partial=partial)
+    except command.TextfileError as error:
+        _fail(str(error))
+    _end(0 if all(root.up for root in snapshot.roots) else 1)
 
 
 @main.command()
@@ -149,6 +298,8 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
 
 
 def _load(file: str) -> Config:
+    from exporter.target import load_config
+
     try:
         return load_config(file)
     except ConfigError as error:
@@ -156,6 +307,8 @@ def _load(file: str) -> Config:
 
 
 def _run(config: Config, announce: str = "") -> None:
+    from exporter.service import Service, StartError
+
     try:
         service = Service(config)
     except StartError as error:

@@ -138,6 +138,12 @@ class Scheduler:
         """Monotonic time at which the scheduler last showed that it is alive."""
         self._publish()
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        scans = [scan for root in self._roots if (scan := root.scan) is not None]
+        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
+
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
         for root in self._roots:

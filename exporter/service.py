@@ -8,8 +8,8 @@ import threading
 import time
 from types import FrameType
 
-from exporter import __version__, storage
-from exporter.config import Config, load, split_listen_address
+from exporter import __version__
+from exporter.config import Config, split_listen_address
 from exporter.log import event
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Snapshot
@@ -23,12 +23,6 @@ _SCHEDULER_SILENCE_SECONDS = 60
 
 class StartError(Exception):
     """The service cannot start; one line that says why."""
-
-
-def load_config(file: str) -> Config:
-    """Read a configuration file; raises ConfigError with all mistakes at once, among
-    them roots that no installed backend can read."""
-    return load(file, problem_with=storage.problem_with)
 
 
 def scan_once(config: Config) -> Snapshot:

@@ -15,7 +15,7 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.service import load_config
+from exporter.target import load_config
 from exporter.telemetry import Telemetry
 
 PROJECT = Path(__file__).parent.parent
