@@ -24,8 +24,8 @@ The package in reading order, which is the order the data takes:
     cli          commands
 
 Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
-``telemetry`` (the exporter's metrics about itself), ``wording`` (how numbers read). ``demo`` writes a sample tree. Who may
-import whom is defined in ``pyproject.toml``.
+``telemetry`` (the exporter's metrics about itself), ``wording`` (how numbers read).
+``demo`` writes a sample tree. Who may import whom is defined in ``pyproject.toml``.
 """
 
 from importlib.metadata import PackageNotFoundError, version
