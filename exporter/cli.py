@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from click.core import ParameterSource
 
-from exporter import __version__, log
-from exporter.config import (
+from exporter import log
+from exporter.report import SORTS
+from exporter.settings import (
     Config,
     RootConfig,
     StallRule,
@@ -25,9 +26,6 @@ from exporter.config import (
     split_listen_address,
     without_query,
 )
-from exporter.demo import DemoTree
-from exporter.document import ConfigError
-from exporter.report import SORTS
 from exporter.snapshot import Root
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ _log_format = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
 
@@ -221,7 +219,7 @@ def _status_config(
         targets = (os.curdir,)
     try:
         return config_of(targets, config_file, max_depth)
-    except (TargetError, ConfigError) as error:
+    except TargetError as error:
         _fail(str(error))
 
 
@@ -280,6 +278,8 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
 )
 def demo(listen_address: str | None, directory: Path | None, speed: float) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
+    from exporter.demo import DemoTree
+
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
         folder = (directory or Path(temporary)).resolve()
@@ -298,6 +298,7 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
 
 
 def _load(file: str) -> Config:
+    from exporter.document import ConfigError
     from exporter.target import load_config
 
     try:

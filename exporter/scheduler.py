@@ -27,10 +27,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan, RootState
 from exporter.scan import JobScan, scan_job
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Path, Storage, StorageError

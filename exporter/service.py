@@ -9,9 +9,12 @@ import time
 from types import FrameType
 
 from exporter import __version__
-from exporter.config import Config, split_listen_address
 from exporter.log import event
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+    split_listen_address,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.telemetry import Telemetry
 from exporter.web import Server

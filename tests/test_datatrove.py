@@ -15,9 +15,12 @@ from archive import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from pipelines import Datatrove, datatrove_process, jobs_status
 from servers import BUCKET, S3Server
 
-from exporter.config import RootConfig, StorageOptions
 from exporter.markers import Ranks
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+    StorageOptions,
+)
 from exporter.snapshot import Job, Latest, Reading, Root
 from exporter.workers import Workers
 
