@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.jobfolder import (
@@ -216,6 +216,8 @@ def unescaped(shown: str) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=8).filter(lambda name: b"/" not in name), min_size=1))
+@example([b"back\\slash", b"\\x41", b"plain"])
+@example([b"\\\\x41\xff", b"\n", b"\xc2\x85"])
 def test_the_folders_of_a_job_name_are_those_it_was_made_from(names: list[bytes]) -> None:
     path = tuple(name.decode("utf-8", "surrogateescape") for name in names)
     if path not in (("",), (".",)):
