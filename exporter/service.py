@@ -27,6 +27,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
+_SIGNAL_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -104,7 +105,10 @@ class Service:
             basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
         )
-        self._stopping.wait()
+        # The kernel may hand a signal to any thread, and only this one runs its handler:
+        # without end of its own, the wait would go on until another signal came here.
+        while not self._stopping.wait(_SIGNAL_SECONDS):
+            pass
         event(_LOG, logging.INFO, "stopping")
         self._scheduler.stop()
         self._server.stop()
