@@ -24,6 +24,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
+_SIGNAL_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -110,7 +111,9 @@ class Service:
             basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
         )
-        self._stopping.wait()
+        # A signal that comes just before the thread falls asleep does not wake it.
+        while not self._stopping.wait(_SIGNAL_SECONDS):
+            pass
         event(_LOG, logging.INFO, "stopping")
         self._scheduler.stop()
         self._server.stop()
