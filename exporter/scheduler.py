@@ -135,7 +135,7 @@ class Scheduler:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._last_wake = 0.0
         self._stopping = threading.Event()
-        self._wanted: Sequence[RootConfig] | None = None
+        self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
@@ -168,7 +168,7 @@ class Scheduler:
         """Scan these roots from now on, from any thread. Those whose configuration is the
         same keep their jobs, counters and schedule; all others begin anew, and the series
         of those that are no longer there go at once."""
-        self._wanted = roots  # one reference; of two in a row the last one counts
+        self._wanted.append(roots)  # of two in a row the last one counts
         self._wake.put(None)
 
     def stop(self) -> None:
@@ -178,9 +178,8 @@ class Scheduler:
 
     def _step(self, *, scheduling: bool) -> None:
         self.last_heartbeat = now = time.monotonic()
-        if (wanted := self._wanted) is not None:
-            self._wanted = None
-            self._replace_roots(wanted, now)
+        if self._wanted:
+            self._replace_roots(self._wanted.popleft(), now)
         for root in self._roots:
             if root.scan is not None:
                 if now >= root.scan.deadline:

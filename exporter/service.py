@@ -105,8 +105,7 @@ class Service:
             basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
         )
-        # The kernel may hand a signal to any thread, and only this one runs its handler:
-        # without end of its own, the wait would go on until another signal came here.
+        # A signal that comes just before the thread falls asleep does not wake it.
         while not self._stopping.wait(_SIGNAL_SECONDS):
             pass
         event(_LOG, logging.INFO, "stopping")
