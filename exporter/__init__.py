@@ -3,6 +3,7 @@
 The package in reading order, which is the order the data takes:
 
     jobfolder    what datatrove writes: file names, ranks, executor.json
+    markers      which ranks completed, and at what pace
     storage/     how to look at folders, whatever they lie on
     snapshot     what is known at one moment: Job, Root, Snapshot
     discovery    which folders below a root to visit, which are wanted jobs

@@ -174,6 +174,8 @@ def _describe_root(root: RootConfig) -> list[str]:
         "url": without_query(root.url),
         "scan interval": format_duration(root.scan_interval_seconds),
         "scan timeout": format_duration(root.scan_timeout_seconds),
+        "completed scan interval": format_duration(root.completed_scan_interval_seconds),
+        "verify interval": format_duration(root.verify_interval_seconds),
         "stale after": format_duration(root.stale_after_seconds),
         "max depth": root.max_depth,
         "max jobs with series": root.max_per_root,

@@ -23,6 +23,7 @@ _T = TypeVar("_T")
 
 _SECRET_FILE_LIMIT_BYTES = 64 * 1024
 _ROOTS_LIMIT = 1000
+_COMPLETED_SCANS = 10  # a completed job is looked at in every tenth scan
 
 
 class StorageOptions:
@@ -82,6 +83,8 @@ class RootConfig:
     exclude: tuple[str, ...] = ()
     scan_interval_seconds: float = 60.0
     scan_timeout_seconds: float = 300.0
+    completed_scan_interval_seconds: float = 600.0
+    verify_interval_seconds: float = 3600.0
     stale_after_seconds: float = 900.0
     hide_completed_after_seconds: float | None = None
     max_per_root: int = 20_000
@@ -232,6 +235,8 @@ class _RootModel(_Model):
     exclude: list[_Glob] = []
     scan_interval: _Positive | None = None
     scan_timeout: _Positive | None = None
+    completed_scan_interval: _Positive | None = None
+    verify_interval: _Positive | None = None
     stale_after: _Duration | None = None
     hide_completed_after: _Duration | None = None
     max_per_root: _Limit | None = None
@@ -261,6 +266,8 @@ class _RootModel(_Model):
 class _ScanModel(_Model):
     interval: _Positive = 60.0
     timeout: _Positive = 300.0
+    completed_scan_interval: _Positive | None = None
+    verify_interval: _Positive = 3600.0
     workers: _Workers = 16
     stale_after: _Duration = 900.0
 
@@ -465,6 +472,7 @@ def _config(model: _FileModel, source: str, folder: Path) -> Config:
 
 def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfig:
     url = _absolute(root.url, folder)
+    scan_interval = _first(root.scan_interval, model.scan.interval)
     return RootConfig(
         name=root.name or without_query(url),
         url=url,
@@ -472,8 +480,13 @@ def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfi
         prefix=root.prefix,
         include=tuple(root.include),
         exclude=tuple(root.exclude),
-        scan_interval_seconds=_first(root.scan_interval, model.scan.interval),
+        scan_interval_seconds=scan_interval,
         scan_timeout_seconds=_first(root.scan_timeout, model.scan.timeout),
+        completed_scan_interval_seconds=_first(
+            root.completed_scan_interval,
+            _first(model.scan.completed_scan_interval, _COMPLETED_SCANS * scan_interval),
+        ),
+        verify_interval_seconds=_first(root.verify_interval, model.scan.verify_interval),
         stale_after_seconds=_first(root.stale_after, model.scan.stale_after),
         hide_completed_after_seconds=_first(
             root.hide_completed_after, model.jobs.hide_completed_after

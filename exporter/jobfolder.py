@@ -10,8 +10,6 @@ All times are modification times in integer nanoseconds since the Unix epoch
 
 import json
 import re
-from array import array
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EXECUTOR_FILE = "executor.json"
@@ -156,70 +154,9 @@ def rank_of(name: str) -> int | None:
     return None
 
 
-def split_markers(names: Iterable[str], world_size: int) -> tuple[list[int], int]:
-    """Ranks that completed, in the order of `names`, and how many entries of
-    ``completions/`` are stray. The work depends on `names`, never on `world_size`."""
-    ranks = []
-    stray = 0
-    for name in names:
-        rank = rank_of(name)
-        if rank is not None and rank < world_size:
-            ranks.append(rank)
-        else:
-            stray += 1
-    return ranks, stray
-
-
 def marker_name(rank: int) -> str:
     """The file name of a rank's completion marker."""
     return f"{rank:05d}"
-
-
-@dataclass(frozen=True, slots=True)
-class MarkerTimes:
-    """When each counted marker was written: two arrays of equal length, 16 bytes a
-    marker. Never modified once built."""
-
-    ranks: "array[int]"
-    modified_ns: "array[int]"
-
-    @classmethod
-    def of(cls, ranks: Sequence[int], modified_ns: Sequence[int]) -> "MarkerTimes":
-        return cls(array("q", ranks), array("q", modified_ns))
-
-    def by_rank(self) -> dict[int, int]:
-        return dict(zip(self.ranks, self.modified_ns, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a job moves: what its marker times say, relative to its launch."""
-
-    completed_since_launch: int
-    last_completion_ns: int | None
-    longest_gap_ns: int | None
-
-
-def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
-    """Pace from all marker times, in any order, and the time of the launch.
-
-    The gap counts from the launch to the first completion, then between successive
-    ones; a marker older than the launch was inherited and says nothing about it.
-    """
-    ordered = sorted(modified_ns)
-    previous = launch_ns
-    since_launch = 0
-    longest = 0
-    for time_ns in ordered:
-        if time_ns >= launch_ns:
-            since_launch += 1
-            longest = max(longest, time_ns - previous)
-            previous = time_ns
-    return Pace(
-        completed_since_launch=since_launch,
-        last_completion_ns=ordered[-1] if ordered else None,
-        longest_gap_ns=longest if since_launch else None,
-    )
 
 
 _NEEDS_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")

@@ -9,21 +9,32 @@ up from a listing that did not end.
 """
 
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from exporter.config import RootConfig
+from exporter.config import RootConfig, without_query
 from exporter.discovery import Selection, job_name
 from exporter.log import event
 from exporter.scan import JobScan, Memory
 from exporter.snapshot import Job, Reading, Root, Totals
-from exporter.storage.base import REASONS, Path, Reason, StorageError
+from exporter.storage.base import REASONS, Folder, Path, Reason, StorageError
 
 _LOG = logging.getLogger(__name__)
 _JOBS_LOGGED_PER_SCAN = 10
 _SCOPES = ("root", "job")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a visit to one folder starts from, and how much it may take on trust."""
+
+    folder: Folder | None
+    memory: Memory | None
+    list_thoroughly: bool
+    look_thoroughly: bool
 
 
 @dataclass(slots=True)
@@ -31,9 +42,24 @@ class _JobState:
     name: str
     memory: Memory | None = None
     reading: Reading | None = None
+    is_settled: bool = False
+    look_due: float = 0.0
+    verify_due: float = 0.0
     error: Reason | None = None
     failed_since: float | None = None
     logged: Reason | None = None
+
+
+@dataclass(slots=True)
+class _FolderState:
+    folder: Folder
+    list_due: float
+
+
+def _share(path: Path) -> float:
+    """A fixed number from 0 to 1 that differs from folder to folder. What is done to each
+    now and then is first done after that share of its interval, so never to all at once."""
+    return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape")) / 2**32
 
 
 class RootState:
@@ -43,6 +69,7 @@ class RootState:
         self.config = config
         self.selection = Selection(config.max_depth, config.prefix, config.include, config.exclude)
         self._jobs: dict[Path, _JobState] = {}
+        self._folders: dict[Path, _FolderState] = {}
         self._errors = Counter[tuple[str, Reason]]()
         self._failed_since: float | None = None
         self._oldest_failure = float("inf")
@@ -51,6 +78,7 @@ class RootState:
         self._root = Root(
             config.name,
             config.scan_interval_seconds,
+            without_query(config.url),
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
         self._published_jobs: dict[str, Job] = {}
@@ -60,22 +88,69 @@ class RootState:
         """The root as of the last scan."""
         return self._root
 
-    def memory_of(self, path: Path) -> Memory | None:
-        """What the last scan of the job at `path` left for the next."""
-        state = self._jobs.get(path)
-        return state.memory if state is not None else None
+    def folder_of(self, path: Path) -> Folder | None:
+        """The folder at `path` as it was last listed."""
+        known = self._folders.get(path)
+        return known.folder if known is not None else None
 
-    def job_scanned(self, path: Path, result: JobScan, now: float) -> None:
+    def needs_no_visit(self, path: Path, now: float) -> bool:
+        """Whether the folder holds a completed job that was looked at lately."""
+        state = self._jobs.get(path)
+        return (
+            state is not None
+            and state.is_settled
+            and now < state.look_due
+            and path in self._folders
+            and path != ()  # the root is asked whether it is still there
+        )
+
+    def plan(self, path: Path, now: float) -> Plan:
+        """How to visit the folder at `path` now."""
+        known, state = self._folders.get(path), self._jobs.get(path)
+        return Plan(
+            known.folder if known is not None else None,
+            state.memory if state is not None else None,
+            list_thoroughly=known is None or now >= known.list_due,
+            look_thoroughly=state is None or now >= state.verify_due,
+        )
+
+    def folder_listed(self, path: Path, folder: Folder, now: float, *, thorough: bool) -> None:
+        """Take in the listing of one folder of this root."""
+        known = self._folders.get(path)
+        if known is None:
+            interval = self.config.completed_scan_interval_seconds
+            self._folders[path] = _FolderState(folder, now + _share(path) * interval)
+            return
+        known.folder = folder
+        if thorough:
+            known.list_due = now + self.config.completed_scan_interval_seconds
+
+    def job_failed(self, path: Path, error: StorageError, now: float) -> None:
+        """The job in a folder that could be listed could not be read."""
+        state = self._jobs.get(path)
+        self.job_scanned(path, JobScan(None, state.memory if state else None, error), now)
+
+    def job_scanned(
+        self, path: Path, result: JobScan, now: float, *, thorough: bool = False
+    ) -> None:
         """Take in the scan of one job of this root."""
         if result.is_gone:
             self._jobs.pop(path, None)
             return
-        state = self._jobs.setdefault(path, _JobState(job_name(path)))
+        state = self._jobs.get(path)
+        if state is None:
+            state = self._jobs[path] = self._new_job(path, now)
         state.memory = result.memory
         if result.error is not None:
+            state.is_settled = False
             self._count("job", result.error)
             self._fail(state, result.error, now)
             return
+        config = self.config
+        state.is_settled = result.is_settled
+        state.look_due = now + config.completed_scan_interval_seconds
+        if thorough and now >= state.verify_due:
+            state.verify_due = now + config.verify_interval_seconds - config.scan_interval_seconds
         if _LOG.isEnabledFor(logging.DEBUG) and result.reading is not None:
             event(
                 _LOG,
@@ -102,25 +177,32 @@ class RootState:
         if not affected:
             if not self.selection.wants(name):
                 return
-            affected = [self._jobs.setdefault(path, _JobState(name))]
+            affected = [self._jobs.setdefault(path, self._new_job(path, now))]
         self._count("job", error)
         for state in affected:
+            state.is_settled = False
             self._fail(state, error, now)
+
+    def _new_job(self, path: Path, now: float) -> _JobState:
+        verify_due = now + _share(path) * self.config.verify_interval_seconds
+        return _JobState(job_name(path), verify_due=verify_due)
 
     def scan_ended(
         self,
         found: set[Path],
+        listed: set[Path],
         unlisted: Iterable[Path],
         *,
         duration_seconds: float,
         wall_time: float,
     ) -> None:
-        """Every folder was visited. Jobs not `found` are gone, unless they lie at or
-        below one of the `unlisted` folders."""
+        """Every folder was visited: those `listed`, and the `unlisted`, which could not be.
+        Jobs not `found` are gone, unless they lie at or below one of the latter."""
         kept_below = tuple(unlisted)
         for path in [path for path in self._jobs if path not in found]:
             if not any(path[: len(folder)] == folder for folder in kept_below):
                 del self._jobs[path]
+        self._folders = {path: f for path, f in self._folders.items() if path in listed}
         self._failed_since = None
         if self._root.error is not None:
             event(_LOG, logging.INFO, "root can be read again", root=self.config.name)
@@ -165,6 +247,7 @@ class RootState:
         for path, state in self._jobs.items():
             if path not in read and state.error is None:
                 state.error, state.failed_since = error.reason, now
+                state.is_settled = False
 
     def scan_skipped(self) -> None:
         """A scan was due and did not start: the one before is still under way."""

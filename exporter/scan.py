@@ -1,27 +1,23 @@
 """One job folder -> one reading. Expected trouble is part of the result, not raised.
 
 What a scan learned is handed to the next one as Memory, so that ``executor.json`` is
-read again only when it changed and the time of a marker is asked for only once.
+read again only when it changed, the time of a marker is asked for only once, and a job
+in which nothing changed costs what the storage asks to say so.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, replace
 
 from exporter.jobfolder import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
     ExecutorFileError,
-    MarkerTimes,
-    Pace,
-    marker_name,
-    pace_of,
     parse_executor,
-    rank_of,
-    split_markers,
 )
+from exporter.markers import UNKNOWN, Markers, pace_of
 from exporter.snapshot import Reading
-from exporter.storage.base import JobReader, MarkerListing, StorageError, Version
+from exporter.storage.base import Folder, Look, Path, Storage, StorageError, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
 # datatrove rewrites executor.json in place, so half a file is normal while it does:
@@ -34,14 +30,16 @@ _BEING_WRITTEN_SECONDS = 60
 class Memory:
     """What is kept of a job between scans.
 
-    `executor` is None when that `version` of the file is known to be invalid, for the
-    reason in `problem`. `times` is None while no marker's time was asked for.
+    `look` is the last one, its markers with all times that are known. `version` is what
+    was read of ``executor.json``; `executor` is None when that is known to be invalid,
+    for the reason in `problem`. `reading` is what came of both, None if nothing did.
     """
 
+    look: Look
     version: Version
     executor: Executor | None
     problem: str = ""
-    times: MarkerTimes | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +55,71 @@ class JobScan:
     def is_gone(self) -> bool:
         return self.reading is None and self.error is None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is expected of the job until it is launched again."""
+        return (
+            self.reading is not None
+            and self.reading.is_complete
+            and self.memory is not None
+            and not _may_rewrite(self.memory)
+        )
 
-def scan_job(reader: JobReader, memory: Memory | None) -> JobScan:
-    """Read one job folder. Raises nothing that a storage or a file can cause."""
+
+def scan_job(
+    storage: Storage,
+    path: Path,
+    folder: Folder,
+    memory: Memory | None = None,
+    *,
+    thorough: bool = False,
+) -> JobScan:
+    """Read the job in a folder that was just listed. Raises nothing that a storage or a
+    file can cause. With `thorough`, nothing is taken on trust that was seen before."""
     try:
-        memory = _remember_executor(reader, memory)
+        # Only a marker's own time tells that it was written again.
+        thorough = thorough or (memory is not None and _may_rewrite(memory))
+        look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
+        before, memory = memory, _with_executor(storage, path, look, memory)
         if memory.executor is None:
             return JobScan(None, memory, StorageError("invalid", memory.problem))
-        return _read_markers(reader, memory, memory.executor)
+        if memory.reading is None:
+            memory = _with_reading(storage, path, memory, memory.executor, before)
+        return JobScan(memory.reading, memory)
     except StorageError as error:
         if error.reason == "not_found":
             return JobScan(None, None)
         return JobScan(None, memory, error)
 
 
-def _remember_executor(reader: JobReader, memory: Memory | None) -> Memory:
-    version = reader.executor_version()
-    if memory is not None and version.is_same(memory.version):
-        return memory
-    times = memory.times if memory is not None else None
+def _may_rewrite(memory: Memory) -> bool:
+    """Whether the launch writes markers again that were there before it, and has not
+    written them all: a launch that does not skip completed tasks."""
+    if memory.executor is None or memory.executor.skip_completed:
+        return False
+    return (
+        memory.reading is None
+        or memory.reading.tasks_completed_since_launch != memory.reading.tasks
+    )
+
+
+def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
+    """The memory after a look; without a reading, unless nothing changed."""
+    if memory is not None and look.executor.is_same(memory.version):
+        return memory if look is memory.look else replace(memory, look=look, reading=None)
     problem = ""
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
-        version, data = reader.read_executor(EXECUTOR_FILE_LIMIT_BYTES)
+        version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
-            return Memory(version, parse_executor(data), times=times)
+            return Memory(look, version, parse_executor(data))
         except ExecutorFileError as error:
             problem = f"executor.json: {error}"
             if pause is None or not (error.may_be_half and _is_recent(version)):
                 break
             time.sleep(pause)
-    return Memory(version, None, problem, times)
+    known = memory.look.markers if memory is not None else Markers()
+    look = replace(look, markers=_with_known_times(look.markers, known))
+    return Memory(look, version, None, problem)
 
 
 def _is_recent(version: Version) -> bool:
@@ -94,82 +127,87 @@ def _is_recent(version: Version) -> bool:
     return modified_ns is None or abs(time.time() - modified_ns / 1e9) < _BEING_WRITTEN_SECONDS
 
 
-def _read_markers(reader: JobReader, memory: Memory, executor: Executor) -> JobScan:
-    listing = reader.list_markers()
-    ranks, stray = split_markers(listing.names, executor.world_size)
-    completed = len(ranks)
-    times = _marker_times(reader, listing, ranks, memory, executor)
+def _with_known_times(markers: Markers, known: Markers, since_ns: int = UNKNOWN) -> Markers:
+    """The markers with the times of at least `since_ns` that an earlier look gave them, if
+    they come without times."""
+    if markers.modified_ns is not None or known.modified_ns is None:
+        return markers
+    by_rank = known.by_rank()
+    times = (by_rank.get(rank, UNKNOWN) for rank in markers.ranks)
+    kept = (time_ns if time_ns >= since_ns else UNKNOWN for time_ns in times)
+    return replace(markers, modified_ns=array("q", kept))
+
+
+def _with_reading(
+    storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
+) -> Memory:
+    """The memory with what it means; asks for the times that `before` did not know."""
+    markers = _with_times(storage, path, memory, executor, before)
+    completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
-    pace = pace_of(times.modified_ns, launch_ns) if times and launch_ns is not None else None
+    times = [time_ns for rank, time_ns in markers.by_rank().items() if rank < executor.world_size]
+    has_times = bool(times) or completed == 0
+    pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
+    if times:
+        last_ns: int | None = max(times)
+    else:
+        # Such markers are written once, so the folder changed last when the last one came.
+        last_ns = memory.look.completions_modified_ns if completed else None
     reading = Reading(
         tasks=executor.world_size,
         tasks_completed=completed,
         tasks_completed_since_launch=pace.completed_since_launch if pace else None,
-        stray_markers=stray,
+        stray_markers=markers.stray(executor.world_size),
         launch_timestamp=_seconds(launch_ns),
-        last_completion_timestamp=_seconds(_last_completion_ns(listing, completed, times, pace)),
+        last_completion_timestamp=_seconds(last_ns),
         longest_completion_gap_seconds=_seconds(pace.longest_gap_ns) if pace else None,
-        started=completed > 0 or reader.has_logs(),
+        started=bool(markers.ranks) or memory.look.has_logs,
         executor=executor.kind,
         slurm_job_name=executor.slurm_job_name,
+        ranks=markers.ranks,
+        history=pace.history if pace else None,
     )
-    # Times that come with every listing need not be remembered.
-    kept = times if listing.modified_ns is None else None
-    return JobScan(reading, Memory(memory.version, executor, times=kept))
+    if reading.is_complete:  # eight bytes a task, which most likely nobody asks for again
+        markers = replace(markers, modified_ns=None)
+    return replace(memory, look=replace(memory.look, markers=markers), reading=reading)
 
 
-def _marker_times(
-    reader: JobReader,
-    listing: MarkerListing,
-    ranks: Sequence[int],
-    memory: Memory,
-    executor: Executor,
-) -> MarkerTimes | None:
-    """Times of the counted markers; None where they are not known, or would cost a
-    system call each for a job that was already complete when first seen. (That price is
-    paid if its markers may have been written again, which no folder's time shows.)"""
-    if listing.modified_ns is not None:
-        return _times_in_listing(listing, executor.world_size)
-    known = memory.times
-    is_complete = len(ranks) == executor.world_size
-    if known is None and is_complete and executor.skip_completed:
-        return None
-    by_rank = known.by_rank() if known is not None else {}
-    if not executor.skip_completed and memory.version.modified_ns is not None:
-        # Such a launch writes markers again that were there before it.
-        launch_ns = memory.version.modified_ns
-        by_rank = {rank: ns for rank, ns in by_rank.items() if ns >= launch_ns}
-    new = [rank for rank in ranks if rank not in by_rank]
-    for rank, modified_ns in zip(
-        new, reader.marker_times([marker_name(rank) for rank in new]), strict=True
+def _with_times(
+    storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
+) -> Markers:
+    """The markers with the time of every one that counts; or with none where they would
+    cost a system call for each marker of a job that was already complete when first seen.
+    (That price is paid if its markers may have been written again, which no folder's time
+    shows.)"""
+    markers = memory.look.markers
+    launch_ns = memory.version.modified_ns
+    if before is not None:
+        may_rewrite = not executor.skip_completed and launch_ns is not None
+        since_ns = launch_ns if may_rewrite and launch_ns is not None else UNKNOWN
+        markers = _with_known_times(markers, before.look.markers, since_ns)
+    if markers.modified_ns is None:
+        is_complete = markers.ranks.count_below(executor.world_size) == executor.world_size
+        had_times = before is not None and before.reading is not None and before.reading.history
+        if is_complete and executor.skip_completed and not had_times:
+            return markers
+        unknown = array("q", [UNKNOWN]) * len(markers.ranks)
+        markers = replace(markers, modified_ns=unknown)
+    assert markers.modified_ns is not None
+    wanted = {
+        rank: position
+        for position, (rank, time_ns) in enumerate(
+            zip(markers.ranks, markers.modified_ns, strict=True)
+        )
+        if time_ns == UNKNOWN and rank < executor.world_size
+    }
+    if not wanted:
+        return markers
+    times = array("q", markers.modified_ns)
+    for position, time_ns in zip(
+        wanted.values(), storage.marker_times(path, list(wanted)), strict=True
     ):
-        if modified_ns is not None:  # else deleted since it was listed
-            by_rank[rank] = modified_ns
-    present = [rank for rank in ranks if rank in by_rank]
-    return MarkerTimes.of(present, [by_rank[rank] for rank in present])
-
-
-def _times_in_listing(listing: MarkerListing, world_size: int) -> MarkerTimes | None:
-    assert listing.modified_ns is not None
-    by_rank: dict[int, int] = {}
-    for name, modified_ns in zip(listing.names, listing.modified_ns, strict=True):
-        rank = rank_of(name)
-        if rank is not None and rank < world_size:
-            if modified_ns is None:
-                return None
-            by_rank[rank] = modified_ns
-    return MarkerTimes.of(list(by_rank), list(by_rank.values()))
-
-
-def _last_completion_ns(
-    listing: MarkerListing, completed: int, times: MarkerTimes | None, pace: Pace | None
-) -> int | None:
-    if pace is not None:
-        return pace.last_completion_ns
-    if times is not None:
-        return max(times.modified_ns, default=None)
-    # Such markers are written once, so the folder changed last when the last one came.
-    return listing.folder_modified_ns if completed else None
+        times[position] = UNKNOWN if time_ns is None else time_ns
+    return replace(markers, modified_ns=times)
 
 
 def _seconds(nanoseconds: int | None) -> float | None:

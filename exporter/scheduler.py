@@ -8,6 +8,8 @@ calls storage and never waits for a worker.
   by up to 5 % so that many roots do not stay in step. Clocks are monotonic.
 * One scan of a root is in flight at a time. A tick that finds the one before still
   running, or the root's storage hung, is counted as skipped.
+* Visits of a scan wait in one queue, from which *runners* on worker threads take one
+  after the other; a runner ends after a short while, so that the roots take turns.
 * A scan ends when every folder was visited, or at its deadline. Visits that run on
   beyond it are stuck: their folders are not visited again until they return, and what
   they return is thrown away.
@@ -18,14 +20,16 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
-from exporter.rootstate import RootState
-from exporter.scan import JobScan, Memory, scan_job
+from exporter.rootstate import Plan, RootState
+from exporter.scan import JobScan, scan_job
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Path, Storage, StorageError
@@ -35,32 +39,60 @@ _LOG = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 1.0
 _EVENTS_SECONDS = 0.1
 _JITTER = 0.05
+_SLICE_SECONDS = 0.05
+_RUNNERS_ON_FAST_STORAGE = 2
+# On a local disk the interpreter lock is the limit, and more threads only fight for it.
+_SLOW_VISIT_SECONDS = 0.004
+_NO_PROGRESS_SECONDS = 0.2
 _STUCK_VISITS_LIMIT = 4
 
 OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
-    """What a worker reports about one visit: exactly one `over` event, before it at
-    most one with the folder's listing and one with the job's scan."""
+class _Errand:
+    """A visit and what it starts from."""
 
-    scan: "_RootScan"
     visit: Visit
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What a runner reports: the listing of a folder, then the scan of the job in it or
+    an error, and that this visit is over; at last, that the runner itself has ended."""
+
+    runner: "_Runner"
+    errand: _Errand | None
     folder: Folder | None = None
     error: StorageError | None = None
     job: JobScan | None = None
-    over: bool = False
+    seconds: float | None = None
+    """How long the visit took, if it is over."""
+
+
+class _Runner:
+    """Carries out visits of one scan, on a worker's thread."""
+
+    def __init__(self, scan: "_RootScan") -> None:
+        self.scan = scan
+        self.call: Call | None = None
+        self.errand: _Errand | None = None
 
 
 class _RootScan:
-    """One scan of one root, while it runs."""
+    """One scan of one root, while it runs. `waiting` and `is_over` are shared with its
+    runners; the rest belongs to the scheduler's thread."""
 
     def __init__(self, root: "_ScheduledRoot", started: float) -> None:
         self.root = root
         self.started = started
         self.deadline = started + root.state.config.scan_timeout_seconds
-        self.calls: dict[Path, Call] = {}
+        self.waiting: deque[_Errand] = deque()
+        self.is_over = False
+        self.unfinished = 0
+        self.last_progress = started
+        self.runners: set[_Runner] = set()
         self.listed: set[Path] = set()
         self.found: set[Path] = set()
         self.read: set[Path] = set()
@@ -76,7 +108,8 @@ class _ScheduledRoot:
         self.storage: Storage | None = None
         self.due = now
         self.scan: _RootScan | None = None
-        self.stuck: dict[Path, Call] = {}
+        self.stuck: dict[Path, _Runner] = {}
+        self.seconds_per_visit = 0.0
 
 
 class Scheduler:
@@ -126,8 +159,11 @@ class Scheduler:
     def _step(self, *, scheduling: bool) -> None:
         self.last_heartbeat = now = time.monotonic()
         for root in self._roots:
-            if root.scan is not None and now >= root.scan.deadline:
-                self._give_up(root, root.scan)
+            if root.scan is not None:
+                if now >= root.scan.deadline:
+                    self._give_up(root, root.scan)
+                else:
+                    self._add_runners(root.scan, now)
             if root.state.next_expiry <= now:
                 root.state.expire(now, time.time())
                 self._changed = True
@@ -178,39 +214,89 @@ class Scheduler:
             self._changed = True
             return
         root.scan = _RootScan(root, now)
-        self._submit(root.scan, Visit(()))
+        self._visit_or_skip(root.scan, Visit(()), now)
+        self._add_runners(root.scan, now)
 
-    def _submit(self, scan: _RootScan, visit: Visit) -> None:
+    def _visit_or_skip(self, scan: _RootScan, visit: Visit, now: float) -> None:
+        """Queue a visit, unless it would be known to find what the last one found."""
+        state = scan.root.state
         if visit.path in scan.root.stuck:
             self._failed(
                 scan, visit.path, StorageError("timeout", "an earlier attempt still hangs")
             )
-            return
-        memory = scan.root.state.memory_of(visit.path)
-        scan.calls[visit.path] = self._workers.submit(
-            scan.root, lambda: self._visit(scan, visit, memory)
-        )
+        elif state.needs_no_visit(visit.path, now):
+            folder = state.folder_of(visit.path)
+            assert folder is not None
+            for path_set in (scan.listed, scan.found, scan.read):
+                path_set.add(visit.path)
+            for below in visits_below(visit, folder, state.selection):
+                self._visit_or_skip(scan, below, now)
+        else:
+            scan.unfinished += 1
+            scan.waiting.append(_Errand(visit, state.plan(visit.path, now)))
 
-    def _visit(self, scan: _RootScan, visit: Visit, memory: Memory | None) -> None:
-        """List one folder and scan it if it is a wanted job (on a worker's thread)."""
-        selection = scan.root.state.selection
+    def _add_runners(self, scan: _RootScan, now: float) -> None:
+        """Have as many runners as it takes; end the scan if nothing is left to visit."""
+        has_stopped = now - scan.last_progress > _NO_PROGRESS_SECONDS
+        is_slow = scan.root.seconds_per_visit > _SLOW_VISIT_SECONDS
+        most = self._workers.size if is_slow or has_stopped else _RUNNERS_ON_FAST_STORAGE
+        for _ in range(min(most, len(scan.waiting)) - len(scan.runners)):
+            runner = _Runner(scan)
+            try:
+                runner.call = self._workers.submit(scan.root, partial(self._run, runner))
+            except RuntimeError:  # no threads to be had: again in a moment
+                break
+            scan.runners.add(runner)
+        if scan.unfinished == 0:
+            self._end(scan)
+
+    def _run(self, runner: _Runner) -> None:
+        """Carry out visits for a while (on a worker's thread)."""
+        scan = runner.scan
+        enough = time.monotonic() + _SLICE_SECONDS
         try:
-            storage = self._storage_of(scan.root)
-            deeper = len(visit.path) < selection.max_depth
-            folder = storage.list_folder(visit.path, with_subfolders=deeper)
-            self._events.put(_Event(scan, visit, folder=folder))
+            while not scan.is_over and time.monotonic() < enough:
+                try:
+                    runner.errand = scan.waiting.popleft()
+                except IndexError:
+                    break
+                self._visit(runner, runner.errand)
+                runner.errand = None
+        finally:
+            self._events.put(_Event(runner, None))
+
+    def _visit(self, runner: _Runner, errand: _Errand) -> None:
+        """List one folder and scan it if it is a wanted job."""
+        root, visit, plan = runner.scan.root, errand.visit, errand.plan
+        started = time.monotonic()
+
+        def report(*, is_over: bool = True, **found: Any) -> None:
+            seconds = time.monotonic() - started if is_over else None
+            self._events.put(_Event(runner, errand, seconds=seconds, **found))
+
+        try:
+            storage = self._storage_of(root)
+            selection = root.state.selection
+            folder = storage.list_folder(
+                visit.path,
+                plan.folder,
+                with_subfolders=len(visit.path) < selection.max_depth,
+                thorough=plan.list_thoroughly,
+            )
             is_job = folder.has_executor_file and not is_loop(visit, folder)
-            if is_job and selection.wants(job_name(visit.path)):
-                job = scan_job(storage.job(visit.path), memory)
-                self._events.put(_Event(scan, visit, job=job))
+            if not is_job or not selection.wants(job_name(visit.path)):
+                report(folder=folder)
+                return
+            if folder.subfolders:  # so that others can begin with them
+                report(folder=folder, is_over=False)
+            job = scan_job(storage, visit.path, folder, plan.memory, thorough=plan.look_thoroughly)
+            report(folder=folder, job=job)
         except StorageError as error:
-            self._events.put(_Event(scan, visit, error=error))
+            report(error=error)
         except Exception as error:
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
             bug = StorageError("other", f"unexpected {type(error).__name__}")
-            self._events.put(_Event(scan, visit, error=bug))
-        finally:
-            self._events.put(_Event(scan, visit, over=True))
+            report(error=bug)
 
     def _storage_of(self, root: _ScheduledRoot) -> Storage:
         """Open the root's storage on first use. Only the visit to the root itself can be
@@ -222,32 +308,44 @@ class Scheduler:
         return root.storage
 
     def _handle(self, event: _Event) -> None:
-        scan, path = event.scan, event.visit.path
-        if scan.root.scan is not scan:  # it was given up; its last visits come home now
-            if event.over and scan.root.stuck.get(path) is scan.calls.get(path):
-                scan.root.stuck.pop(path, None)
+        scan, runner, now = event.runner.scan, event.runner, time.monotonic()
+        if scan.is_over:  # it was given up; its last visits come home now
+            if event.errand is None:
+                for path in [p for p, stuck in scan.root.stuck.items() if stuck is runner]:
+                    del scan.root.stuck[path]
             return
-        if event.folder is not None:
+        if event.errand is None:
+            scan.runners.discard(runner)
+        else:
+            self._handle_visit(scan, event, event.errand, now)
+        self._add_runners(scan, now)
+
+    def _handle_visit(self, scan: _RootScan, event: _Event, errand: _Errand, now: float) -> None:
+        state, path = scan.root.state, errand.visit.path
+        if event.folder is not None and path not in scan.listed:
             scan.listed.add(path)
-            for visit in visits_below(event.visit, event.folder, scan.root.state.selection):
-                self._submit(scan, visit)
-        elif event.job is not None:
+            thorough = errand.plan.list_thoroughly
+            state.folder_listed(path, event.folder, now, thorough=thorough)
+            for visit in visits_below(errand.visit, event.folder, state.selection):
+                self._visit_or_skip(scan, visit, now)
+        if event.job is not None:
             scan.read.add(path)
-            scan.root.state.job_scanned(path, event.job, time.monotonic())
+            thorough = errand.plan.look_thoroughly
+            state.job_scanned(path, event.job, now, thorough=thorough)
             if not event.job.is_gone:
                 scan.found.add(path)
         elif event.error is not None:
             self._failed(scan, path, event.error)
-        elif event.over:
-            del scan.calls[path]
-            if not scan.calls:
-                self._end(scan)
+        if event.seconds is not None:
+            scan.unfinished -= 1
+            scan.last_progress = now
+            scan.root.seconds_per_visit += (event.seconds - scan.root.seconds_per_visit) / 8
 
     def _failed(self, scan: _RootScan, path: Path, error: StorageError) -> None:
         state, now = scan.root.state, time.monotonic()
         if path in scan.listed:  # the job in this folder; those below it are visited apart
             scan.found.add(path)
-            state.job_scanned(path, JobScan(None, state.memory_of(path), error), now)
+            state.job_failed(path, error, now)
         elif path == ():
             scan.root_error = error
         elif error.reason not in ("not_found", "invalid"):
@@ -259,22 +357,23 @@ class Scheduler:
         """The deadline passed: hold on to what is stuck, let go of the rest."""
         timeout = scan.root.state.config.scan_timeout_seconds
         late = StorageError("timeout", f"not read within {timeout:g} s")
-        running = {id(call) for call in self._workers.abandon(root)}
-        waiting = 0
-        for path, call in scan.calls.items():
-            if id(call) not in running:
-                waiting += 1
-                continue
-            root.stuck[path] = call
-            self._failed(scan, path, late)
-        if waiting and scan.root_error is None:
+        running = set(self._workers.abandon(root))
+        scan.is_over = True
+        for runner in scan.runners:
+            if runner.call in running and (errand := runner.errand) is not None:
+                root.stuck[errand.visit.path] = runner
+                scan.unfinished -= 1
+                self._failed(scan, errand.visit.path, late)
+        if scan.unfinished and scan.root_error is None:
             scan.root_error = StorageError(
                 "timeout", f"not all folders could be visited within {timeout:g} s"
             )
+        scan.waiting.clear()
         self._end(scan)
 
     def _end(self, scan: _RootScan) -> None:
         root, state = scan.root, scan.root.state
+        scan.is_over = True
         now = time.monotonic()
         duration = now - scan.started
         if root.storage is not None:
@@ -282,6 +381,7 @@ class Scheduler:
         if scan.root_error is None:
             state.scan_ended(
                 scan.found,
+                scan.listed,
                 scan.unlisted,
                 duration_seconds=duration,
                 wall_time=time.time(),

@@ -10,12 +10,17 @@ Times are seconds since the Unix epoch.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
+from exporter.markers import NO_RANKS, History, Ranks
 from exporter.storage.base import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one successful scan of a job folder found."""
+    """What one successful scan of a job folder found.
+
+    `ranks` are those with a marker, also those beyond `tasks`. `history` says when the
+    counted markers came; None where their times are not known.
+    """
 
     tasks: int
     tasks_completed: int
@@ -27,6 +32,8 @@ class Reading:
     started: bool
     executor: str
     slurm_job_name: str
+    ranks: Ranks = NO_RANKS
+    history: History | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -93,12 +100,13 @@ class Root:
     `jobs` are sorted by name. `totals` is None until the whole root was read once, and
     again when what was read is too old: an unreachable root has no jobs to count, which
     is not the same as 0 jobs. `error` says why the last scan failed as a whole.
-    Counters run from the start of the process: `errors` by (scope, reason), `requests`
-    by operation.
+    `url` is where it lies, without query or credentials. Counters run from the start of
+    the process: `errors` by (scope, reason), `requests` by operation.
     """
 
     name: str
     scan_interval_seconds: float
+    url: str = ""
     up: bool = False
     attempted: bool = False
     error: str | None = None

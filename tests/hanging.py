@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from exporter.storage.base import Folder, Path, StorageError
-from exporter.storage.local import LocalJobReader, LocalStorage
+from exporter.storage.base import Folder, Look, Path, StorageError
+from exporter.storage.local import LocalStorage
 
 
 class HangingStorage(LocalStorage):
@@ -29,17 +29,17 @@ class HangingStorage(LocalStorage):
         self._released.set()
         self._released = threading.Event()
 
-    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+    def list_folder(self, path: Path, last: Folder | None = None, **options: bool) -> Folder:
         if path in self.hanging:
             self._released.wait(60)
         if path in self.failing:
             raise self.failing[path]
-        return super().list_folder(path, with_subfolders=with_subfolders)
+        return super().list_folder(path, last, **options)
 
-    def job(self, path: Path) -> LocalJobReader:
+    def look(self, path: Path, folder: Folder, last: Look | None = None, **options: bool) -> Look:
         if path in self.hanging_jobs:
             self._released.wait(60)
-        return super().job(path)
+        return super().look(path, folder, last, **options)
 
 
 def opener(

@@ -77,6 +77,7 @@ def test_the_contract_example_means_what_the_contract_says() -> None:
                 exclude=("*-test",),
                 scan_interval_seconds=300.0,
                 scan_timeout_seconds=120.0,
+                completed_scan_interval_seconds=3000.0,
                 max_per_root=20_000,
                 storage_options=StorageOptions(
                     {"endpoint_url": "https://minio.example.org", "key": "secret"}

@@ -20,6 +20,7 @@ from pipelines import Datatrove, datatrove_process
 from servers import BUCKET, S3Server
 
 from exporter.config import RootConfig, StorageOptions
+from exporter.markers import Ranks
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Job, Latest, Reading, Root
 from exporter.workers import Workers
@@ -38,7 +39,8 @@ class Watch:
 
     def __init__(self, root: Path | str, **options: object) -> None:
         self._workers = Workers(4)
-        config = RootConfig("root", str(root), **{"max_depth": 8, **options})
+        defaults = {"max_depth": 8, "completed_scan_interval_seconds": 0.0}
+        config = RootConfig("root", str(root), **{**defaults, **options})
         self._scheduler = Scheduler([config], Latest(), self._workers)
 
     def scan(self) -> Root:
@@ -92,13 +94,14 @@ def count_by_hand(folder: Path) -> dict[str, object]:
         "last_completion_timestamp": times[-1] / 1e9 if times else None,
         "tasks_completed_since_launch": len(since_launch),
         "longest_completion_gap_seconds": max(gaps) / 1e9 if gaps else None,
-        "started": bool(times) or any(folder.glob("logs/*")),
+        "started": bool(markers) or any(folder.glob("logs/*")),
+        "ranks": Ranks(int(name) for name in markers if name.isdecimal()),
     }
 
 
 def values_of(reading: Reading, *, without: tuple[str, ...] = ()) -> dict[str, object]:
     """The values that `count_by_hand` finds, as the exporter has them."""
-    untold = {"executor", "slurm_job_name", *without}
+    untold = {"executor", "slurm_job_name", "history", *without}
     return {name: getattr(reading, name) for name in Reading.__slots__ if name not in untold}
 
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import random
 import re
-from array import array
 
 import pytest
 from hypothesis import given
@@ -13,13 +11,10 @@ from hypothesis import strategies as st
 from exporter.jobfolder import (
     Executor,
     ExecutorFileError,
-    MarkerTimes,
     display_name,
     marker_name,
-    pace_of,
     parse_executor,
     rank_of,
-    split_markers,
 )
 
 
@@ -45,14 +40,6 @@ def test_anything_else_is_no_marker(name: str) -> None:
 def test_no_name_is_taken_for_a_rank_but_its_own_spelling(name: str) -> None:
     rank = rank_of(name)
     assert rank is None or f"{rank:05d}" == name
-
-
-def test_ranks_outside_the_world_are_stray() -> None:
-    assert split_markers(["00000", "00003", "00004", "junk", "99999"], 4) == ([0, 3], 3)
-
-
-def test_a_huge_world_costs_nothing() -> None:
-    assert split_markers(["00007"], 2**53) == ([7], 0)
 
 
 WHOLE = {"world_size": 8, "skip_completed": True, "start_method": "fork"}
@@ -191,32 +178,6 @@ def test_any_json_value_as_world_size_is_read_or_refused(value: object) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(ExecutorFileError):
         parse_executor(data)
-
-
-def brute_force_pace(times: list[int], launch: int) -> tuple[int, int | None, int | None]:
-    after = sorted(time for time in times if time >= launch)
-    waits = [b - a for a, b in zip([launch, *after], after, strict=False)]
-    return len(after), max(times, default=None), max(waits, default=None)
-
-
-def test_pace_equals_a_brute_force_count() -> None:
-    generator = random.Random(7)
-    for _ in range(500):
-        times = [generator.randrange(50) for _ in range(generator.randrange(12))]
-        pace = pace_of(array("q", times), 20)
-        assert (
-            pace.completed_since_launch,
-            pace.last_completion_ns,
-            pace.longest_gap_ns,
-        ) == brute_force_pace(times, 20)
-
-
-def test_a_marker_as_old_as_the_launch_counts_as_since_the_launch() -> None:
-    assert pace_of([10], 10).completed_since_launch == 1
-
-
-def test_marker_times_are_kept_by_rank() -> None:
-    assert MarkerTimes.of([3, 100_000], [7, 9]).by_rank() == {3: 7, 100_000: 9}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def scan(
     failed_folders = {tuple(name.split("/")): e for name, e in (unlisted or {}).items()}
     for path, error in failed_folders.items():
         state.folder_failed(path, error, now)
-    state.scan_ended(found, failed_folders, duration_seconds=1.5, wall_time=WALL + now - NOW)
+    state.scan_ended(found, found, failed_folders, duration_seconds=1.5, wall_time=WALL + now - NOW)
     return state.root
 
 

@@ -3,11 +3,13 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jobs import LAUNCH, write_executor, write_marker
 
+from exporter.markers import Ranks
 from exporter.scan import JobScan, Memory, scan_job
 from exporter.snapshot import Reading
 from exporter.storage.local import LocalStorage
@@ -16,7 +18,12 @@ MakeJob = Callable[..., Path]
 
 
 def scan(folder: Path, memory: Memory | None = None) -> JobScan:
-    return scan_job(LocalStorage(str(folder.parent)).job((folder.name,)), memory)
+    return scan_with(LocalStorage(str(folder.parent)), folder, memory)
+
+
+def scan_with(storage: LocalStorage, folder: Path, memory: Memory | None = None) -> JobScan:
+    path = (folder.name,)
+    return scan_job(storage, path, storage.list_folder(path, with_subfolders=False), memory)
 
 
 def read(folder: Path, memory: Memory | None = None) -> Reading:
@@ -28,7 +35,10 @@ def read(folder: Path, memory: Memory | None = None) -> Reading:
 
 def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
     job = make_job("j", tasks=5, completed=[0, 3, 1], stray=["00009", "x.tmp"], logs=[0, 1, 3, 4])
-    assert read(job) == Reading(
+    reading = read(job)
+    assert reading.history is not None
+    assert reading.history.points() == [(LAUNCH + n * 60, n) for n in (1, 2, 3)]
+    assert replace(reading, history=None) == Reading(
         tasks=5,
         tasks_completed=3,
         tasks_completed_since_launch=3,
@@ -39,6 +49,7 @@ def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
         started=True,
         executor="local",
         slurm_job_name="",
+        ranks=Ranks([0, 1, 3, 9]),
     )
 
 
@@ -60,7 +71,7 @@ def test_a_job_complete_at_first_sight_costs_no_call_per_marker(make_job: MakeJo
     job = make_job("j", tasks=50, completed=range(50))
     os.utime(job / "completions", (LAUNCH + 9000, LAUNCH + 9000))
     storage = LocalStorage(str(job.parent))
-    reading = scan_job(storage.job((job.name,)), None).reading
+    reading = scan_with(storage, job).reading
     assert reading is not None
     assert reading.tasks_completed == 50
     assert reading.tasks_completed_since_launch is None
@@ -75,7 +86,7 @@ def test_the_time_of_a_marker_is_asked_for_once(make_job: MakeJob) -> None:
 
     def stats(memory: Memory | None) -> tuple[int, JobScan]:
         before = dict(storage.requests.totals())["stat"]
-        result = scan_job(storage.job((job.name,)), memory)
+        result = scan_with(storage, job, memory)
         return dict(storage.requests.totals())["stat"] - before, result
 
     first, result = stats(None)
@@ -146,8 +157,8 @@ def test_a_folder_that_is_gone_is_neither_read_nor_an_error(make_job: MakeJob) -
 def test_an_invalid_file_is_read_once_and_reported_each_time(make_job: MakeJob) -> None:
     job = make_job("j", tasks="four")
     storage = LocalStorage(str(job.parent))
-    first = scan_job(storage.job((job.name,)), None)
-    second = scan_job(storage.job((job.name,)), first.memory)
+    first = scan_with(storage, job)
+    second = scan_with(storage, job, first.memory)
     for result in (first, second):
         assert result.error is not None
         assert result.error.reason == "invalid"

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import fsspec
 import pytest
 from jobs import LAUNCH
+from looks import JobFolder
 from servers import BUCKET, FTP_BUSY, FTP_UNLISTABLE, FtpServer, S3Server, ftp, wait_until
 
-from exporter.jobfolder import split_markers
 from exporter.storage import open_storage, problem_with
 from exporter.storage.base import Storage, StorageError, Version
 from exporter.storage.generic import GenericStorage
@@ -190,10 +190,6 @@ def failure(call: Callable[[], object]) -> StorageError:
     return caught.value
 
 
-def markers(storage: Storage, *path: str) -> list[str]:
-    return sorted(storage.job(path).list_markers().names)
-
-
 # Folders
 
 
@@ -233,8 +229,8 @@ def test_the_root_itself_can_be_a_job(backend: Backend, storage: Storage) -> Non
     backend.write("completions/00003")
     assert storage.list_folder((), with_subfolders=True).has_executor_file
     assert storage.list_folder((), with_subfolders=False).has_executor_file
-    assert markers(storage) == ["00003"]
-    assert storage.job(()).read_executor(LIMIT)[1] == b'{"world_size": 4}'
+    assert JobFolder(storage).ranks() == [3]
+    assert JobFolder(storage).read() == b'{"world_size": 4}'
 
 
 @pytest.mark.parametrize("with_subfolders", [True, False])
@@ -243,7 +239,7 @@ def test_a_folder_named_executor_json_makes_no_job(
 ) -> None:
     backend.write("job/executor.json/file", b"{}")
     assert not storage.list_folder(("job",), with_subfolders=with_subfolders).has_executor_file
-    error = failure(lambda: storage.job(("job",)).read_executor(LIMIT))
+    error = failure(JobFolder(storage, "job").read)
     assert error.reason in ("not_found", "invalid")
 
 
@@ -281,8 +277,8 @@ def test_folder_names_stay_as_they_are(backend: Backend, storage: Storage) -> No
     for name in ODD_NAMES:
         assert storage.list_folder((name,), with_subfolders=True).subfolders == (name,)
         assert storage.list_folder((name, name), with_subfolders=False).has_executor_file
-        assert storage.job((name, name)).read_executor(LIMIT)[1] == b'{"world_size": 4}'
-        assert markers(storage, name, name) == ["00000"]
+        assert JobFolder(storage, name, name).read() == b'{"world_size": 4}'
+        assert JobFolder(storage, name, name).ranks() == [0]
 
 
 # Every call looks afresh
@@ -304,21 +300,24 @@ def test_every_change_is_seen_at_the_next_call(backend: Backend, storage: Storag
 
     write_small_job(backend, "job")
     remember_everything()
-    version, _ = storage.job(("job",)).read_executor(LIMIT)
+    job = JobFolder(storage, "job")
+    version = job.version()
 
     backend.write("job/completions/00003")
-    assert markers(storage, "job") == ["00000", "00001", "00003"]
+    assert job.ranks() == [0, 1, 3]
     remember_everything()
     backend.delete("job/completions/00001")
-    assert markers(storage, "job") == ["00000", "00003"]
+    assert job.ranks() == [0, 3]
     remember_everything()
     backend.write("job/executor.json", b'{"world_size": 16}')
-    assert not storage.job(("job",)).executor_version().is_same(version)
-    assert storage.job(("job",)).read_executor(LIMIT)[1] == b'{"world_size": 16}'
-    assert not storage.job(("job",)).has_logs()
+    assert not job.version().is_same(version)
+    assert job.read() == b'{"world_size": 16}'
+    backend.delete_all("job/completions")
+    assert not job.has_logs()
     remember_everything()
     backend.write("job/logs/task_00000.log", b"log")
-    assert storage.job(("job",)).has_logs()
+    assert job.has_logs()
+    assert storage.list_logs(("job",)) == ["task_00000.log"]
     remember_everything()
     write_small_job(backend, "new/job")
     assert sorted(storage.list_folder((), with_subfolders=True).subfolders) == ["job", "new"]
@@ -326,7 +325,7 @@ def test_every_change_is_seen_at_the_next_call(backend: Backend, storage: Storag
     remember_everything()
     backend.delete_all("job")
     assert storage.list_folder((), with_subfolders=True).subfolders == ("new",)
-    assert failure(storage.job(("job",)).list_markers).reason == "not_found"
+    assert failure(job.look).reason == "not_found"
     if isinstance(caching, fsspec.get_filesystem_class("ftp")):
         caching.ftp.close()
 
@@ -338,30 +337,32 @@ def test_a_version_is_the_same_until_the_file_is_written_again(
     backend: Backend, storage: Storage
 ) -> None:
     write_small_job(backend, "job", tasks=4)
-    first = storage.job(("job",)).executor_version()
-    with_content, data = storage.job(("job",)).read_executor(LIMIT)
+    job = JobFolder(storage, "job")
+    first = job.version()
+    with_content, data = storage.read_executor(("job",), first, LIMIT)
     assert data == b'{"world_size": 4}'
     assert with_content.is_same(first)
-    assert storage.job(("job",)).executor_version().is_same(first)
+    assert job.version().is_same(first)
     assert not first.is_same(None)
 
     write_small_job(backend, "job", tasks=5)
-    second, data = storage.job(("job",)).read_executor(LIMIT)
+    second = job.version()
+    with_content, data = storage.read_executor(("job",), second, LIMIT)
     assert data == b'{"world_size": 5}'
+    assert with_content.is_same(second)
     assert not second.is_same(first)
-    assert storage.job(("job",)).executor_version().is_same(second)
 
 
 def test_a_launch_with_the_same_content_is_another_version(
     backend: Backend, storage: Storage
 ) -> None:
     write_small_job(backend, "job")
-    first = storage.job(("job",)).executor_version()
+    first = JobFolder(storage, "job").version()
     # Most storage tells whole seconds: write again in another one.
     written = backend.modified("job/executor.json")
     wait_until(lambda: time.time() >= int(written) + 1.01, "the next second")
     write_small_job(backend, "job")
-    assert not storage.job(("job",)).executor_version().is_same(first)
+    assert not JobFolder(storage, "job").version().is_same(first)
 
 
 def test_a_version_without_token_is_equal_to_nothing() -> None:
@@ -374,12 +375,12 @@ def test_a_file_as_large_as_the_limit_is_read_and_a_larger_one_is_not(
 ) -> None:
     large = b" " * 300_000
     backend.write("job/executor.json", large)
-    reader = storage.job(("job",))
-    assert reader.read_executor(len(large))[1] == large
+    job = JobFolder(storage, "job")
+    assert job.read(len(large)) == large
     for limit in (len(large) - 1, 10):
-        assert failure(lambda limit=limit: reader.read_executor(limit)).reason == "too_large"
+        assert failure(lambda limit=limit: job.read(limit)).reason == "too_large"
     # Nothing is left behind that the next call stumbles over.
-    assert reader.read_executor(len(large))[1] == large
+    assert job.read(len(large)) == large
     assert storage.list_folder(("job",), with_subfolders=True).has_executor_file
 
 
@@ -388,32 +389,31 @@ def test_a_file_that_the_listing_shows_to_be_too_large_is_not_read(
     backend: Backend, storage: Storage
 ) -> None:
     backend.write("job/executor.json", b" " * 100)
-    failure(lambda: storage.job(("job",)).read_executor(99))
+    seen = JobFolder(storage, "job").version()
+    assert failure(lambda: storage.read_executor(("job",), seen, 99)).reason == "too_large"
     assert dict(storage.requests.totals())["read"] == 0
 
 
 def test_an_empty_executor_file_is_read_as_it_is(backend: Backend, storage: Storage) -> None:
     backend.write("job/executor.json", b"")
-    assert storage.job(("job",)).read_executor(LIMIT)[1] == b""
+    assert JobFolder(storage, "job").read() == b""
 
 
 def test_what_is_not_there_is_not_found(backend: Backend, storage: Storage) -> None:
     backend.write("other/executor.json", b"{}")
     backend.write("folder/completions/00000")
     for path in (("no-job",), ("no", "job"), ("folder",)):
-        assert failure(storage.job(path).executor_version).reason == "not_found"
-        assert failure(lambda path=path: storage.job(path).read_executor(9)).reason == "not_found"
-    assert failure(storage.job(("no-job",)).list_markers).reason == "not_found"
+        assert failure(JobFolder(storage, *path).look).reason == "not_found"
+        assert failure(JobFolder(storage, *path).read).reason == "not_found"
 
 
 def test_a_job_deleted_while_it_is_scanned_is_not_found(backend: Backend, storage: Storage) -> None:
     write_small_job(backend, "job")
-    readers = [storage.job(("job",)) for _ in range(2)]
-    for reader in readers:
-        reader.executor_version()
+    last = JobFolder(storage, "job").look()
+    folder = storage.list_folder(("job",), with_subfolders=True)
     backend.delete_all("job")
-    assert failure(readers[0].list_markers).reason == "not_found"
-    assert failure(lambda: readers[1].read_executor(LIMIT)).reason == "not_found"
+    assert failure(lambda: storage.look(("job",), folder, last)).reason == "not_found"
+    assert failure(JobFolder(storage, "job").read).reason == "not_found"
 
 
 # Markers
@@ -421,9 +421,8 @@ def test_a_job_deleted_while_it_is_scanned_is_not_found(backend: Backend, storag
 
 def test_no_completions_folder_yet_is_an_empty_listing(backend: Backend, storage: Storage) -> None:
     write_small_job(backend, "job", completed=0)
-    listing = storage.job(("job",)).list_markers()
-    assert list(listing.names) == []
-    assert not listing.modified_ns
+    markers = JobFolder(storage, "job").look().markers
+    assert (len(markers.ranks), markers.others) == (0, 0)
 
 
 def test_nothing_but_marker_files_looks_like_a_marker(backend: Backend, storage: Storage) -> None:
@@ -434,68 +433,51 @@ def test_nothing_but_marker_files_looks_like_a_marker(backend: Backend, storage:
         backend.write(f"job/completions/{path}")
     backend.write("job/00002")
     backend.write("job/completions.old/00002")
-    names = storage.job(("job",)).list_markers().names
-    ranks, stray = split_markers(names, 4)
-    assert sorted(ranks) == [0, 1]
-    assert set(files) <= set(names)
-    assert stray >= len(files) + len(folders)
-
-
-@pytest.mark.parametrize("backend", ["local", "memory", "ftp"], indirect=True)
-def test_a_subfolder_of_completions_ends_in_a_slash(backend: Backend, storage: Storage) -> None:
-    """S3 has keys below it instead, with their slash inside."""
-    write_small_job(backend, "job", completed=1)
-    backend.write("job/completions/00002/x")
-    assert markers(storage, "job") == ["00000", "00002/"]
+    markers = JobFolder(storage, "job").look().markers
+    assert list(markers.ranks) == [0, 1, 9]
+    assert markers.stray(4) - 1 == markers.others >= len(files) - 1 + len(folders)
 
 
 def test_times_are_right_to_the_second(backend: Backend, storage: Storage) -> None:
     write_small_job(backend, "job", completed=3)
-    reader = storage.job(("job",))
-    listing = reader.list_markers()
-    times = listing.modified_ns
-    if times is None:
-        times = reader.marker_times(listing.names)
-    assert len(times) == len(listing.names) == 3
-    read = dict(zip(listing.names, times, strict=True))
-    read["executor.json"] = reader.executor_version().modified_ns
+    look = JobFolder(storage, "job").look()
+    times = look.markers.modified_ns or storage.marker_times(("job",), look.markers.ranks)
+    assert len(times) == len(look.markers.ranks) == 3
+    read = {f"completions/{rank:05d}": time for rank, time in enumerate(times)}
+    read["executor.json"] = look.executor.modified_ns
     for name, modified_ns in read.items():
-        path = f"job/{name}" if name == "executor.json" else f"job/completions/{name}"
         assert modified_ns is not None
-        assert int(modified_ns / 1e9) == int(backend.modified(path))
+        assert int(modified_ns / 1e9) == int(backend.modified(f"job/{name}"))
 
 
 # Logs
 
 
 def test_logs_are_there_once_the_folder_holds_anything(backend: Backend, storage: Storage) -> None:
-    write_small_job(backend, "job")
-    write_small_job(backend, "nested")
-    write_small_job(backend, "other")
+    for name in ("job", "nested", "other", "file", "none"):
+        write_small_job(backend, name, completed=0)
     backend.write("job/logs/task_00000.log", b"log")
+    backend.write("job/logs/task_00012.log", b"log")
     backend.write("nested/logs/worker_0/task_00000.log", b"log")
     backend.write("other/logs.txt", b"log")
     backend.write("other/stats/00000.json", b"{}")
-    assert [storage.job((name,)).has_logs() for name in ("job", "nested", "other")] == [
-        *(True, True, False)
-    ]
-
-
-def test_a_file_named_logs_is_no_log(backend: Backend, storage: Storage) -> None:
-    write_small_job(backend, "job")
-    backend.write("job/logs", b"log")
-    assert not storage.job(("job",)).has_logs()
+    backend.write("file/logs", b"log")
+    found = {name: JobFolder(storage, name).has_logs() for name in ("job", "nested", "other")}
+    assert found == {"job": True, "nested": True, "other": False}
+    assert not JobFolder(storage, "file").has_logs()
+    assert sorted(storage.list_logs(("job",))) == ["task_00000.log", "task_00012.log"]
+    for name in ("nested", "other", "file", "none"):
+        assert storage.list_logs((name,)) == []
 
 
 def test_logs_deleted_while_the_job_is_scanned_do_not_make_the_job_gone(
     backend: Backend, storage: Storage
 ) -> None:
-    write_small_job(backend, "job")
+    write_small_job(backend, "job", completed=0)
     backend.write("job/logs/task_00000.log", b"log")
-    reader = storage.job(("job",))
-    reader.executor_version()
+    folder = storage.list_folder(("job",), with_subfolders=True)
     backend.delete_all("job/logs")
-    assert not reader.has_logs()
+    assert not storage.look(("job",), folder).has_logs
 
 
 # Requests, threads, the end
@@ -510,14 +492,12 @@ def test_every_call_counts_its_requests_also_when_it_fails(
     calls: list[Callable[[], object]] = [
         lambda: storage.list_folder((), with_subfolders=True),
         lambda: storage.list_folder(("job",), with_subfolders=False),
-        lambda: storage.job(("job",)).executor_version(),
-        lambda: storage.job(("job",)).read_executor(LIMIT),
-        lambda: storage.job(("job",)).list_markers(),
-        lambda: storage.job(("job",)).has_logs(),
-        lambda: failure(storage.job(("no-job",)).executor_version),
-        lambda: failure(storage.job(("no-job",)).list_markers),
+        JobFolder(storage, "job").look,
+        JobFolder(storage, "job").read,
+        lambda: storage.list_logs(("job",)),
+        lambda: failure(JobFolder(storage, "no-job").look),
+        lambda: failure(JobFolder(storage, "no-job").read),
     ]
-    storage.job(("job",))  # asks nothing
     before = 0
     for call in calls:
         call()
@@ -534,20 +514,19 @@ def test_calls_from_many_threads_at_once_get_their_own_answers(
     for name, tasks in jobs.items():
         write_small_job(backend, name, tasks=tasks, completed=tasks)
 
-    def look(name: str) -> tuple[bool, bytes, list[str], int]:
+    def look(name: str) -> tuple[bool, bytes, list[int], int]:
         folder = storage.list_folder((name,), with_subfolders=True)
-        reader = storage.job((name,))
-        version, data = reader.read_executor(LIMIT)
-        assert reader.executor_version().is_same(version)
-        found = sorted(reader.list_markers().names)
+        found = storage.look((name,), folder)
+        version, data = storage.read_executor((name,), found.executor, LIMIT)
+        assert version.is_same(found.executor)
         jobs_seen = len(storage.list_folder((), with_subfolders=True).subfolders)
-        return folder.has_executor_file, data, found, jobs_seen
+        return folder.has_executor_file, data, list(found.markers.ranks), jobs_seen
 
     with ThreadPoolExecutor(16) as threads:
         names = list(jobs) * 8
         for name, answer in zip(names, threads.map(look, names), strict=True):
-            ranks = [f"{rank:05d}" for rank in range(jobs[name])]
-            assert answer == (True, b'{"world_size": %d}' % jobs[name], ranks, len(jobs))
+            data = b'{"world_size": %d}' % jobs[name]
+            assert answer == (True, data, list(range(jobs[name])), len(jobs))
 
 
 def test_closing_gives_up_connections_and_may_be_done_twice(backend: Backend) -> None:
@@ -555,7 +534,7 @@ def test_closing_gives_up_connections_and_may_be_done_twice(backend: Backend) ->
     before = backend.connections()
     storage = open_storage(backend.url, backend.options, 4)
     storage.list_folder((), with_subfolders=True)
-    storage.job(("job",)).list_markers()
+    JobFolder(storage, "job").look()
     if not isinstance(backend, MemoryBackend) and backend.options:
         assert backend.connections() > before
     storage.close()
@@ -639,7 +618,7 @@ def test_a_folder_that_ftp_refuses_to_list_is_never_empty(
         backend.write("job/inner/executor.json", b"{}")
         with closing(open_ftp(server)) as storage:
             for folder, call in {
-                "job/completions": storage.job(("job",)).list_markers,
+                "job/completions": JobFolder(storage, "job").look,
                 "job/inner": lambda: storage.list_folder(("job", "inner"), with_subfolders=True),
                 "job": lambda: storage.list_folder(("job",), with_subfolders=False),
                 ".": lambda: storage.list_folder((), with_subfolders=True),
@@ -657,8 +636,7 @@ def test_a_busy_ftp_server_is_not_taken_for_one_without_the_folder(tmp_path: Pat
         backend.write("job/executor.json", b"{}")
         for call in (
             lambda: storage.list_folder(("job",), with_subfolders=True),
-            storage.job(("job",)).list_markers,
-            storage.job(("job",)).executor_version,
+            JobFolder(storage, "job").look,
         ):
             assert failure(call).reason == "unavailable"
 
@@ -677,12 +655,14 @@ def test_an_ftp_server_without_machine_listings_gives_the_same_names(tmp_path: P
         write_small_job(backend, "job", tasks=4, completed=3)
         backend.write("job/completions/00003/x")
         assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
-        reader = storage.job(("job",))
-        version, data = reader.read_executor(LIMIT)
-        assert data == b'{"world_size": 4}'
-        assert not version.is_same(version)
-        assert sorted(reader.list_markers().names) == ["00000", "00001", "00002", "00003/"]
-        assert failure(storage.job(("no",)).list_markers).reason == "not_found"
+        job = JobFolder(storage, "job")
+        look = job.look()
+        assert job.read() == b'{"world_size": 4}'
+        assert not look.executor.is_same(look.executor)
+        assert (list(look.markers.ranks), look.markers.others) == ([0, 1, 2], 1)
+        assert look.markers.modified_ns is None
+        assert storage.marker_times(("job",), [0, 1]) == [None, None]
+        assert failure(JobFolder(storage, "no").look).reason == "not_found"
 
 
 def test_a_storage_outlives_its_server(tmp_path: Path) -> None:
@@ -692,8 +672,8 @@ def test_a_storage_outlives_its_server(tmp_path: Path) -> None:
         write_small_job(
             FolderBackend(server.folder, server.url(""), server.options), "job", completed=1
         )
-        assert markers(storage, "job") == ["00000"]
-    assert failure(storage.job(("job",)).list_markers).reason == "unavailable"
-    assert failure(storage.job(("job",)).list_markers).reason == "unavailable"
+        assert JobFolder(storage, "job").ranks() == [0]
+    assert failure(JobFolder(storage, "job").look).reason == "unavailable"
+    assert failure(JobFolder(storage, "job").look).reason == "unavailable"
     with ftp(tmp_path, port=server.port), closing(storage):
-        assert markers(storage, "job") == ["00000"]
+        assert JobFolder(storage, "job").ranks() == [0]

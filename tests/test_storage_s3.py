@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from looks import JobFolder
 from servers import (
     BUCKET,
     HOST,
@@ -25,10 +26,9 @@ from servers import (
 )
 
 from exporter.config import RootConfig, StorageOptions
-from exporter.jobfolder import split_markers
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Root
-from exporter.storage.base import Reason, StorageError
+from exporter.storage.base import Folder, Reason, StorageError, Version
 from exporter.storage.s3 import S3Storage
 from exporter.workers import Workers
 
@@ -100,14 +100,13 @@ def calls_of(storage: S3Storage) -> dict[str, Callable[[], object]]:
     return {
         "list_folder": lambda: storage.list_folder((), with_subfolders=True),
         "has_executor_file": lambda: storage.list_folder(("job",), with_subfolders=False),
-        "executor_version": lambda: storage.job(("job",)).executor_version(),
-        "read_executor": lambda: storage.job(("job",)).read_executor(LIMIT),
-        "list_markers": lambda: storage.job(("job",)).list_markers(),
-        "has_logs": lambda: storage.job(("job",)).has_logs(),
+        "look": lambda: storage.look(("job",), Folder((), has_executor_file=True)),
+        "read_executor": JobFolder(storage, "job").read,
+        "list_logs": lambda: storage.list_logs(("job",)),
     }
 
 
-LISTINGS = ("list_folder", "list_markers", "has_logs")
+LISTINGS = ("list_folder", "list_logs")
 
 
 # Keys
@@ -124,13 +123,12 @@ def test_directory_marker_keys_are_neither_jobs_nor_markers_nor_logs(any_keys: K
         for with_subfolders in (True, False):
             folder = storage.list_folder(("fake",), with_subfolders=with_subfolders)
             assert not folder.has_executor_file
-        reader = storage.job(("job",))
-        names = reader.list_markers().names
-        assert sorted(names) == ["/", "00000"]
-        assert split_markers(names, 4) == ([0], 1)
-        assert not reader.has_logs()
+        markers = JobFolder(storage, "job").look().markers
+        assert (list(markers.ranks), markers.others) == ([0], 1)
+        any_keys.client.delete_object(Bucket=BUCKET, Key=f"{any_keys.prefix}/job/completions/00000")
+        assert not JobFolder(storage, "job").has_logs()
         any_keys.put("job/logs/task_00000.log")
-        assert reader.has_logs()
+        assert JobFolder(storage, "job").has_logs()
 
 
 def test_double_slashes_are_folders_without_a_name(exact_keys: Keys) -> None:
@@ -144,11 +142,11 @@ def test_double_slashes_are_folders_without_a_name(exact_keys: Keys) -> None:
         assert storage.list_folder(("logs", ""), with_subfolders=True).subfolders == ("signatures",)
         path = ("logs", "", "signatures")
         assert storage.list_folder(path, with_subfolders=False).has_executor_file
-        assert len(storage.job(path).list_markers().names) == 3
+        assert len(JobFolder(storage, *path).ranks()) == 3
     with closing(exact_keys.open("logs/")) as storage:
         assert storage.list_folder((), with_subfolders=True).subfolders == ("signatures",)
     with closing(exact_keys.open("logs//signatures")) as storage:
-        assert len(storage.job(()).list_markers().names) == 3
+        assert len(JobFolder(storage).ranks()) == 3
     root = scan_once(config_of(exact_keys))
     assert [(job.name, job.reading.tasks_completed) for job in root.jobs if job.reading] == [
         ("logs//signatures", 3),
@@ -181,10 +179,10 @@ def test_keys_with_odd_characters_stay_as_they_are(keys: Keys) -> None:
             assert sorted(folder.subfolders) == sorted(["completions", f"inner {name}"])
             assert folder.has_executor_file
             assert storage.list_folder((name,), with_subfolders=False).has_executor_file
-            reader = storage.job((name,))
-            assert reader.read_executor(LIMIT)[1] == b'{"world_size": 4}'
-            assert sorted(reader.list_markers().names) == sorted(["00000", name])
-            assert not reader.has_logs()
+            job = JobFolder(storage, name)
+            assert job.read() == b'{"world_size": 4}'
+            markers = job.look().markers
+            assert (list(markers.ranks), markers.others) == ([0], 1)
     for name in ODD_NAMES:
         with closing(keys.open(name)) as storage:
             assert storage.list_folder((), with_subfolders=True).has_executor_file
@@ -197,8 +195,8 @@ def test_a_prefix_is_not_taken_for_a_folder(keys: Keys) -> None:
     keys.put("job/completions2/00002", "job/completions-old/00003", "job/logs2/x", "jo")
     with closing(keys.open("job")) as storage:
         assert storage.list_folder((), with_subfolders=True).has_executor_file
-        assert list(storage.job(()).list_markers().names) == ["00000"]
-        assert not storage.job(()).has_logs()
+        markers = JobFolder(storage).look().markers
+        assert (list(markers.ranks), markers.others) == ([0], 0)
 
 
 def test_listings_of_several_pages_are_whole(keys: Keys) -> None:
@@ -210,14 +208,14 @@ def test_listings_of_several_pages_are_whole(keys: Keys) -> None:
         list(threads.map(lambda name: keys.put(f"job/completions/{name}"), names))
         list(threads.map(lambda name: keys.put(f"many/{name}/file"), folders))
     with closing(keys.open()) as storage:
-        listing = storage.job(("job",)).list_markers()
-        assert sorted(listing.names) == sorted(names)
-        assert listing.modified_ns is not None
-        assert len(listing.modified_ns) == len(names)
-        assert storage.requests.totals() == (("list", 3), ("head", 0), ("get", 0))
+        markers = storage.look(("job",), Folder((), has_executor_file=True)).markers
+        assert list(markers.ranks) == ranks
+        assert markers.modified_ns is not None
+        assert len(markers.modified_ns) == len(names)
+        assert dict(storage.requests.totals())["list"] == 3
         found = storage.list_folder(("many",), with_subfolders=True).subfolders
         assert sorted(found) == sorted(folders)
-        assert storage.requests.totals() == (("list", 5), ("head", 0), ("get", 0))
+        assert dict(storage.requests.totals())["list"] == 5
 
 
 # Who may
@@ -265,8 +263,7 @@ def test_an_object_one_may_not_look_at_is_not_a_missing_one(exact_keys: Keys) ->
     with closing(exact_keys.open(**exact_keys.server.lister.options)) as storage:
         calls = calls_of(storage)
         assert storage.list_folder(("job",), with_subfolders=True).has_executor_file
-        assert sorted(storage.job(("job",)).list_markers().names) == ["00000", "00001"]
-        for name in ("has_executor_file", "executor_version", "read_executor"):
+        for name in ("has_executor_file", "look", "read_executor"):
             assert failure(calls[name]).reason == "denied"
 
 
@@ -381,8 +378,6 @@ def test_an_answer_that_is_no_whole_listing_is_an_error(
     with HttpServer(lambda _: replace(answer, headers=XML)) as server:
         with closing(storage_on(server)) as storage:
             for name in LISTINGS:
-                if name == "has_logs" and b"<IsTruncated>true" in answer.body:
-                    continue  # it wants no more than the beginning
                 assert failure(calls_of(storage)[name]).reason in reasons, name
             assert_counts_are_right(storage, server)
 
@@ -436,7 +431,7 @@ def test_an_error_is_classified_by_what_the_server_says(
 def test_a_head_request_has_only_its_status_to_go_by(status: int, reasons: set[Reason]) -> None:
     """Answers to HEAD have no body. Only 404 means that there is no such object."""
     with HttpServer(lambda _: Answer(status)) as server, closing(storage_on(server)) as storage:
-        for name in ("has_executor_file", "executor_version"):
+        for name in ("has_executor_file", "look"):
             assert failure(calls_of(storage)[name]).reason in reasons, name
         assert_counts_are_right(storage, server)
 
@@ -444,20 +439,20 @@ def test_a_head_request_has_only_its_status_to_go_by(status: int, reasons: set[R
 def test_a_request_that_succeeds_at_the_second_attempt_counts_twice() -> None:
     answers = iter([Answer(503, error_body("SlowDown"), XML), Answer(200, WHOLE_PAGE, XML)])
     with HttpServer(lambda _: next(answers)) as server, closing(storage_on(server)) as storage:
-        assert list(storage.job(("job",)).list_markers().names) == ["00000", "00001"]
+        assert storage.list_folder((), with_subfolders=True).subfolders == ()
         assert storage.requests.totals() == (("list", 2), ("head", 0), ("get", 0))
         assert_counts_are_right(storage, server)
 
 
 def test_a_page_that_fails_is_asked_for_again_and_only_that_page() -> None:
-    first = page("logs/job/completions/00000", is_truncated="true", token="next")
-    second = page("logs/job/completions/00001")
+    first = page("logs/job/logs/a", is_truncated="true", token="next")
+    second = page("logs/job/logs/b")
     answers = iter([Answer(200, first), Answer(500, error_body("InternalError")), Answer(200, b"")])
     with HttpServer(lambda _: next(answers, Answer(200, second))) as server:
         with closing(storage_on(server)) as storage:
-            failure(lambda: storage.job(("job",)).list_markers())
+            failure(lambda: storage.list_logs(("job",)))
             answers = iter([Answer(200, first), Answer(500, error_body("InternalError"))])
-            assert list(storage.job(("job",)).list_markers().names) == ["00000", "00001"]
+            assert storage.list_logs(("job",)) == ["a", "b"]
             tokens = [request.query.get("continuation-token") for request in server.received]
             assert tokens == [None, "next", "next", None, "next", "next"]
             assert_counts_are_right(storage, server)
@@ -478,7 +473,7 @@ def test_half_an_executor_file_is_an_error() -> None:
     """On S3 an object is written at once; half of one is half an answer."""
     half = Answer(200, b'{"world_size": 4', {"ETag": '"0"'}, missing_bytes=10)
     with HttpServer(lambda _: half) as server, closing(storage_on(server)) as storage:
-        error = failure(lambda: storage.job(("job",)).read_executor(LIMIT))
+        error = failure(JobFolder(storage, "job").read)
         assert error.reason in ("partial", "unavailable")
 
 
@@ -488,13 +483,13 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     large = Answer(200, b"", headers, missing_bytes=10**12, hangs=True)
     with HttpServer(lambda _: large) as server, closing(storage_on(server)) as storage:
         started = time.monotonic()
-        assert failure(lambda: storage.job(("job",)).read_executor(LIMIT)).reason == "too_large"
+        assert failure(JobFolder(storage, "job").read).reason == "too_large"
         assert time.monotonic() - started < CALL_SECONDS / 2
 
 
 def test_an_object_without_entity_tag_or_time_is_never_the_same() -> None:
     with HttpServer(lambda _: Answer(200)) as server, closing(storage_on(server)) as storage:
-        version = storage.job(("job",)).executor_version()
+        version, _ = storage.read_executor(("job",), Version(None, None), LIMIT)
         assert version.modified_ns is None
         assert not version.is_same(version)
 
@@ -574,7 +569,8 @@ def test_a_scheduler_sees_the_right_numbers_and_every_change(keys: Keys) -> None
     keys.put("no-job/completions/00000", "file")
 
     workers, latest = Workers(8), Latest()
-    scheduler = Scheduler([config_of(keys)], latest, workers)
+    config = config_of(keys, completed_scan_interval_seconds=0.0)
+    scheduler = Scheduler([config], latest, workers)
     (root,) = scheduler.run_once().roots
     assert (root.up, root.error) == (True, None)
     jobs = {job.name: job for job in root.jobs}
@@ -612,9 +608,6 @@ def test_a_scheduler_sees_the_right_numbers_and_every_change(keys: Keys) -> None
     }
     after = dict(root.requests)
     assert after["get"] - before["get"] == 1  # only `broken` was written again
-    # One for each job, one more each for the queued one: is it there (nothing below this
-    # depth is listed), and is it still there (it has no markers).
-    assert after["head"] - before["head"] == 6
     workers.close()
 
 
@@ -640,7 +633,7 @@ def test_calls_to_a_server_that_hangs_end_within_their_limit(
     hanging_calls: dict[str, _Hang],
 ) -> None:
     """Last in this module: these calls run since its beginning."""
-    assert len(hanging_calls) == 10
+    assert len(hanging_calls) == 8
     for name, hang in hanging_calls.items():
         error = failure(lambda hang=hang: hang.outcome.result(CALL_SECONDS + 15))
         assert error.reason == "timeout", name

@@ -5,10 +5,16 @@ A *storage* is one root, seen through one backend. The contract:
 * Paths are relative to the root: a tuple of folder names, ``()`` for the root itself.
   Names are as the storage has them; a name may be empty on an object store whose
   keys hold a double slash.
-* Every method may be called from several threads at once, and every call looks
-  afresh: no listing, existence or instance cache may hide a new marker.
+* What a call returned is handed back to the next one as `last`, so that a backend can
+  ask for what changed instead of for everything, and can return the very same object
+  when nothing did. Backends keep nothing about folders and jobs themselves.
+* Every answer is true at some moment between call and return, as far as a change can be
+  told at all: no listing, existence or instance cache may hide a new marker. What a
+  backend takes on trust, because to ask would cost a request, it asks for when the call
+  is `thorough`; its docstring says what that is.
 * Expected trouble is raised as StorageError and as nothing else. An answer is whole
   or it is an error: never a short listing, never "no" for "could not look".
+* Every method may be called from several threads at once.
 * A call may block for as long as the storage does. The caller sets deadlines and
   does not wait for a call that missed its own.
 * Requests are counted in `requests` when they are sent, not when they succeed.
@@ -17,9 +23,11 @@ A *storage* is one root, seen through one backend. The contract:
 import errno
 import os
 import threading
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
+
+from exporter.markers import Markers
 
 Path = tuple[str, ...]
 
@@ -60,12 +68,13 @@ class Folder:
 
     `subfolders` holds names, not paths, and is empty when it was not asked for.
     `identity` is equal for two paths that are the same folder (through a symbolic
-    link); None where the storage has no such links.
+    link); None where the storage has no such links. `state` is the backend's own.
     """
 
     subfolders: tuple[str, ...]
     has_executor_file: bool
     identity: Hashable | None = None
+    state: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,40 +90,20 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkerListing:
-    """All entries of ``completions/``, in no particular order.
+class Look:
+    """What one look at a job folder saw.
 
-    A name that cannot be a marker file ends in ``/`` (sub-folders, directory-marker
-    keys). `modified_ns` is parallel to `names`, or None where each time costs a
-    request of its own (see JobReader.marker_times). `folder_modified_ns` is the
-    folder's own modification time, where it has one.
+    `markers` are all entries of ``completions/``, with their times where the storage
+    gives them for nothing. `completions_modified_ns` is that folder's own modification
+    time, where it has one. `has_logs` tells whether ``logs/`` holds anything; it may be
+    False without a look once there is a marker. `state` is the backend's own.
     """
 
-    names: Sequence[str]
-    modified_ns: Sequence[int | None] | None
-    folder_modified_ns: int | None
-
-
-class JobReader(Protocol):
-    """Reads one job folder during one scan; used by one thread, then thrown away."""
-
-    def executor_version(self) -> Version:
-        """Version of ``executor.json``; StorageError("not_found") when there is none."""
-
-    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
-        """Content of ``executor.json`` and the version it has; "too_large" beyond the
-        limit, before reading it."""
-
-    def list_markers(self) -> MarkerListing:
-        """Entries of ``completions/``; an empty listing when the folder does not exist
-        yet, StorageError("not_found") when the whole job is gone."""
-
-    def marker_times(self, names: Iterable[str]) -> list[int | None]:
-        """Modification times, one per name; None for a marker that is gone. Only for
-        listings that came without times."""
-
-    def has_logs(self) -> bool:
-        """Whether ``logs/`` holds anything."""
+    executor: Version
+    markers: Markers
+    has_logs: bool
+    completions_modified_ns: int | None = None
+    state: object = field(default=None, compare=False, repr=False)
 
 
 class Storage(Protocol):
@@ -123,12 +112,35 @@ class Storage(Protocol):
     @property
     def requests(self) -> "Requests": ...
 
-    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,
+    ) -> Folder:
         """Is there an ``executor.json``, and (if asked) which sub-folders? A root that
         cannot be told from a missing one, as on object stores, lists as empty."""
 
-    def job(self, path: Path) -> JobReader:
-        """A reader for the job folder at `path`; asks the storage nothing by itself."""
+    def look(
+        self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
+    ) -> Look:
+        """Look at the job in a folder that was just listed. `last` may come with marker
+        times that were added since. Returns `last` itself if nothing changed.
+        StorageError("not_found") when the job is gone."""
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
+        """Content of ``executor.json`` and the version it has, which is `seen` where the
+        storage does not tell it with the content; "too_large" beyond the limit, before
+        reading it; "not_found" when there is none."""
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
+        """Modification times of markers, one per rank; None for a marker that is gone.
+        Only for looks that came without times."""
+
+    def list_logs(self, path: Path) -> list[str]:
+        """Names of the files in the job's ``logs/``; none if there is no such folder."""
 
     def close(self) -> None:
         """Give up connections. Calls in flight may fail."""

@@ -17,11 +17,12 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
+from exporter.markers import Markers
 from exporter.storage import ftp
 from exporter.storage.base import (
     Folder,
-    MarkerListing,
+    Look,
     Path,
     Requests,
     StorageError,
@@ -41,18 +42,94 @@ class GenericStorage:
         self._root = ""
         self.requests = Requests("list", "read")
 
-    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
-        entries = self.list_entries(path)
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,  # noqa: ARG002 - nothing to compare with
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Folder:
+        entries = self._list(path)
         subfolders = tuple(e.name for e in entries if e.is_folder) if with_subfolders else ()
-        return Folder(subfolders, any(e.name == EXECUTOR_FILE and e.is_file for e in entries))
+        has_executor_file = any(e.name == EXECUTOR_FILE and e.is_file for e in entries)
+        return Folder(subfolders, has_executor_file, state={e.name: e for e in entries})
 
-    def job(self, path: Path) -> "GenericJobReader":
-        return GenericJobReader(self, path)
+    def look(
+        self,
+        path: Path,
+        folder: Folder,
+        last: Look | None = None,  # noqa: ARG002
+        *,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Look:
+        assert isinstance(folder.state, dict)  # list_folder lists afresh at each call
+        entries: dict[str, _Entry] = folder.state
+        markers = self._markers(path, entries)
+        has_logs = not markers.ranks and self._has_logs(path, entries)
+        return Look(_version(entries), markers, has_logs)
+
+    def _markers(self, path: Path, entries: "Mapping[str, _Entry]") -> Markers:
+        folder = entries.get(COMPLETIONS)
+        if folder is None:
+            return Markers()
+        if not folder.is_folder:
+            raise StorageError("invalid", "completions is not a folder")
+        try:
+            listed = self._list((*path, COMPLETIONS))
+        except StorageError as error:
+            if error.reason != "not_found":
+                raise
+            _version({e.name: e for e in self._list(path)})  # is the job itself gone?
+            return Markers()
+        names = [e.name for e in listed if e.is_file]
+        others = len(listed) - len(names)
+        times = {
+            rank: e.modified_ns
+            for e in listed
+            if e.is_file and e.modified_ns is not None and (rank := rank_of(e.name)) is not None
+        }
+        markers = Markers.of_names(names, others)
+        if len(times) < len(markers.ranks):
+            return markers
+        return Markers.of_times(times, markers.others)
+
+    def _has_logs(self, path: Path, entries: "Mapping[str, _Entry]") -> bool:
+        folder = entries.get(LOGS)
+        if folder is None or not folder.is_folder:
+            return False
+        try:
+            return bool(self._list((*path, LOGS)))
+        except StorageError as error:
+            if error.reason == "not_found":  # deleted since it was listed
+                return False
+            raise
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
+        size = seen.token[1] if isinstance(seen.token, tuple) else None
+        if isinstance(size, int) and size > limit_bytes:
+            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        data = self._read((*path, EXECUTOR_FILE), limit_bytes)
+        if not data:  # FTP, for one, reads nothing where there is no file
+            _version({e.name: e for e in self._list(path)})
+        return seen, data
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:  # noqa: ARG002
+        """None for each: what the listing does not tell is not known."""
+        return [None for _ in ranks]
+
+    def list_logs(self, path: Path) -> list[str]:
+        try:
+            return [e.name for e in self._list((*path, LOGS)) if e.is_file]
+        except StorageError as error:
+            if error.reason in ("not_found", "invalid"):
+                return []
+            raise
 
     def close(self) -> None:
         self._filesystem = None
 
-    def list_entries(self, path: Path) -> "list[_Entry]":
+    def _list(self, path: Path) -> "list[_Entry]":
         """Everything directly below `path`."""
         with self._lock:
             self.requests.add("list")
@@ -67,7 +144,7 @@ class GenericStorage:
         # Object stores list a folder's own marker object as an entry of itself.
         return [e for e in entries if e.path != folder.rstrip("/")]
 
-    def read(self, path: Path, limit_bytes: int) -> bytes:
+    def _read(self, path: Path, limit_bytes: int) -> bytes:
         """Content of one file of at most `limit_bytes`."""
         with self._lock:
             self.requests.add("read")
@@ -113,67 +190,14 @@ class _Entry:
         self.size = item.get("size")
 
 
-class GenericJobReader:
-    """One job folder; lists it once and remembers that listing for this scan."""
-
-    def __init__(self, storage: GenericStorage, path: Path) -> None:
-        self._storage = storage
-        self._path = path
-        self._entries: list[_Entry] | None = None
-
-    def executor_version(self) -> Version:
-        entry = self._entry(EXECUTOR_FILE)
-        if entry is None or not entry.is_file:
-            raise StorageError("not_found", "no executor.json")
-        if entry.modified_ns is None and not entry.version_token:
-            return Version(None, None)
-        return Version((entry.modified_ns, entry.size, entry.version_token), entry.modified_ns)
-
-    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
-        version = self.executor_version()
-        entry = self._entry(EXECUTOR_FILE)
-        if entry is not None and isinstance(entry.size, int) and entry.size > limit_bytes:
-            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-        return version, self._storage.read((*self._path, EXECUTOR_FILE), limit_bytes)
-
-    def list_markers(self) -> MarkerListing:
-        folder = self._entry(COMPLETIONS)
-        if folder is None:
-            return MarkerListing((), None, None)
-        if not folder.is_folder:
-            raise StorageError("invalid", "completions is not a folder")
-        try:
-            entries = self._storage.list_entries((*self._path, COMPLETIONS))
-        except StorageError as error:
-            if error.reason != "not_found":
-                raise
-            self._entries = None
-            self.executor_version()  # the job itself gone? then that is the answer
-            entries = []
-        return MarkerListing(
-            [e.name if e.is_file else f"{e.name}/" for e in entries],
-            [e.modified_ns for e in entries],
-            None,
-        )
-
-    def marker_times(self, names: Iterable[str]) -> list[int | None]:
-        raise NotImplementedError("the listing has the times, as far as there are any")
-
-    def has_logs(self) -> bool:
-        folder = self._entry(LOGS)
-        if folder is None or not folder.is_folder:
-            return False
-        try:
-            return bool(self._storage.list_entries((*self._path, LOGS)))
-        except StorageError as error:
-            if error.reason == "not_found":  # deleted since it was listed
-                return False
-            raise
-
-    def _entry(self, name: str) -> _Entry | None:
-        if self._entries is None:
-            self._entries = self._storage.list_entries(self._path)
-        return next((entry for entry in self._entries if entry.name == name), None)
+def _version(entries: Mapping[str, _Entry]) -> Version:
+    """Version of ``executor.json`` from the listing of its folder."""
+    entry = entries.get(EXECUTOR_FILE)
+    if entry is None or not entry.is_file:
+        raise StorageError("not_found", "no executor.json")
+    if entry.modified_ns is None and not entry.version_token:
+        return Version(None, None)
+    return Version((entry.modified_ns, entry.size, entry.version_token), entry.modified_ns)
 
 
 def _ls(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:

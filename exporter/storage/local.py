@@ -5,25 +5,67 @@ comes with its name), and times cost one stat each, so they are asked for only w
 needed. ``exists``/``isfile``/``isdir`` are not used: they answer "no" when they mean
 "not allowed to look".
 
+A folder whose status did not change is not listed again. Its times may be as coarse as
+two seconds (Lustre, old NFS servers, FAT), so two changes can leave the same status; and
+clocks need not agree. Hence the rule, by our own monotonic clock alone: "not changed" is
+believed only if the last listing began at least `_SETTLING_SECONDS` after this status was
+first seen. A thorough listing does not believe it at all (some Lustre versions were seen
+not to update a folder's times).
+
 ``executor.json`` is opened without blocking and checked after opening: a FIFO in its
 place would hold the thread for ever.
 """
 
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import replace
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+from exporter.markers import Markers
 from exporter.storage.base import (
     Folder,
-    MarkerListing,
+    Look,
     Path,
     Requests,
     StorageError,
     Version,
     from_os_error,
 )
+
+_SETTLING_SECONDS = 2.0
+
+_Status = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Which status a folder had when it was listed (None: it did not exist), when that
+    status was first seen, and when the listing began (monotonic)."""
+
+    status: _Status | None
+    first_seen: float
+    began: float
+
+    def still_holds(self, status: _Status | None) -> bool:
+        return status == self.status and self.began - self.first_seen >= _SETTLING_SECONDS
+
+    @classmethod
+    def now(cls, status: _Status | None, last: "_Listed | None") -> "_Listed":
+        now = time.monotonic()
+        is_same = last is not None and last.status == status
+        return cls(status, last.first_seen if last is not None and is_same else now, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderState:
+    """`listed` is None if the folder was not; `executor` if there is no ``executor.json``,
+    or it cannot be looked at. `executor_since` is when that version was first seen."""
+
+    listed: _Listed | None
+    executor: Version | None
+    executor_since: float
 
 
 class LocalStorage:
@@ -33,45 +75,176 @@ class LocalStorage:
         self._root = root
         self.requests = Requests("stat", "readdir", "read")
 
-    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,
+    ) -> Folder:
         folder = os.path.join(self._root, *path)
+        before = last.state if last is not None and isinstance(last.state, _FolderState) else None
         try:
-            if with_subfolders:
-                return self._scan_folder(folder)
-            if not path:  # one look at executor.json cannot tell a missing root
-                return replace(self._scan_folder(folder), subfolders=())
-            return Folder((), self._has_executor_file(folder))
+            if with_subfolders or not path:  # a look at executor.json sees no missing root
+                listed = self._scan_folder(folder, None if thorough else last, before)
+                return listed if with_subfolders else replace(listed, subfolders=())
+            has_file, version, since = self._find_executor_file(folder, before)
+            return Folder((), has_file, state=_FolderState(None, version, since))
         except OSError as error:
             raise from_os_error(error) from None
 
-    def _scan_folder(self, folder: str) -> Folder:
-        subfolders = []
-        has_executor_file = False
+    def _scan_folder(self, folder: str, last: Folder | None, before: _FolderState | None) -> Folder:
         self.requests.add("stat")
-        status = os.stat(folder)
+        found = os.stat(folder)
+        status = _status(found)
+        if last is not None and before and before.listed and before.listed.still_holds(status):
+            if not last.has_executor_file:  # to get one would change the folder
+                return last
+            has_file, version, since = self._find_executor_file(folder, before)
+            state = _FolderState(before.listed, version, since)
+            return Folder(last.subfolders, has_file, last.identity, state)
+        listed = _Listed.now(status, before.listed if before else None)
+        subfolders = []
+        has_file, version, since = False, None, listed.began
         self.requests.add("readdir")
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name == EXECUTOR_FILE:
-                    has_executor_file = self._has_executor_file(folder)
+                    has_file, version, since = self._find_executor_file(folder, before)
                 elif _is_folder(entry):
                     subfolders.append(entry.name)
-        return Folder(tuple(subfolders), has_executor_file, (status.st_dev, status.st_ino))
+        identity = (found.st_dev, found.st_ino)
+        state = _FolderState(listed, version, since)
+        return Folder(tuple(subfolders), has_file, identity, state)
 
-    def _has_executor_file(self, folder: str) -> bool:
+    def _find_executor_file(
+        self, folder: str, before: _FolderState | None
+    ) -> tuple[bool, Version | None, float]:
+        """Whether there is an ``executor.json``, its version if it can be told, and since
+        when."""
+        now = time.monotonic()
         self.requests.add("stat")
         try:
-            status = os.stat(os.path.join(folder, EXECUTOR_FILE))
+            found = os.stat(os.path.join(folder, EXECUTOR_FILE))
         except FileNotFoundError:
-            return False
+            return False, None, now
         except NotADirectoryError:  # the folder became a file
-            return False
+            return False, None, now
         except OSError:
-            return True  # it is there and cannot be looked at: reading it says why
-        return stat.S_ISREG(status.st_mode)
+            return True, None, now  # it is there and cannot be seen: reading it says why
+        version = _version(found)
+        if before is not None and _is_same_writing(before.executor, version):
+            has_settled = now - before.executor_since >= _SETTLING_SECONDS
+            version = _version(found, has_settled=has_settled)
+            now = before.executor_since
+        return stat.S_ISREG(found.st_mode), version, now
 
-    def job(self, path: Path) -> "LocalJobReader":
-        return LocalJobReader(os.path.join(self._root, *path), self.requests)
+    def look(
+        self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
+    ) -> Look:
+        job = os.path.join(self._root, *path)
+        try:
+            return self._look(job, folder, last, thorough=thorough)
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
+        executor = folder.state.executor if isinstance(folder.state, _FolderState) else None
+        if executor is None:
+            executor = self._stat_executor_file(job)
+        completions = os.path.join(job, COMPLETIONS)
+        before = last.state if last is not None and isinstance(last.state, _Listed) else None
+        status = self._status_of(completions)
+        if last is not None and before is not None and not thorough and before.still_holds(status):
+            look = last
+        else:
+            look = self._list_markers(completions, executor, _Listed.now(status, before))
+            if not look.markers.ranks and last is not None and last.markers.ranks:
+                executor = self._stat_executor_file(job)  # is the job itself gone?
+            look = replace(look, has_logs=last.has_logs if last is not None else False)
+        has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
+        if look is last and has_logs == look.has_logs and executor == look.executor:
+            return look
+        return replace(look, executor=executor, has_logs=has_logs)
+
+    def _stat_executor_file(self, job: str) -> Version:
+        self.requests.add("stat")
+        return _version(os.stat(os.path.join(job, EXECUTOR_FILE)))
+
+    def _status_of(self, completions: str) -> _Status | None:
+        self.requests.add("stat")
+        try:
+            return _status(os.stat(completions))
+        except FileNotFoundError:
+            return None
+
+    def _list_markers(self, completions: str, executor: Version, listed: _Listed) -> Look:
+        if listed.status is None:
+            return Look(executor, Markers(), has_logs=False, state=listed)
+        self.requests.add("readdir")
+        self.requests.add("stat")
+        try:
+            with os.scandir(completions) as entries:
+                markers = _read_entries(entries)
+            after = os.stat(completions)
+        except FileNotFoundError:
+            raise StorageError("partial", "completions/ went while being listed") from None
+        if _status(after)[:2] != listed.status[:2]:
+            raise StorageError("partial", "completions/ was replaced while being listed")
+        return Look(
+            executor,
+            markers,
+            has_logs=False,
+            completions_modified_ns=after.st_mtime_ns,
+            state=listed,
+        )
+
+    def _has_logs(self, job: str) -> bool:
+        self.requests.add("readdir")
+        try:
+            with os.scandir(os.path.join(job, LOGS)) as entries:
+                return next(entries, None) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
+        self.requests.add("read")
+        try:
+            descriptor = os.open(
+                os.path.join(self._root, *path, EXECUTOR_FILE),
+                os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+            )
+            with open(descriptor, "rb", buffering=0) as file:
+                version, data = _read_regular(file.fileno(), limit_bytes)
+        except OSError as error:
+            raise from_os_error(error) from None
+        return (seen if _is_same_writing(seen, version) else version), data
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
+        folder = os.path.join(self._root, *path, COMPLETIONS, "")
+        times: list[int | None] = []
+        try:
+            for rank in ranks:
+                try:
+                    times.append(os.stat(folder + marker_name(rank)).st_mtime_ns)
+                except FileNotFoundError:
+                    times.append(None)
+        except OSError as error:
+            raise from_os_error(error) from None
+        finally:
+            self.requests.add("stat", len(times))
+        return times
+
+    def list_logs(self, path: Path) -> list[str]:
+        self.requests.add("readdir")
+        try:
+            with os.scandir(os.path.join(self._root, *path, LOGS)) as entries:
+                return [entry.name for entry in entries if not entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise from_os_error(error) from None
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -86,91 +259,49 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-class LocalJobReader:
-    """One job folder; see storage.base.JobReader."""
-
-    def __init__(self, folder: str, requests: Requests) -> None:
-        self._folder = folder
-        self._executor_file = os.path.join(folder, EXECUTOR_FILE)
-        self._completions = os.path.join(folder, COMPLETIONS)
-        self._requests = requests
-
-    def executor_version(self) -> Version:
-        self._requests.add("stat")
-        try:
-            return _version(os.stat(self._executor_file))
-        except OSError as error:
-            raise from_os_error(error) from None
-
-    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
-        self._requests.add("read")
-        try:
-            descriptor = os.open(
-                self._executor_file,
-                os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-            )
-            with open(descriptor, "rb", buffering=0) as file:
-                return _read_regular(file.fileno(), limit_bytes)
-        except OSError as error:
-            raise from_os_error(error) from None
-
-    def list_markers(self) -> MarkerListing:
-        self._requests.add("readdir")
-        self._requests.add("stat", 2)
-        try:
-            before = os.stat(self._completions)
-            with os.scandir(self._completions) as entries:
-                names = [_marker_entry(entry) for entry in entries]
-            after = os.stat(self._completions)
-        except FileNotFoundError:
-            self.executor_version()  # the job itself gone? then that is the answer
-            return MarkerListing((), None, None)
-        except OSError as error:
-            raise from_os_error(error) from None
-        if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
-            raise StorageError("partial", "completions/ was replaced while being listed")
-        return MarkerListing(names, None, after.st_mtime_ns)
-
-    def marker_times(self, names: Iterable[str]) -> list[int | None]:
-        times: list[int | None] = []
-        try:
-            for name in names:
-                try:
-                    times.append(os.stat(os.path.join(self._completions, name)).st_mtime_ns)
-                except FileNotFoundError:
-                    times.append(None)
-        except OSError as error:
-            raise from_os_error(error) from None
-        finally:
-            self._requests.add("stat", len(times))
-        return times
-
-    def has_logs(self) -> bool:
-        self._requests.add("readdir")
-        try:
-            with os.scandir(os.path.join(self._folder, LOGS)) as entries:
-                return next(entries, None) is not None
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise from_os_error(error) from None
+def _read_entries(entries: "Iterator[os.DirEntry[str]]") -> Markers:
+    """Names and kinds come from the listing; no entry costs a system call."""
+    names = []
+    folders = 0
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            folders += 1
+        else:
+            names.append(entry.name)
+    return Markers.of_names(names, others=folders)
 
 
-def _marker_entry(entry: "os.DirEntry[str]") -> str:
-    """The entry's name, with a slash if it is no file (known without a system call)."""
-    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+def _status(found: os.stat_result) -> _Status:
+    """All that changes when a folder's content does, which folder it is first."""
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_size,
+        found.st_nlink,
+    )
 
 
-def _version(status: os.stat_result) -> Version:
-    token = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return Version(token, status.st_mtime_ns)
+def _version(found: os.stat_result, *, has_settled: bool = False) -> Version:
+    return Version((_status(found)[:-1], has_settled), found.st_mtime_ns)
+
+
+def _is_same_writing(one: Version | None, other: Version) -> bool:
+    """Whether two versions differ in nothing but whether they have settled."""
+    return (
+        one is not None
+        and isinstance(one.token, tuple)
+        and isinstance(other.token, tuple)
+        and one.token[0] == other.token[0]
+    )
 
 
 def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         raise StorageError("invalid", "not a regular file")
-    if status.st_size > limit_bytes:
+    if found.st_size > limit_bytes:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
     pieces = []
     remaining = limit_bytes + 1
@@ -181,4 +312,4 @@ def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
     # The version from before reading: if the file changes meanwhile, the next scan
     # sees another version and reads again.
-    return _version(status), b"".join(pieces)
+    return _version(found), b"".join(pieces)

@@ -27,10 +27,11 @@ import botocore.parsers
 import s3fs
 from fsspec.asyn import sync
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
+from exporter.markers import Markers
 from exporter.storage.base import (
     Folder,
-    MarkerListing,
+    Look,
     Path,
     Reason,
     Requests,
@@ -65,7 +66,14 @@ class S3Storage:
         self._filesystem: s3fs.S3FileSystem | None = None
         self.requests = Requests("list", "head", "get")
 
-    def list_folder(self, path: Path, *, with_subfolders: bool) -> Folder:
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,  # noqa: ARG002
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Folder:
         prefix = self._key(path, "")
         if not with_subfolders:
             return Folder((), self._has_executor_file(path, prefix + EXECUTOR_FILE))
@@ -78,8 +86,45 @@ class S3Storage:
                 has_executor_file |= item["Key"] == prefix + EXECUTOR_FILE
         return Folder(tuple(subfolders), has_executor_file)
 
-    def job(self, path: Path) -> "S3JobReader":
-        return S3JobReader(self, self._key(path, ""))
+    def look(
+        self,
+        path: Path,
+        folder: Folder,  # noqa: ARG002
+        last: Look | None = None,
+        *,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Look:
+        executor = self._head(self._key(path, EXECUTOR_FILE))
+        prefix = self._key(path, f"{COMPLETIONS}/")
+        times: dict[int, int] = {}
+        others = 0
+        for item in self._objects(prefix):
+            # What is left of the directory-marker key `prefix` itself is "", and the keys
+            # of sub-folders keep their slash: neither can be a marker.
+            rank = rank_of(item["Key"][len(prefix) :])
+            modified_ns = _modified_ns(item)
+            if rank is None or modified_ns is None:
+                others += 1
+            else:
+                times[rank] = modified_ns
+        if not times and last is not None and last.markers.ranks:
+            self._head(self._key(path, EXECUTOR_FILE))  # is the job itself gone?
+        has_logs = not times and self._has_logs(self._key(path, f"{LOGS}/"))
+        return Look(executor, Markers.of_times(times, others), has_logs)
+
+    def _has_logs(self, prefix: str) -> bool:
+        return any(item["Key"] != prefix for item in self._first_objects(prefix, 2))
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:  # noqa: ARG002
+        return self._get(self._key(path, EXECUTOR_FILE), limit_bytes)
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
+        raise NotImplementedError("a look at S3 has the times")
+
+    def list_logs(self, path: Path) -> list[str]:
+        prefix = self._key(path, f"{LOGS}/")
+        names = (item["Key"][len(prefix) :] for item in self._objects(prefix))
+        return [name for name in names if name and "/" not in name]
 
     def close(self) -> None:
         with self._lock:
@@ -87,11 +132,11 @@ class S3Storage:
         if filesystem is not None and filesystem.s3 is not None:
             filesystem.close_session(filesystem.loop, filesystem.s3)
 
-    def head(self, key: str) -> Version:
+    def _head(self, key: str) -> Version:
         """Version of one object; StorageError("not_found") when there is none."""
         return _version(self._call("head_object", Key=key))
 
-    def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
+    def _get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
         """Version and content of one object of at most `limit_bytes`."""
         filesystem = self._connected()
 
@@ -109,12 +154,12 @@ class S3Storage:
         except Exception as error:
             raise self._failed(filesystem, error) from None
 
-    def list_objects(self, prefix: str) -> Iterator[Mapping[str, Any]]:
+    def _objects(self, prefix: str) -> Iterator[Mapping[str, Any]]:
         """Every object whose key starts with `prefix`."""
         for page in self._pages(prefix):
             yield from page.get("Contents", ())
 
-    def first_objects(self, prefix: str, count: int) -> list[Mapping[str, Any]]:
+    def _first_objects(self, prefix: str, count: int) -> list[Mapping[str, Any]]:
         """At most `count` objects whose keys start with `prefix`: one request."""
         page = self._call("list_objects_v2", Prefix=prefix, MaxKeys=count)
         _check_page(page)
@@ -122,9 +167,9 @@ class S3Storage:
 
     def _has_executor_file(self, path: Path, key: str) -> bool:
         if not path:  # a HEAD says 404 for a bucket that does not exist, too
-            return any(item["Key"] == key for item in self.first_objects(key, 1))
+            return any(item["Key"] == key for item in self._first_objects(key, 1))
         try:
-            self.head(key)
+            self._head(key)
         except StorageError as error:
             if error.reason == "not_found":
                 return False
@@ -201,40 +246,6 @@ class S3Storage:
         for prefix, counted in (("List", "list"), ("Head", "head"), ("Get", "get")):
             if operation.startswith(prefix):
                 self.requests.add(counted)
-
-
-class S3JobReader:
-    """One job folder; `prefix` is its key with a slash at the end."""
-
-    def __init__(self, storage: S3Storage, prefix: str) -> None:
-        self._storage = storage
-        self._prefix = prefix
-
-    def executor_version(self) -> Version:
-        return self._storage.head(self._prefix + EXECUTOR_FILE)
-
-    def read_executor(self, limit_bytes: int) -> tuple[Version, bytes]:
-        return self._storage.get(self._prefix + EXECUTOR_FILE, limit_bytes)
-
-    def list_markers(self) -> MarkerListing:
-        prefix = f"{self._prefix}{COMPLETIONS}/"
-        names = []
-        times = []
-        for item in self._storage.list_objects(prefix):
-            # What is left of the directory-marker key `prefix` itself is "", and the
-            # keys of sub-folders keep their slash: neither can be a marker.
-            names.append(item["Key"][len(prefix) :] or "/")
-            times.append(_modified_ns(item))
-        if not names:
-            self.executor_version()  # the job itself gone? then that is the answer
-        return MarkerListing(names, times, None)
-
-    def marker_times(self, names: Iterable[str]) -> list[int | None]:
-        raise NotImplementedError("an S3 listing has the times")
-
-    def has_logs(self) -> bool:
-        prefix = f"{self._prefix}{LOGS}/"
-        return any(item["Key"] != prefix for item in self._storage.first_objects(prefix, 2))
 
 
 def _check_page(page: Mapping[str, Any]) -> None:
