@@ -11,6 +11,7 @@ The package in reading order, which is the order the data takes:
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
     scheduler    when to scan, until when; publishes snapshots
+    report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families
     exposition   metric families -> bytes, rendered once per change
     page, web    HTTP

@@ -12,7 +12,14 @@ from typing import NoReturn
 import click
 
 from exporter import __version__, log
-from exporter.config import Config, RootConfig, format_duration, split_listen_address, without_query
+from exporter.config import (
+    Config,
+    RootConfig,
+    StallRule,
+    format_duration,
+    split_listen_address,
+    without_query,
+)
 from exporter.demo import DemoTree
 from exporter.document import ConfigError
 from exporter.service import Service, StartError, load_config, scan_once
@@ -180,12 +187,21 @@ def _describe_root(root: RootConfig) -> list[str]:
         "max depth": root.max_depth,
         "max jobs with series": root.max_per_root,
         "hide completed after": "never" if hide is None else format_duration(hide),
+        "stalled after": _describe_stall_rule(root.stall),
         "prefix": root.prefix,
         "include": ", ".join(root.include),
         "exclude": ", ".join(root.exclude),
         **root.storage_options.masked(),
     }
     return [f"root {root.name}", *(f"  {k}: {v}" for k, v in facts.items() if v != "")]
+
+
+def _describe_stall_rule(rule: StallRule) -> str:
+    return (
+        f"{rule.gap_factor:g} times the longest wait, at least "
+        f"{format_duration(rule.after_seconds)}; {format_duration(rule.long_after_seconds)}"
+        " in any case"
+    )
 
 
 def _reached(root: Root) -> str:

@@ -72,6 +72,18 @@ def _is_harmless(value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class StallRule:
+    """When a job without progress is stalled; ``report`` says what the numbers mean."""
+
+    after_seconds: float = 3600.0
+    gap_factor: float = 3.0
+    long_after_seconds: float = 86_400.0
+
+
+DEFAULT_STALL_RULE = StallRule()
+
+
+@dataclass(frozen=True, slots=True)
 class RootConfig:
     """One root with every default filled in. Durations are in seconds."""
 
@@ -88,6 +100,7 @@ class RootConfig:
     stale_after_seconds: float = 900.0
     hide_completed_after_seconds: float | None = None
     max_per_root: int = 20_000
+    stall: StallRule = DEFAULT_STALL_RULE
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
 
 
@@ -161,6 +174,7 @@ def parse(
         known = {mistake.location for mistake in document.mistakes}
         mistakes += (m for m in _from_validation(error) if m.location not in known)
     else:
+        mistakes += _check_stall_rules(model)
         if not mistakes:
             return _config(model, source, folder)
     raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
@@ -215,10 +229,20 @@ def _at_least(minimum: float) -> Callable[[object], float]:
     return check
 
 
+def _factor(value: object) -> float:
+    if type(value) not in (int, float):  # a bool is an int, and is not a number
+        raise ValueError("expected a number such as 3 or 2.5")
+    assert isinstance(value, int | float)
+    if not 1 <= value <= 1000:
+        raise ValueError("must be between 1 and 1000")
+    return float(value)
+
+
 _Duration = Annotated[float, BeforeValidator(_at_least(0))]
 _Positive = Annotated[float, BeforeValidator(_at_least(1))]
 _Workers = Annotated[int, Field(ge=1, le=256)]
 _Limit = Annotated[int, Field(ge=0, le=1_000_000)]
+_Factor = Annotated[float, BeforeValidator(_factor)]
 _Glob = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -240,6 +264,9 @@ class _RootModel(_Model):
     stale_after: _Duration | None = None
     hide_completed_after: _Duration | None = None
     max_per_root: _Limit | None = None
+    stalled_after: _Positive | None = None
+    stalled_gap_factor: _Factor | None = None
+    stalled_long_after: _Positive | None = None
     storage_options: dict[str, Any] = {}
 
     @pydantic.field_validator("url")
@@ -275,6 +302,9 @@ class _ScanModel(_Model):
 class _JobsModel(_Model):
     hide_completed_after: _Duration | None = None
     max_per_root: _Limit = 20_000
+    stalled_after: _Positive = 3600.0
+    stalled_gap_factor: _Factor = 3.0
+    stalled_long_after: _Positive = 86_400.0
 
 
 def _check_listen_address(address: str) -> str:
@@ -492,8 +522,29 @@ def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfi
             root.hide_completed_after, model.jobs.hide_completed_after
         ),
         max_per_root=_first(root.max_per_root, model.jobs.max_per_root),
+        stall=_stall_rule(model, root),
         storage_options=StorageOptions(root.storage_options),
     )
+
+
+def _stall_rule(model: _FileModel, root: _RootModel) -> StallRule:
+    return StallRule(
+        _first(root.stalled_after, model.jobs.stalled_after),
+        _first(root.stalled_gap_factor, model.jobs.stalled_gap_factor),
+        _first(root.stalled_long_after, model.jobs.stalled_long_after),
+    )
+
+
+def _check_stall_rules(model: _FileModel) -> Iterator[Mistake]:
+    """A job that is idle for "long" must be idle for longer than that it may be stalled."""
+    text = "shorter than stalled_after"
+    if model.jobs.stalled_long_after < model.jobs.stalled_after:
+        yield Mistake(("jobs", "stalled_long_after"), text)
+    for index, root in enumerate(model.roots):
+        rule = _stall_rule(model, root)
+        says_so_itself = root.stalled_after is not None or root.stalled_long_after is not None
+        if says_so_itself and rule.long_after_seconds < rule.after_seconds:
+            yield Mistake(("roots", index, "stalled_long_after"), text)
 
 
 def _first(own: _T | None, shared: _T) -> _T:

@@ -79,6 +79,7 @@ class RootState:
             config.name,
             config.scan_interval_seconds,
             without_query(config.url),
+            config.stall,
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
         self._published_jobs: dict[str, Job] = {}

@@ -10,6 +10,7 @@ Times are seconds since the Unix epoch.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
+from exporter.config import DEFAULT_STALL_RULE, StallRule
 from exporter.markers import NO_RANKS, History, Ranks
 from exporter.storage.base import Reason
 
@@ -107,6 +108,7 @@ class Root:
     name: str
     scan_interval_seconds: float
     url: str = ""
+    stall: StallRule = DEFAULT_STALL_RULE
     up: bool = False
     attempted: bool = False
     error: str | None = None
