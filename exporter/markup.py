@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import LiteralString
 
-_EMPTY = frozenset({"br", "input", "link", "meta"})  # elements without an end tag
+_EMPTY = frozenset({"input", "link", "meta", "wbr"})  # elements without an end tag
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # What HTML forbids in a document, and carriage returns, which it would change.
 

@@ -4,10 +4,12 @@ Nothing but HTTP runs on that loop: no storage, no scanning, no rendering of pag
 response is written in pieces under a deadline, so a client that does not read costs one
 socket buffer; connections are bounded, silent ones are closed.
 
-Routes match exactly; GET and HEAD only. Nothing of a request is ever echoed.
+Routes match exactly; GET and HEAD only. Nothing of a request is ever echoed, but for the
+status page's filter, which is shown in its form.
 """
 
 import asyncio
+import gzip
 import logging
 import socket
 import threading
@@ -19,10 +21,11 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter import page
 from exporter.exposition import CONTENT_TYPES, Body, Exposition, Format
+from exporter.frame import CONTENT_SECURITY_POLICY
 from exporter.snapshot import Latest
 from exporter.telemetry import OPENMETRICS_END, Telemetry
+from exporter.views import Answer, Views
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,10 +38,7 @@ _BACKLOG = 512
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{page.STYLE_HASH}'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "datatrove-exporter",
@@ -63,6 +63,9 @@ class Server:
         self._exposition = Exposition(latest)
         # One thread renders: concurrent scrapes wait for the same page, not for turns.
         self._renderer = ThreadPoolExecutor(1, "render")
+        # Pages for people have another, so that no scrape waits for them.
+        self._views = Views(latest)
+        self._writer = ThreadPoolExecutor(1, "write")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -79,11 +82,17 @@ class Server:
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._renderer.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
 
     async def _start(self) -> None:
         application = web.Application(middlewares=[_common], client_max_size=1024)
         for path, handler in (
-            ("/", self._landing_page),
+            ("/", self._index),
+            ("/jobs/{path:.+}", self._job),
+            ("/api/v1/jobs", self._api_jobs),
+            ("/api/v1/jobs/{path:.+}", self._api_job),
+            ("/api/v1/roots", self._api_roots),
+            ("/api/v1/openapi.json", self._api_description),
             ("/metrics", self._metrics),
             ("/-/healthy", self._healthy),
             ("/-/ready", self._ready),
@@ -115,10 +124,44 @@ class Server:
         self._accepting.close()
         await self._runner.cleanup()
 
-    async def _landing_page(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=page.render(self._latest.read()), content_type="text/html", charset="utf-8"
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        return await self._write(request, lambda: self._views.index(request.query.items()))
+
+    async def _job(self, request: web.Request) -> web.StreamResponse:
+        path = request.rel_url.raw_path.removeprefix("/jobs/")
+        return await self._write(request, lambda: self._views.job(path))
+
+    async def _api_jobs(self, request: web.Request) -> web.StreamResponse:
+        return await self._write(request, lambda: self._views.api_jobs(request.query.items()))
+
+    async def _api_job(self, request: web.Request) -> web.StreamResponse:
+        path = request.rel_url.raw_path.removeprefix("/api/v1/jobs/")
+        return await self._write(request, lambda: self._views.api_job(path))
+
+    async def _api_roots(self, request: web.Request) -> web.StreamResponse:
+        return await self._write(request, self._views.api_roots)
+
+    async def _api_description(self, request: web.Request) -> web.StreamResponse:
+        return await self._write(request, self._views.api_description)
+
+    async def _write(self, request: web.Request, write: Callable[[], Answer]) -> web.StreamResponse:
+        """Answer with a answer that is written, and compressed, off the loop."""
+        use_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+
+        def written() -> tuple[Answer, bytes]:
+            answer = write()
+            return answer, gzip.compress(answer.body, 5) if use_gzip else answer.body
+
+        answer, body = await self._loop.run_in_executor(self._writer, written)
+        response = web.StreamResponse(
+            status=answer.status,
+            headers={"Content-Type": answer.content_type, "Vary": "Accept-Encoding"},
         )
+        if use_gzip:
+            response.headers["Content-Encoding"] = "gzip"
+        response.content_length = len(body)
+        await _send(request, response, Body((body,)))
+        return response
 
     async def _healthy(self, _: web.Request) -> web.StreamResponse:
         if self._is_healthy():

@@ -5,6 +5,7 @@ completed is never 0 %.
 """
 
 import time
+from collections.abc import Iterable
 
 SYMBOLS = {"unreadable": "✗", "stalled": "!", "running": "▶", "waiting": "…", "complete": "✓"}
 """Beside the word for a job's state, never instead of it."""
@@ -41,7 +42,9 @@ def percent(ratio: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: ``12 s``, ``2 h 31 min``, ``3 d 4 h``."""
+    """The two largest units: ``12 s``, ``2 h 31 min``, ``3 d 4 h``; ``less than 1 s``."""
+    if 0 < seconds < 1:
+        return "less than 1 s"
     left = max(0, int(seconds))
     parts: list[str] = []
     for unit, length in _UNITS:
@@ -74,3 +77,8 @@ def clock(timestamp: float, now: float) -> str:
     day = f"{there.tm_mday} {time.strftime('%b', there)}"
     year = "" if there.tm_year == here.tm_year else f" {there.tm_year}"
     return f"{day}{year} {time.strftime('%H:%M UTC', there)}"
+
+
+def ranges(runs: Iterable[tuple[int, int]]) -> str:
+    """Runs (first, last) of ranks as Slurm's ``--array`` takes them: ``3,17-20``."""
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -12,7 +12,7 @@ from exporter.storage.base import REASONS
     ("seconds", "text"),
     [
         (0, "0 s"),
-        (0.9, "0 s"),
+        (0.9, "less than 1 s"),
         (-5, "0 s"),
         (59.9, "59 s"),
         (61, "1 min 1 s"),
