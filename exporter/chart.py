@@ -32,13 +32,12 @@ def completion_chart(row: Row, history: History, now: float) -> Html:
         course.append((end, points[-1][1]))
     line = " ".join(at(*point) for point in course)
     drawing = [
-        *(element("path", d=f"M0,{y}H{_WIDTH}", class_="grid") for y in (0, _HEIGHT // 2, _HEIGHT)),
+        *(_line("grid", f"0,{y} {_WIDTH},{y}") for y in (0, _HEIGHT // 2, _HEIGHT)),
         element("polygon", points=f"{line} {at(course[-1][0], 0)}", class_="area"),
-        element("polyline", points=line, class_="curve"),
+        _line("curve", line),
     ]
     if ahead is not None:
-        line = f"{at(*course[-1])} {at(ahead, tasks)}"
-        drawing.append(element("polyline", points=line, class_="ahead"))
+        drawing.append(_line("ahead", f"{at(*course[-1])} {at(ahead, tasks)}"))
     svg = element(
         "svg",
         element("title", f"Completed tasks of {row.job_name} over time"),
@@ -53,6 +52,11 @@ def completion_chart(row: Row, history: History, now: float) -> Html:
     words = element("figcaption", _in_words(row, points, now, ahead), id="course", class_="quiet")
     top = element("div", f"{count(tasks)} tasks", class_="top", aria_hidden="true")
     return element("figure", join(top, svg, axis, words))
+
+
+def _line(class_: str, points: str) -> Html:
+    # The drawing is stretched to the width there is; its lines are not.
+    return element("polyline", points=points, class_=class_, vector_effect="non-scaling-stroke")
 
 
 def _in_words(row: Row, points: list[tuple[float, int]], now: float, ahead: float | None) -> str:

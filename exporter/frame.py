@@ -150,7 +150,7 @@ def progress_bar(subject: str, completed: int, tasks: int, class_: str = "") -> 
         max=tasks,
         value=completed,
         class_=class_ or None,
-        aria_label=f"{subject}: {count(completed)} of {count(tasks)} tasks completed",
+        aria_label=f"Tasks completed of {subject}: {count(completed)} of {count(tasks)}",
     )
 
 
@@ -225,6 +225,6 @@ def time_left(row: Row, now: float) -> Html:
     if row.remaining_seconds < 1:
         return element("span", "about now")
     return join(
-        f"about {duration(row.remaining_seconds)}",
+        f"about {duration(row.remaining_seconds)} ",
         element("small", time_at(row.eta_timestamp, now)),
     )

@@ -94,7 +94,8 @@ def _error(row: Row) -> Html | str:
 
 def _overview(row: Row, reading: Reading | None, now: float) -> Html:
     facts = [
-        join(element("dt", label), element("dd", *content)) for label, content in _facts(row, now)
+        join(element("dt", label), " ", element("dd", *content), " ")
+        for label, content in _facts(row, now)
     ]
     about = element(
         "section",
@@ -131,16 +132,16 @@ def _facts(row: Row, now: float) -> Iterator[tuple[str, tuple[Content, ...]]]:
     yield from _facts_on_pace(row, now)
     if row.launch_timestamp is not None:
         at = time_at(row.launch_timestamp, now)
-        yield "Launched", (time_ago(row.launch_timestamp, now), element("small", at))
+        yield "Launched", (time_ago(row.launch_timestamp, now), " ", element("small", at))
     since = row.tasks_completed_since_launch
     if since is not None and since != row.tasks_completed:
         yield "Completed since launch", (count(since),)
     if row.stray_markers:
         meaning = "entries in completions/ that are no marker of one of its tasks"
-        yield "Stray markers", (count(row.stray_markers), element("small", meaning))
+        yield "Stray markers", (count(row.stray_markers), " ", element("small", meaning))
     if row.executor is not None:
         slurm = element("small", name(row.slurm_job_name)) if row.slurm_job_name else ""
-        yield "Executor", (row.executor, slurm)
+        yield "Executor", (row.executor, " ", slurm)
     if row.hidden:
         yield "Metrics", ("only in the sums: its own series are hidden",)
 
@@ -155,10 +156,11 @@ def _facts_on_pace(row: Row, now: float) -> Iterator[tuple[str, tuple[Content, .
     if row.stall_threshold_seconds is not None and not row.is_complete:
         yield "Stalled after", (f"{duration(row.stall_threshold_seconds)} without a completion",)
     if row.tasks_per_hour is not None:
-        yield "Pace", (_pace(row.tasks_per_hour),)
+        yield "Pace", (pace(row.tasks_per_hour),)
 
 
-def _pace(tasks_per_hour: float) -> str:
+def pace(tasks_per_hour: float) -> str:
+    """How many tasks are completed in a time that is easy to imagine."""
     if tasks_per_hour >= 10:
         return f"{count(round(tasks_per_hour))} tasks an hour"
     if tasks_per_hour >= 1:
@@ -224,4 +226,6 @@ def _copyable(id_: str, content: Content, what: str) -> Html:
         data_copy=f"copy-{id_}",
         aria_label=f"Copy {what}",
     )
-    return element("div", element("pre", content, id=f"copy-{id_}"), button, class_="copyable")
+    return element(
+        "div", element("pre", content, id=f"copy-{id_}", tabindex=0), button, class_="copyable"
+    )

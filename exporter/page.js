@@ -6,6 +6,7 @@
   const STOPPED = "datatrove-exporter: refreshing is stopped";
   const button = document.getElementById("refresh");
   const lost = document.getElementById("lost");
+  if (!button) return; // the page in place of a job that is gone
   let fetching = false;
   let last = Date.now();
 

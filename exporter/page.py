@@ -106,7 +106,7 @@ def _summary(report: Report, states: dict[State, int], query: Query) -> Html:
             element("div", percent(ratio), class_="ratio"),
             element("div", said),
             element("div", *_end(report), class_="end"),
-            progress_bar("All jobs", totals.tasks_completed, totals.tasks),
+            progress_bar("all jobs", totals.tasks_completed, totals.tasks),
             class_="overall",
         )
     tiles = (element("li", _tile(state, states[state], query)) for state in STATES)
@@ -321,7 +321,7 @@ def _root(root: RootRow, now: float) -> Html:
         jobs = f"{count(totals.jobs_completed)} of {count(totals.jobs)}"
         if totals.tasks:
             tasks = join(
-                progress_bar(f"Root {root.root}", totals.tasks_completed, totals.tasks),
+                progress_bar(f"root {root.root}", totals.tasks_completed, totals.tasks),
                 element(
                     "div",
                     element("span", percent(totals.tasks_completed / totals.tasks)),

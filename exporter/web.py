@@ -88,9 +88,9 @@ class Server:
         application = web.Application(middlewares=[_common], client_max_size=1024)
         for path, handler in (
             ("/", self._index),
-            ("/jobs/{path:.+}", self._job),
+            ("/jobs/{path:(?s:.+)}", self._job),
             ("/api/v1/jobs", self._api_jobs),
-            ("/api/v1/jobs/{path:.+}", self._api_job),
+            ("/api/v1/jobs/{path:(?s:.+)}", self._api_job),
             ("/api/v1/roots", self._api_roots),
             ("/api/v1/openapi.json", self._api_description),
             ("/metrics", self._metrics),
