@@ -15,11 +15,14 @@ The package in reading order, which is the order the data takes:
     collector    snapshot -> metric families
     exposition   metric families -> bytes, rendered once per change
     page, web    HTTP
+    access       who may ask: webconfig (the file), tls and auth
+    connections  which clients give way when there are too many; protocol: HTTP on one
     service      builds, starts and stops all of the above
     cli          commands
 
 Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
-``telemetry`` (the exporter's metrics about itself). ``demo`` writes a sample tree. Who may
+``telemetry`` (the exporter's metrics about itself), ``watch`` (tells when files change),
+``reload``. ``demo`` writes a sample tree. Who may
 import whom is defined in ``pyproject.toml``.
 """
 

@@ -32,9 +32,10 @@ def jobs(report: Report, query: Query) -> bytes:
     )
 
 
-def job(report: Report, row: Row, reading: Reading | None) -> bytes:
+def job(report: Report, row: Row) -> bytes:
     """One job, with what only its own page shows."""
-    return _json({"time": report.time, **facts(row), **_missing(reading), **_history(reading)})
+    details = {**_missing(row.reading), **_history(row.reading)}
+    return _json({"time": report.time, **facts(row), **details})
 
 
 def roots(report: Report, roots: tuple[Root, ...]) -> bytes:

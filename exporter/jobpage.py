@@ -21,23 +21,22 @@ from exporter.link import job_path, shell_path
 from exporter.markup import Content, Html, element, join
 from exporter.query import Query
 from exporter.report import Filter, Report, RootRow, Row
-from exporter.snapshot import Job, Reading, Root
+from exporter.snapshot import Reading, Root
 from exporter.wording import REASONS, count, duration, percent, ranges
 
 _RUNS_SHOWN = 200
 
 
-def render(report: Report, root: Root, job: Job, row: Row, up: str) -> bytes:
-    """The page of `job`, whose row in the report is `row`, as UTF-8. `up` leads from its
+def render(report: Report, root: Root, row: Row, up: str) -> bytes:
+    """The page of one row of the report, a job of `root`, as UTF-8. `up` leads from its
     address to the exporter's own."""
     now = report.time
     root_row = next(r for r in report.roots if r.root == root.name)
-    reading = job.reading
     main = element(
         "main",
         live("banners", banner(root_row, now) or "", _error(row)),
-        live("job", _overview(row, reading, now)),
-        live("missing", _missing(reading)),
+        live("job", _overview(row, now)),
+        live("missing", _missing(row.reading)),
         _commands(root, row, up),
         id="content",
     )
@@ -92,7 +91,8 @@ def _error(row: Row) -> Html | str:
     return element("div", text, class_="banner")
 
 
-def _overview(row: Row, reading: Reading | None, now: float) -> Html:
+def _overview(row: Row, now: float) -> Html:
+    reading = row.reading
     facts = [
         join(element("dt", label), " ", element("dd", *content), " ")
         for label, content in _facts(row, now)

@@ -14,9 +14,22 @@ from exporter import api, jobpage, page
 from exporter.link import parse_job_path
 from exporter.query import QueryError, parse_query
 from exporter.report import Report, Row, report_on
-from exporter.snapshot import Job, Latest, Root, Snapshot
+from exporter.snapshot import Latest, Root, Snapshot
 
 Pairs = Iterable[tuple[str, str]]
+
+_PAGES = "/jobs/"
+_API = "/api/v1/"
+_REST = "{path:(?s:.+)}"  # as aiohttp's routes have it
+PATHS = (
+    "/",
+    f"{_PAGES}{_REST}",
+    f"{_API}jobs",
+    f"{_API}jobs/{_REST}",
+    f"{_API}roots",
+    f"{_API}openapi.json",
+)
+"""Every path that `Views.answer` has an answer to."""
 
 _REPORT_SECONDS = 1.0
 _TYPES = {
@@ -50,6 +63,21 @@ class Views:
         self._clock = clock
         self._kept: tuple[Snapshot, Report] | None = None
 
+    def answer(self, path: str, query: Pairs) -> Answer:
+        """The answer at a path, as it was sent: percent-encoded."""
+        if path.startswith(_PAGES):
+            return self.job(path.removeprefix(_PAGES))
+        match path.removeprefix(_API):
+            case "jobs":
+                return self.api_jobs(query)
+            case "roots":
+                return self.api_roots()
+            case "openapi.json":
+                return Answer(api.DESCRIPTION, "json")
+            case below if below.startswith("jobs/"):
+                return self.api_job(below.removeprefix("jobs/"))
+        return self.index(query)
+
     def index(self, query: Pairs) -> Answer:
         """The status page."""
         try:
@@ -81,17 +109,12 @@ class Views:
         found = _find(snapshot, report, path)
         if found is None:
             return Answer(api.error("no such job"), "json", 404)
-        _, job, row = found
-        return Answer(api.job(report, row, job.reading), "json")
+        return Answer(api.job(report, found[1]), "json")
 
     def api_roots(self) -> Answer:
         """Roots as JSON."""
         snapshot, report = self._report()
         return Answer(api.roots(report, snapshot.roots), "json")
-
-    def api_description(self) -> Answer:
-        """The API's own description."""
-        return Answer(api.DESCRIPTION, "json")
 
     def _report(self) -> tuple[Snapshot, Report]:
         snapshot, now = self._latest.read(), self._clock()
@@ -101,11 +124,9 @@ class Views:
         return kept
 
 
-def _find(snapshot: Snapshot, report: Report, path: str) -> tuple[Root, Job, Row] | None:
+def _find(snapshot: Snapshot, report: Report, path: str) -> tuple[Root, Row] | None:
     address = parse_job_path(path)
-    for root in snapshot.roots:
-        for job in root.jobs:
-            if (root.name, job.name) == address:
-                row = next(r for r in report.rows if (r.root, r.job_name) == address)
-                return root, job, row
-    return None
+    row = next((row for row in report.rows if (row.root, row.job_name) == address), None)
+    if row is None:
+        return None
+    return next(root for root in snapshot.roots if root.name == row.root), row

@@ -261,14 +261,9 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def _read_entries(entries: "Iterator[os.DirEntry[str]]") -> Markers:
     """Names and kinds come from the listing; no entry costs a system call."""
-    names = []
-    folders = 0
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            folders += 1
-        else:
-            names.append(entry.name)
-    return Markers.of_names(names, others=folders)
+    listed = list(entries)
+    names = [entry.name for entry in listed if not entry.is_dir(follow_symlinks=False)]
+    return Markers.of_names(names, others=len(listed) - len(names))
 
 
 def _status(found: os.stat_result) -> _Status:
