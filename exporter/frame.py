@@ -121,8 +121,9 @@ def state_badge(state: State) -> Html:
 
 
 def name(value: str) -> Html:
-    """A name from outside, whose writing direction stays its own."""
-    return element("bdi", value)
+    """A name from outside, whose writing direction stays its own. Lines break at slashes."""
+    first, *others = value.split("/")
+    return element("bdi", first, *(join("/", element("wbr"), other) for other in others))
 
 
 def time_ago(timestamp: float, now: float) -> Html:

@@ -254,7 +254,9 @@ def _row(row: Row, report: Report) -> Html:
     job = element("a", name(row.job_name), href=f"jobs/{job_path(row.root, row.job_name)}")
     root = element("small", name(row.root)) if len(report.roots) > 1 else ""
     why = element("small", REASONS[row.error]) if row.error else ""
-    launched: Content = "–" if row.launch_timestamp is None else time_ago(row.launch_timestamp, now)
+    launched = element("span", "–", class_="quiet")
+    if row.launch_timestamp is not None:
+        launched = time_ago(row.launch_timestamp, now)
     left = "when none" if row.remaining_seconds is None else "when"
     return element(
         "tr",

@@ -60,7 +60,8 @@ def page_of(*roots: Root) -> str:
 
 
 class Skeleton(HTMLParser):
-    """What a document is made of, apart from its texts and the values of attributes."""
+    """What a document is made of, apart from its texts, the values of attributes, and the
+    places where a line may break: one for each slash of a name."""
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -72,6 +73,8 @@ class Skeleton(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr" and not attrs:
+            return
         self.parts.append((tag, [name for name, _ in attrs]))
         self._open.append(tag)
         if tag == "bdi":
