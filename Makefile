@@ -58,7 +58,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/* exporter/storage/*.py)
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.* exporter/storage/*.py)
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
