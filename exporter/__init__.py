@@ -20,17 +20,28 @@ The package in reading order, which is the order the data takes:
     access       who may ask: webconfig (the file), tls and auth
     connections  which clients give way when there are too many; protocol: HTTP on one
     service      builds, starts and stops all of the above
+    target       what the command line names -> roots
+    table, richtable  rows as text; the same on a terminal
+    missing      which logs the ranks without a marker left
+    status, livestatus  the command that shows rows; the same again and again
+    textfile     the command that writes metrics to a file
     cli          commands
 
-Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
-``telemetry`` (the exporter's metrics about itself), ``watch`` (tells when files change),
-``reload``, ``markup`` (HTML that text cannot break), ``wording`` (how numbers read). ``demo``
-writes a sample tree. Who may import whom is defined in ``pyproject.toml``.
+Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
+``config`` (YAML -> Config), ``log``, ``telemetry`` (the exporter's metrics about itself),
+``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
+files change), ``reload``. ``demo`` writes a sample tree. Who may import whom is defined in
+``pyproject.toml``.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("datatrove-exporter")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """``__version__``, looked up when it is asked for: that takes longer than the rest."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("datatrove-exporter")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -27,10 +27,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan, RootState
 from exporter.scan import JobScan, scan_job
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Path, Storage, StorageError
@@ -138,6 +140,12 @@ class Scheduler:
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
         self._publish()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        scans = [scan for root in self._roots if (scan := root.scan) is not None]
+        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""

@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from exporter import __version__, log, storage
+from exporter import __version__, log
 from exporter.access import Access
-from exporter.config import Config, load, split_listen_address
 from exporter.document import ConfigError
 from exporter.log import event
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+    split_listen_address,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.telemetry import Telemetry
 from exporter.watch import Watch
@@ -28,15 +31,6 @@ _SCHEDULER_SILENCE_SECONDS = 60
 
 class StartError(Exception):
     """The service cannot start; one line that says why."""
-
-
-def load_config(file: str) -> Config:
-    """Read a configuration file; raises ConfigError with all mistakes at once, among
-    them roots that no installed backend can read."""
-    config = load(file, problem_with=storage.problem_with)
-    for root in config.roots:
-        log.hide(root.storage_options.secrets())
-    return config
 
 
 def scan_once(config: Config) -> Snapshot:

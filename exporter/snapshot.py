@@ -10,8 +10,11 @@ Times are seconds since the Unix epoch.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
-from exporter.config import DEFAULT_STALL_RULE, StallRule
 from exporter.markers import NO_RANKS, History, Ranks
+from exporter.settings import (
+    DEFAULT_STALL_RULE,
+    StallRule,
+)
 from exporter.storage.base import Reason
 
 

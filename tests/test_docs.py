@@ -17,8 +17,8 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.service import load_config
 from exporter.snapshot import Latest
+from exporter.target import load_config
 from exporter.telemetry import Telemetry
 from exporter.views import Views
 
@@ -101,6 +101,16 @@ def test_commands_and_options_in_the_readme_exist() -> None:
     options = [option for command in main.commands.values() for option in command.params]
     known = {option.envvar for option in options if option.envvar}
     assert set(re.findall(r"DATATROVE_EXPORTER_[A-Z_]+", README)) == known
+
+
+def test_options_in_the_readmes_command_line_section_exist() -> None:
+    section = README.partition("### On the command line")[2].partition("\n### ")[0]
+    known = {
+        o for name in ("status", "textfile") for p in main.commands[name].params for o in p.opts
+    }
+    named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z.-]*", section))
+    assert named <= known
+    assert {"--missing", "--watch", "--json", "-p", "-hc", "--fail-incomplete"} <= named
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))

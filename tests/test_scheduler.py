@@ -11,8 +11,10 @@ import pytest
 from hanging import HangingStorage, opener
 from jobs import write_job, write_marker
 
-from exporter.config import RootConfig
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Job, Latest, Root, Snapshot
 from exporter.storage.base import StorageError
 from exporter.workers import Workers

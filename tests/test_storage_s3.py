@@ -25,8 +25,11 @@ from servers import (
     silent_server,
 )
 
-from exporter.config import RootConfig, StorageOptions
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+    StorageOptions,
+)
 from exporter.snapshot import Latest, Root
 from exporter.storage.base import Folder, Reason, StorageError, Version
 from exporter.storage.s3 import S3Storage
