@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from processes import Exporter, serving
 
 from exporter.jobfolder import display_name
+from exporter.link import job_path
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -287,3 +290,30 @@ def test_many_jobs_are_paged(browser: Browser, tmp_path: Path, root: Path) -> No
             assert names(page) == [f"job-{number:03}" for number in range(400, 405)]
             expect(page.locator("#jobs")).to_contain_text("405 jobs, 401 to 405 shown")
             assert axe_violations(page) == []
+
+
+@pytest.mark.parametrize("name", [b"{{7*7}} ${7*7} `id` $(id)", b"not utf-8 \xff\xfe"])
+def test_the_commands_on_the_page_are_about_its_job(page: Page, name: bytes) -> None:
+    shown = display_name(os.fsdecode(name))
+    page.goto(f"/jobs/{job_path(HOSTILE_ROOT, shown)}")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    def printed(command: str | None) -> str:
+        assert command is not None
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            env={**os.environ, "PATH": path, "COLUMNS": "200"},
+            capture_output=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran
+        return (ran.stdout + ran.stderr).decode("utf-8", "replace")
+
+    status = printed(page.locator("#copy-status").text_content())
+    assert "1/3" in status
+    assert "0,2" in status
+    logs = page.locator("#copy-logs").text_content()
+    assert logs is not None
+    assert logs.replace("failed_logs", "datatrove-exporter status --missing") == (
+        page.locator("#copy-status").text_content()
+    )
