@@ -1,5 +1,7 @@
 """Which parts of a listing to ask for, against counting by hand."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def assert_windows_follow_each_other(windows: list[Window], ordered: list[int]) 
     names = [marker_name(rank) for rank in ordered]
     assert windows[-1].is_last
     assert not any(window.is_last for window in windows[:-1])
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert before.end <= after.first
     for window in windows:
         assert window.after == (names[window.first - 1] if window.first else "")
@@ -88,7 +90,7 @@ def test_neighbouring_windows_would_not_fit_on_one_page(
     """As few windows as possible: joining any two takes more keys than a page has."""
     ordered = in_name_order(Ranks(known))
     windows = missing_windows(Ranks(known), ordered, world_size, 0, page_keys)
-    for one, other in zip(windows, windows[1:], strict=False):
+    for one, other in itertools.pairwise(windows):
         assert other.end - one.first + other.is_last > page_keys or page_keys < 2
 
 
@@ -114,7 +116,7 @@ def test_guessed_windows_go_on_from_each_other(
     windows = guessed_windows(marker_name(after), world_size, density, count)
     assert 1 <= len(windows) <= count
     assert windows[0].after == marker_name(after)
-    for before, later in zip(windows, windows[1:], strict=False):
+    for before, later in itertools.pairwise(windows):
         assert later.after == before.upto > before.after
     assert windows[-1].is_last or windows[-1].upto > windows[-1].after
 

@@ -157,7 +157,7 @@ class S3Storage:
         thorough: bool,
     ) -> Look:
         look = Looking(job, session, self._page_keys)
-        if self._contradictions >= _CONTRADICTIONS:
+        if self.is_distrusting:
             return await look.page_by_page()
         try:
             if last is None:
@@ -173,6 +173,11 @@ class S3Storage:
             if gone.rank is None or gone.rank in found.markers.ranks:
                 self._contradicted(1)
             return found
+
+    @property
+    def is_distrusting(self) -> bool:
+        """Whether the server was found not to list as S3 does."""
+        return self._contradictions >= _CONTRADICTIONS
 
     def _contradicted(self, weight: int) -> None:
         """The server contradicts itself. A key that was written again at the same moment
