@@ -80,7 +80,7 @@ def running(
 
 
 @contextmanager
-def _listening(
+def listening(
     command: Callable[[list[int]], Sequence[str | Path]],
     log: Path,
     choose_ports: Callable[[], list[int]] = lambda: free_ports(1),
@@ -161,7 +161,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
             *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
         ]
 
-    with _listening(command, folder / "seaweedfs.log", lambda: free_ports(8)) as ports:
+    with listening(command, folder / "seaweedfs.log", lambda: free_ports(8)) as ports:
         server = S3Server(f"http://{HOST}:{ports[0]}", key, secret)
         client = server.client()
 
@@ -198,7 +198,7 @@ def moto(folder: Path) -> Iterator[Moto]:
         return [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(ports[0])]
 
     unchecked = {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}
-    with _listening(command, folder / "moto.log", environment=unchecked) as (port,):
+    with listening(command, folder / "moto.log", environment=unchecked) as (port,):
         anybody = S3Server(f"http://{HOST}:{port}", "any", "any")
         with closing(anybody.client("iam")) as iam:
             server = _moto_user(anybody, iam, "admin", "*")
@@ -254,7 +254,7 @@ def ftp(folder: Path, *, mlsd: bool = True, port: int | None = None) -> Iterator
     def choose_ports() -> list[int]:
         return [port] if port else free_ports(1)
 
-    with _listening(command, folder / "ftp.log", choose_ports) as (chosen,):
+    with listening(command, folder / "ftp.log", choose_ports) as (chosen,):
         yield FtpServer(chosen, shown)
 
 
