@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from clouds import AzureServer, GoogleServer, Hub, azurite, fake_gcs, hub
 from hadoop import Hdfs, hdfs
-from servers import FtpServer, Moto, S3Server, ftp, moto, seaweedfs
+from servers import FtpServer, Moto, S3Server, ftp, moto, seaweedfs, sftp
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,4 +48,32 @@ def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpServer]:
 def hdfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
     """A real HDFS: a NameNode and a DataNode."""
     with hdfs(tmp_path_factory.mktemp("hdfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpServer]:
+    """A real SFTP server (asyncssh)."""
+    with sftp(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleServer]:
+    """A server that speaks Google Cloud Storage's protocol (fake-gcs-server)."""
+    with fake_gcs(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    """A server that speaks Azure Blob Storage's protocol (Azurite)."""
+    with azurite(tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator[Hub]:
+    """A stand-in for Hugging Face's Hub."""
+    with hub() as server:
         yield server

@@ -17,6 +17,7 @@ import fsspec
 import hdfs_native
 import pytest
 from click.testing import CliRunner
+from clouds import AzureServer, GoogleServer, Hub
 from hadoop import Hdfs
 from jobs import LAUNCH
 from looks import JobFolder
@@ -31,6 +32,8 @@ from exporter.storage.local import LocalStorage
 from exporter.storage.s3 import S3Storage
 
 LIMIT = 1000
+OBJECT_STORES = ("s3:", "gs:", "az:", "hf:")
+"""Where there are no folders, and so an empty one is not there either."""
 
 
 class Backend(Protocol):
@@ -174,6 +177,87 @@ class HdfsBackend:
         return connections_to(self._port)
 
 
+class GoogleBackend:
+    """A prefix in a bucket of Google Cloud Storage."""
+
+    def __init__(self, server: GoogleServer, name: str) -> None:
+        self.url = f"gs://{BUCKET}/{name}/root"
+        self.options = server.options()
+        self._server = server
+        self._prefix = f"{name}/root/"
+
+    def write(self, path: str, data: bytes = b"") -> None:
+        self._server.write(self._prefix + path, data)
+
+    def delete(self, path: str) -> None:
+        self._server.delete(self._prefix + path)
+
+    def delete_all(self, path: str) -> None:
+        for key in self._server.keys(f"{self._prefix}{path}/"):
+            self._server.delete(key)
+
+    def modified(self, path: str) -> float:
+        return self._server.modified(self._prefix + path)
+
+    def connections(self) -> int:
+        return connections_to(self._server.port)
+
+
+class AzureBackend:
+    """A prefix in a container of Azure Blob Storage."""
+
+    def __init__(self, server: AzureServer, name: str) -> None:
+        self.url = f"az://{BUCKET}/{name}/root"
+        self.options = server.options()
+        self._client = server.client()
+        self._prefix = f"{name}/root/"
+        self._port = server.port
+
+    def write(self, path: str, data: bytes = b"") -> None:
+        self._client.upload_blob(self._prefix + path, data, overwrite=True)
+
+    def delete(self, path: str) -> None:
+        self._client.delete_blob(self._prefix + path)
+
+    def delete_all(self, path: str) -> None:
+        for name in list(self._client.list_blob_names(name_starts_with=f"{self._prefix}{path}/")):
+            self._client.delete_blob(name)
+
+    def modified(self, path: str) -> float:
+        properties = self._client.get_blob_client(self._prefix + path).get_blob_properties()
+        modified: float = properties.last_modified.timestamp()
+        return modified
+
+    def connections(self) -> int:
+        return connections_to(self._port)
+
+
+class HubBackend:
+    """A folder in a bucket on the Hub, or in a data set's repository."""
+
+    def __init__(self, hub: Hub, place: str, name: str) -> None:
+        self.url = f"hf://{place}/{name}/root"
+        self.options = hub.options
+        self._hub = hub
+        self._prefix = f"{place}/{name}/root/"
+
+    def write(self, path: str, data: bytes = b"") -> None:
+        self._hub.write(self._prefix + path, data)
+
+    def delete(self, path: str) -> None:
+        del self._hub.files[self._prefix + path]
+
+    def delete_all(self, path: str) -> None:
+        for key in [k for k in self._hub.files if k.startswith(f"{self._prefix}{path}/")]:
+            del self._hub.files[key]
+
+    def modified(self, path: str) -> float:
+        return self._hub.files[self._prefix + path][1].timestamp()
+
+    def connections(self) -> int:
+        return 0  # huggingface_hub has one pool for the whole process
+
+
 def connections_to(port: int) -> int:
     """Established TCP connections to a port of this machine, counted at our end."""
     rows = (line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:])
@@ -183,7 +267,9 @@ def connections_to(port: int) -> int:
 _names = (f"storage-{number}" for number in itertools.count())
 
 
-@pytest.fixture(params=["local", "s3", "memory", "ftp", "hdfs", "webhdfs"])
+@pytest.fixture(
+    params=["local", "s3", "memory", "ftp", "sftp", "hdfs", "webhdfs", "gs", "az", "hf"]
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Each kind of storage with an empty root."""
     name = next(_names)
@@ -208,8 +294,16 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             backend = HdfsBackend(hdfs, url, path, port)
             backend._client.mkdirs(f"/{path}", create_parent=True)
             yield backend
-        case "ftp":
-            server: FtpServer = request.getfixturevalue("ftp_server")
+        case "gs":
+            yield GoogleBackend(request.getfixturevalue("google_server"), name)
+        case "az":
+            azure = AzureBackend(request.getfixturevalue("azure_server"), name)
+            yield azure
+            azure._client.close()
+        case "hf":
+            yield HubBackend(request.getfixturevalue("hub_server"), "buckets/owner/name", name)
+        case "ftp" | "sftp":
+            server: FtpServer = request.getfixturevalue(f"{request.param}_server")
             folder = server.folder / name / "root"
             folder.mkdir(parents=True)
             yield FolderBackend(folder, server.url(f"{name}/root"), server.options, server.port)
@@ -292,7 +386,7 @@ def test_a_root_that_does_not_exist_is_not_found_unless_the_storage_has_no_folde
     backend: Backend, storage: Storage, with_subfolders: bool
 ) -> None:
     with closing(open_storage(f"{backend.url}-not", backend.options, 16)) as missing:
-        if isinstance(missing, S3Storage):
+        if backend.url.startswith(OBJECT_STORES):
             folder = missing.list_folder((), with_subfolders=with_subfolders)
             assert (folder.subfolders, folder.has_executor_file) == ((), False)
         else:
@@ -586,7 +680,7 @@ def test_closing_gives_up_connections_and_may_be_done_twice(backend: Backend) ->
     storage = open_storage(backend.url, backend.options, 4)
     storage.list_folder((), with_subfolders=True)
     JobFolder(storage, "job").look()
-    if not isinstance(backend, MemoryBackend) and backend.options:
+    if not isinstance(backend, MemoryBackend | HubBackend) and backend.options:
         assert backend.connections() > before
     storage.close()
     storage.close()
