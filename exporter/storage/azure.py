@@ -87,14 +87,17 @@ _REASON_BY_TYPE: ErrorTypes = (
     (exceptions.IncompleteReadError, "partial", "the answer ended too early"),
     (exceptions.DecodeError, "partial", "the answer is not Azure's"),
     (exceptions.AzureError, "unavailable", "connection failed"),
+    # What azure-storage-blob makes of an answer 200 without a body.
+    (AttributeError, "partial", "the answer is not Azure's"),
     (TimeoutError, "timeout", "no complete answer within the time limit"),
     (ValueError, "invalid", "storage_options make no connection to an account"),
 )
 
 
 def _error_of(error: Exception) -> StorageError | None:
-    if isinstance(error, exceptions.HttpResponseError) and error.status_code:
-        return error_of_status(error.status_code)
+    status = error.status_code if isinstance(error, exceptions.HttpResponseError) else None
+    if status is not None and status >= 400:
+        return error_of_status(status)
     return error_of_type(error, _REASON_BY_TYPE)
 
 
