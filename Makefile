@@ -67,8 +67,8 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
 	@touch $@
 
-.cache/servers/ready: scripts/install-servers
-	scripts/install-servers .cache/servers
+.cache/servers/ready: scripts/install-servers $(VENV)/.dev
+	scripts/install-servers .cache/servers $(BIN)/python
 
 .cache/browser/ready: scripts/install-browser tests/browser/package-lock.json
 	scripts/install-browser $@
