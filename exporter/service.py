@@ -49,6 +49,9 @@ class Service:
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
+        self._scheduling = threading.Thread(
+            target=self._scheduler.run, name="scheduler", daemon=True
+        )
         self._server = Server(self._listener, latest, telemetry, self._is_healthy)
 
     @property
@@ -63,7 +66,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._server.start()
-        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+        self._scheduling.start()
         event(
             _LOG,
             logging.INFO,
@@ -85,7 +88,7 @@ class Service:
 
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return silence < _SCHEDULER_SILENCE_SECONDS
+        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
 
 
 def _bind(address: str) -> socket.socket:
