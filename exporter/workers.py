@@ -43,7 +43,7 @@ class Call:
 class Workers:
     """See the module's docstring. Thread-safe."""
 
-    def __init__(self, size: int, patience_seconds: float = 5.0) -> None:
+    def __init__(self, size: int, patience_seconds: float = 2.0) -> None:
         self.size = size
         self.patience_seconds = patience_seconds
         self._lock = threading.Lock()
