@@ -66,6 +66,9 @@ class Service:
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
         self._listener = _bind(config.listen_address)
+        self._scheduling = threading.Thread(
+            target=self._scheduler.run, name="scheduler", daemon=True
+        )
         self._server = Server(
             self._listener,
             latest,
@@ -93,7 +96,7 @@ class Service:
         for watch in (self._watch, self._web_watch):
             if watch is not None:
                 watch.start()
-        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+        self._scheduling.start()
         event(
             _LOG,
             logging.INFO,
@@ -146,7 +149,7 @@ class Service:
 
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return silence < _SCHEDULER_SILENCE_SECONDS
+        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
 
 
 def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:
