@@ -29,7 +29,8 @@ The package in reading order, which is the order the data takes:
     cli          commands
 
 Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
-``config`` (YAML -> Config), ``log``, ``telemetry`` (the exporter's metrics about itself),
+``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,
+``telemetry`` (the exporter's metrics about itself), ``supervisor`` (what systemd is told),
 ``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
 files change), ``reload``. ``demo`` writes a sample tree. Who may import whom is defined in
 ``pyproject.toml``.

@@ -70,7 +70,14 @@ class RootState:
 
     def __init__(self, config: RootConfig) -> None:
         self.config = config
-        self.selection = Selection(config.max_depth, config.prefix, config.include, config.exclude)
+        self.selection = Selection(
+            config.max_depth,
+            config.prefix,
+            config.include,
+            config.exclude,
+            config.name,
+            config.shard,
+        )
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
         self._errors = Counter[tuple[str, Reason]]()

@@ -20,6 +20,7 @@ from exporter.settings import (
     split_listen_address,
 )
 from exporter.snapshot import Latest, Snapshot
+from exporter.supervisor import Supervisor
 from exporter.telemetry import Telemetry
 from exporter.watch import Watch
 from exporter.web import Server
@@ -27,7 +28,6 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
-_SIGNAL_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -56,11 +56,13 @@ class Service:
         self._config = config
         self._load_again = load_again
         self._stopping = threading.Event()
+        self._supervisor = Supervisor()
         self._reloader = Reloader(self._reload)
         self._watch = Watch(lambda: [config.source], self._reloader.ask) if watch else None
         latest = Latest()
         self._telemetry = telemetry = Telemetry()
         telemetry.config_loaded(time.time())
+        telemetry.watch_shard(config.shard.index, config.shard.count)
         self._access, self._web_watch = _access(config.web_config_file, telemetry)
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
@@ -107,11 +109,12 @@ class Service:
             tls=self._access.terms.tls is not None,
             basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
+            shard=str(self._config.shard),
         )
-        # A signal that comes just before the thread falls asleep does not wake it.
-        while not self._stopping.wait(_SIGNAL_SECONDS):
-            pass
+        self._supervisor.ready(f"serving on port {self.port}")
+        self._supervisor.feed_watchdog(self._stopping, self._is_healthy)
         event(_LOG, logging.INFO, "stopping")
+        self._supervisor.stopping()
         self._scheduler.stop()
         self._server.stop()
 

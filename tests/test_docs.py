@@ -47,6 +47,7 @@ def metrics_table() -> str:
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
     telemetry = Telemetry()
     telemetry.watch_web_config()
+    telemetry.watch_shard(0, 1)
     telemetry.watch_workers(1, lambda: 0, lambda: 0)
     text = telemetry.render(as_openmetrics=False).decode()
     found = []
