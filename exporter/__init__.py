@@ -15,6 +15,8 @@ The package in reading order, which is the order the data takes:
     collector    snapshot -> metric families
     exposition   metric families -> bytes, rendered once per change
     page, web    HTTP
+    access       who may ask: webconfig (the file), tls and auth
+    connections  which clients give way when there are too many; protocol: HTTP on one
     service      builds, starts and stops all of the above
     target       what the command line names -> roots
     table, richtable  rows as text; the same on a terminal
@@ -25,8 +27,8 @@ The package in reading order, which is the order the data takes:
 
 Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
 ``config`` (YAML -> Config), ``log``, ``telemetry`` (the exporter's metrics about itself),
-``wording`` (how numbers read). ``demo`` writes a sample tree. Who may import whom is
-defined in ``pyproject.toml``.
+``wording`` (how numbers read), ``watch`` (tells when files change), ``reload``. ``demo``
+writes a sample tree. Who may import whom is defined in ``pyproject.toml``.
 """
 
 

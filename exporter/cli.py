@@ -29,6 +29,7 @@ from exporter.settings import (
 from exporter.snapshot import Root
 
 if TYPE_CHECKING:
+    from exporter.access import Terms
     from exporter.status import Options
 
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
@@ -76,6 +77,27 @@ _web_listen_address = click.option(
     callback=_listen_address,
     help="Where to listen; overrides the configuration.",
 )
+_web_config_file = click.option(
+    "--web.config.file",
+    "web_config_file",
+    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
+    metavar="FILE",
+    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
+)
+_web_enable_lifecycle = click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
+    is_flag=True,
+    help="Let POST /-/reload reload the configuration.",
+)
+_config_watch = click.option(
+    "--config.watch",
+    "watch",
+    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
+    is_flag=True,
+    help="Reload the configuration when its file changes.",
+)
 _log_level = click.option(
     "--log.level",
     "log_level",
@@ -101,24 +123,30 @@ def main() -> None:
 @main.command()
 @_config_file
 @_web_listen_address
+@_web_config_file
+@_web_enable_lifecycle
+@_config_watch
 @_log_level
 @_log_format
 def serve(
-    config_file: str,
-    listen_address: str | None,
-    log_level: str | None,
-    log_format: str | None,
+    config_file: str, *, enable_lifecycle: bool, watch: bool, **overrides: str | None
 ) -> None:
-    """Scan the configured roots and serve their metrics."""
-    config = _load(config_file)
-    config = replace(
-        config,
-        listen_address=listen_address or config.listen_address,
-        log_level=log_level or config.log_level,
-        log_format=log_format or config.log_format,
-    )
+    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    from exporter.document import ConfigError
+    from exporter.target import load_config
+
+    changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
+
+    def load_again() -> Config:
+        return replace(load_config(config_file), **changes)
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    try:
+        config = load_again()
+    except ConfigError as error:
+        _fail(str(error))
     log.set_up(config.log_level, config.log_format)
-    _run(config)
+    _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
     _end(0)
 
 
@@ -126,9 +154,18 @@ def serve(
 @click.argument("file", metavar="FILE")
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
-    """Check a configuration file and print what it means, secrets masked."""
+    """Check a configuration file, and the web configuration file it names, and print what
+    they mean, secrets masked."""
+    from exporter.access import Terms, read_terms
+    from exporter.document import ConfigError
+
     config = _load(file)
+    try:
+        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
+    except ConfigError as error:
+        _fail(str(error))
     click.echo(_describe(config))
+    click.echo(_describe_access(terms))
     if reach:
         from exporter.service import scan_once
 
@@ -307,12 +344,20 @@ def _load(file: str) -> Config:
         _fail(str(error))
 
 
-def _run(config: Config, announce: str = "") -> None:
+def _run(
+    config: Config,
+    load_again: Callable[[], Config] | None = None,
+    *,
+    announce: str = "",
+    enable_lifecycle: bool = False,
+    watch: bool = False,
+) -> None:
+    from exporter.document import ConfigError
     from exporter.service import Service, StartError
 
     try:
-        service = Service(config)
-    except StartError as error:
+        service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
+    except (StartError, ConfigError) as error:
         _fail(str(error))
     if announce:
         host, _ = split_listen_address(config.listen_address)
@@ -327,6 +372,12 @@ def _describe(config: Config) -> str:
     for root in config.roots:
         lines += _describe_root(root)
     return "\n".join(lines)
+
+
+def _describe_access(terms: "Terms") -> str:
+    users = len(terms.users)
+    asked = f"a password ({users} users)" if users else "no password"
+    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
 
 
 def _describe_root(root: RootConfig) -> list[str]:

@@ -52,15 +52,15 @@ def load(
     """
     source = os.fspath(path)
     try:
-        data = _read_file(path, LIMIT_BYTES)
+        data = read_file(path, LIMIT_BYTES)
     except OSError as error:
-        raise ConfigError(source, [Mistake((), f"cannot be read: {_words_of(error)}")]) from None
+        raise ConfigError(source, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
     except ValueError as error:
         raise ConfigError(source, [Mistake((), str(error))]) from None
     return parse(data, source, Path(os.path.abspath(source)).parent, environment, problem_with)
 
 
-def _read_file(path: str | os.PathLike[str], limit: int) -> bytes:
+def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a file; raises ValueError when it is none, or larger than `limit`."""
     # Opening a FIFO would wait for a writer, and a device never ends.
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
@@ -72,7 +72,8 @@ def _read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     return data
 
 
-def _words_of(error: OSError) -> str:
+def words_of(error: OSError) -> str:
+    """What the system says of an error, without the file's name."""
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
@@ -92,7 +93,7 @@ def parse(
         model = _FileModel.model_validate(value, context=problem_with)
     except ValidationError as error:
         known = {mistake.location for mistake in document.mistakes}
-        mistakes += (m for m in _from_validation(error) if m.location not in known)
+        mistakes += (m for m in mistakes_of(error) if m.location not in known)
     else:
         mistakes += _check_stall_rules(model)
         if not mistakes:
@@ -195,14 +196,7 @@ def _check_listen_address(address: str) -> str:
 
 class _WebModel(_Model):
     listen_address: Annotated[str, pydantic.AfterValidator(_check_listen_address)] = "0.0.0.0:10170"
-    config_file: str | None = None
-
-    @pydantic.field_validator("config_file")
-    @classmethod
-    def _refuse_config_file(cls, value: str | None) -> str | None:
-        if value is not None:  # to ignore it would serve in the clear what should not be
-            raise ValueError("TLS and basic auth are not supported by this version yet")
-        return value
+    config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
 class _LogModel(_Model):
@@ -240,8 +234,11 @@ _TEXT_BY_TYPE = {
 }
 
 
-def _from_validation(error: ValidationError) -> Iterator[Mistake]:
-    """Our own words for each of pydantic's errors, whose texts may hold the value."""
+def mistakes_of(
+    error: ValidationError, whole: str = "a mapping with the key roots"
+) -> Iterator[Mistake]:
+    """Our own words for each of pydantic's errors, whose texts may hold the value.
+    `whole` is what the file as a whole should be."""
     for item in error.errors(include_url=False, include_input=False):
         location = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
         context = item.get("ctx", {})
@@ -260,7 +257,7 @@ def _from_validation(error: ValidationError) -> Iterator[Mistake]:
         else:
             text = _TEXT_BY_TYPE.get(kind, "not valid")
         if not location and kind == "model_type":
-            text = "expected a mapping with the key roots"
+            text = f"expected {whole}"
         yield Mistake(location, text)
 
 
@@ -306,7 +303,7 @@ class _References:
         except KeyError:
             problem = f"the environment variable {variable} is not set"
         except OSError as error:
-            problem = f"the file {file} cannot be read: {_words_of(error)}"
+            problem = f"the file {file} cannot be read: {words_of(error)}"
         except ValueError as error:
             problem = f"the file {file} is {error}"
         self.mistakes.append(Mistake(location, problem))
@@ -321,7 +318,7 @@ _REFERENCE = re.compile(
 def _read_secret(path: Path) -> str:
     """A secret from a file, without the line break that editors put at the end."""
     try:
-        text = _read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
+        text = read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
@@ -356,6 +353,7 @@ def _config(model: _FileModel, source: str, folder: Path) -> Config:
         source=source,
         scan_workers=model.scan.workers,
         listen_address=model.web.listen_address,
+        web_config_file=str(folder / model.web.config_file) if model.web.config_file else None,
         log_level=model.log.level,
         log_format=model.log.format,
     )

@@ -135,6 +135,7 @@ class Scheduler:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._last_wake = 0.0
         self._stopping = threading.Event()
+        self._wanted: Sequence[RootConfig] | None = None
         self._changed = False
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
@@ -163,6 +164,13 @@ class Scheduler:
                 _LOG.exception("the scheduler met a bug of the exporter and goes on")
                 self._stopping.wait(_HEARTBEAT_SECONDS)
 
+    def reconfigure(self, roots: Sequence[RootConfig]) -> None:
+        """Scan these roots from now on, from any thread. Those whose configuration is the
+        same keep their jobs, counters and schedule; all others begin anew, and the series
+        of those that are no longer there go at once."""
+        self._wanted = roots  # one reference; of two in a row the last one counts
+        self._wake.put(None)
+
     def stop(self) -> None:
         """Make `run` return, from any thread. Visits under way are not waited for."""
         self._stopping.set()
@@ -170,6 +178,9 @@ class Scheduler:
 
     def _step(self, *, scheduling: bool) -> None:
         self.last_heartbeat = now = time.monotonic()
+        if (wanted := self._wanted) is not None:
+            self._wanted = None
+            self._replace_roots(wanted, now)
         for root in self._roots:
             if root.scan is not None:
                 if now >= root.scan.deadline:
@@ -187,6 +198,35 @@ class Scheduler:
         self._handle_events(self._next_moment(scheduling=scheduling))
         if self._changed:
             self._publish()
+
+    def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
+        before = {root.state.config.name: root for root in self._roots}
+        roots = []
+        for config in wanted:
+            root = before.get(config.name)
+            if root is not None and root.state.config == config:
+                del before[config.name]
+                roots.append(root)
+                continue
+            new = _ScheduledRoot(config, now)
+            if root is not None and root.state.config.url == config.url:
+                new.stuck = root.stuck  # it hangs still: no more threads for it
+            roots.append(new)
+        for root in before.values():
+            self._drop(root)
+        self._roots = roots
+        self._changed = True
+
+    def _drop(self, root: _ScheduledRoot) -> None:
+        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
+        running = set(self._workers.abandon(root))
+        if (scan := root.scan) is None:
+            return
+        scan.is_over = True
+        scan.waiting.clear()
+        for runner in scan.runners:
+            if runner.call in running and (errand := runner.errand) is not None:
+                root.stuck[errand.visit.path] = runner
 
     def _next_moment(self, *, scheduling: bool) -> float:
         """Until when to sleep if nothing is reported (monotonic)."""

@@ -6,7 +6,7 @@ folder needs no file, and reading files takes longer to import than all the rest
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,10 @@ class StorageOptions:
         """The options with every value masked that is not known to be harmless."""
         return _masked(self._options, self._SHOWN)
 
+    def secrets(self) -> Iterator[str]:
+        """Every text in the options that is masked, so that logs can be cleaned of it."""
+        yield from _secrets(self._options, self._SHOWN)
+
     def __repr__(self) -> str:
         return f"StorageOptions({self.masked()!r})"
 
@@ -49,6 +53,18 @@ def _masked(options: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]
         else:
             masked[key] = value if key in shown and _is_harmless(value) else "<secret>"
     return masked
+
+
+def _secrets(value: object, shown: frozenset[str], key: str | None = None) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner_key, inner in value.items():
+            within = shown if key is None or key in shown else frozenset[str]()
+            yield from _secrets(inner, within, inner_key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, frozenset(), "")
+    elif isinstance(value, str) and not (key in shown and _is_harmless(value)):
+        yield value
 
 
 def _is_harmless(value: object) -> bool:
@@ -98,6 +114,7 @@ class Config:
     source: str = ""
     scan_workers: int = 16
     listen_address: str = "0.0.0.0:10170"
+    web_config_file: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
 

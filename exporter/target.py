@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exporter import storage
+from exporter import log, storage
 from exporter.jobfolder import EXECUTOR_FILE, INNER_FOLDERS, display_name
 from exporter.settings import (
     Config,
@@ -56,7 +56,10 @@ def load_config(file: str) -> Config:
     them roots that no installed backend can read."""
     from exporter.config import load
 
-    return load(file, problem_with=storage.problem_with)
+    config = load(file, problem_with=storage.problem_with)
+    for root in config.roots:
+        log.hide(root.storage_options.secrets())
+    return config
 
 
 def _load(file: str) -> Config:

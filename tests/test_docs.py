@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter import webconfig
 from exporter.cli import main
 from exporter.collector import (
     JOB_FAMILIES,
@@ -42,6 +43,7 @@ def metrics_table() -> str:
 
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
     telemetry = Telemetry()
+    telemetry.watch_web_config()
     telemetry.watch_workers(1, lambda: 0, lambda: 0)
     text = telemetry.render(as_openmetrics=False).decode()
     found = []
@@ -68,10 +70,13 @@ def test_the_example_configuration_loads_and_names_every_key() -> None:
 
 def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     (tmp_path / "config.yaml").write_text(blocks[0])
     assert len(load_config(str(tmp_path / "config.yaml")).roots) == 2
     assert "scrape_configs" in yaml.safe_load(blocks[1])
+    web = webconfig.parse(blocks[2].encode(), "web.yml", tmp_path)
+    assert web.tls is not None
+    assert web.users
 
 
 @pytest.mark.parametrize("target", ["demo", "check"])
