@@ -10,6 +10,7 @@ The package in reading order, which is the order the data takes:
     scan         one job folder -> one reading
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
+    timetable    when a root is due
     scheduler    when to scan, until when; publishes snapshots
     report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families

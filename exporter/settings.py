@@ -105,6 +105,12 @@ class RootConfig:
     stall: StallRule = DEFAULT_STALL_RULE
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
 
+    def secrets(self) -> Iterator[str]:
+        """Texts that no log may show: values of the options and of the URL's query."""
+        yield from self.storage_options.secrets()
+        for key_and_value in self.url.partition("?")[2].split("&"):
+            yield key_and_value.partition("=")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

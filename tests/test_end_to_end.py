@@ -863,7 +863,8 @@ def test_the_demo_shows_progress_and_trouble_and_leaves_nothing(tmp_path: Path) 
         demo = Exporter(process, log).wait_for_port()
         (temporary,) = folder.iterdir()
         assert f"The jobs are in {temporary}." in demo.output
-        assert f"Open http://{HOST}:{demo.port}/metrics" in demo.output
+        address = f"http://{HOST}:{demo.port}"
+        assert f"Open {address}/ – metrics: {address}/metrics" in demo.output
 
         def completed(page: Page, job: str) -> float:
             value = page.value("datatrove_job_tasks_completed", root="demo", job_name=job)
