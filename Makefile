@@ -34,11 +34,12 @@ imports: $(VENV)/.dev ## The import rules in pyproject.toml
 docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
-test: wheel .cache/servers/ready ## Tests, against real servers (ARGS="-k name" to choose)
+test: wheel .cache/servers/ready .cache/browser/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest $(ARGS)
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/status.py
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist
@@ -52,13 +53,13 @@ lock: $(BIN)/python ## Choose the versions in constraints.txt anew
 		pyproject.toml
 
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .cache dist build
+	rm -rf $(VENV) .cache dist build tests/browser/node_modules
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.py exporter/storage/*.py)
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.* exporter/storage/*.py)
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
@@ -68,3 +69,6 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 
 .cache/servers/ready: scripts/install-servers $(VENV)/.dev
 	scripts/install-servers .cache/servers $(BIN)/python
+
+.cache/browser/ready: scripts/install-browser tests/browser/package-lock.json
+	scripts/install-browser $@

@@ -153,9 +153,10 @@ def _are_five_digits(names: list[str]) -> bool:
     """Whether all are the names of ranks up to 99999, checked without a look at each."""
     together = "".join(names)
     return (
-        together.isascii()
+        len(together) == 5 * len(names)
+        and together.isascii()
         and together.isdigit()
-        and min(map(len, names)) == max(map(len, names)) == 5
+        and min(map(len, names)) == 5  # and so all of them
     )
 
 

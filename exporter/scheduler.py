@@ -22,14 +22,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan, RootState
 from exporter.scan import JobScan, scan_job
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Path, Storage, StorageError
@@ -38,11 +41,12 @@ from exporter.workers import Call, Workers
 _LOG = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 1.0
 _EVENTS_SECONDS = 0.1
+_WAKE_SECONDS = 0.005
 _JITTER = 0.05
 _SLICE_SECONDS = 0.05
-_RUNNERS_ON_FAST_STORAGE = 2
-# On a local disk the interpreter lock is the limit, and more threads only fight for it.
-_SLOW_VISIT_SECONDS = 0.004
+_SLOW_VISIT_SECONDS = 0.002
+# Visits that wait no longer than that, as on a local disk, are made by one thread: there
+# the interpreter lock is the limit, and two threads that fight for it take twice as long.
 _NO_PROGRESS_SECONDS = 0.2
 _STUCK_VISITS_LIMIT = 4
 
@@ -67,8 +71,8 @@ class _Event:
     folder: Folder | None = None
     error: StorageError | None = None
     job: JobScan | None = None
-    seconds: float | None = None
-    """How long the visit took, if it is over."""
+    waited: float | None = None
+    """Seconds that the visit spent waiting and not working, once it is over."""
 
 
 class _Runner:
@@ -109,7 +113,7 @@ class _ScheduledRoot:
         self.due = now
         self.scan: _RootScan | None = None
         self.stuck: dict[Path, _Runner] = {}
-        self.seconds_per_visit = 0.0
+        self.waited_per_visit = 0.0
 
 
 class Scheduler:
@@ -127,12 +131,21 @@ class Scheduler:
         self._latest = latest
         self._workers = workers
         self._open_storage = open_storage
-        self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
+        self._events: deque[_Event] = deque()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._last_wake = 0.0
         self._stopping = threading.Event()
+        self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
         self._publish()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        scans = [scan for root in self._roots if (scan := root.scan) is not None]
+        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
@@ -151,13 +164,22 @@ class Scheduler:
                 _LOG.exception("the scheduler met a bug of the exporter and goes on")
                 self._stopping.wait(_HEARTBEAT_SECONDS)
 
+    def reconfigure(self, roots: Sequence[RootConfig]) -> None:
+        """Scan these roots from now on, from any thread. Those whose configuration is the
+        same keep their jobs, counters and schedule; all others begin anew, and the series
+        of those that are no longer there go at once."""
+        self._wanted.append(roots)  # of two in a row the last one counts
+        self._wake.put(None)
+
     def stop(self) -> None:
         """Make `run` return, from any thread. Visits under way are not waited for."""
         self._stopping.set()
-        self._events.put(None)
+        self._wake.put(None)
 
     def _step(self, *, scheduling: bool) -> None:
         self.last_heartbeat = now = time.monotonic()
+        if self._wanted:
+            self._replace_roots(self._wanted.popleft(), now)
         for root in self._roots:
             if root.scan is not None:
                 if now >= root.scan.deadline:
@@ -176,6 +198,35 @@ class Scheduler:
         if self._changed:
             self._publish()
 
+    def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
+        before = {root.state.config.name: root for root in self._roots}
+        roots = []
+        for config in wanted:
+            root = before.get(config.name)
+            if root is not None and root.state.config == config:
+                del before[config.name]
+                roots.append(root)
+                continue
+            new = _ScheduledRoot(config, now)
+            if root is not None and root.state.config.url == config.url:
+                new.stuck = root.stuck  # it hangs still: no more threads for it
+            roots.append(new)
+        for root in before.values():
+            self._drop(root)
+        self._roots = roots
+        self._changed = True
+
+    def _drop(self, root: _ScheduledRoot) -> None:
+        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
+        running = set(self._workers.abandon(root))
+        if (scan := root.scan) is None:
+            return
+        scan.is_over = True
+        scan.waiting.clear()
+        for runner in scan.runners:
+            if runner.call in running and (errand := runner.errand) is not None:
+                root.stuck[errand.visit.path] = runner
+
     def _next_moment(self, *, scheduling: bool) -> float:
         """Until when to sleep if nothing is reported (monotonic)."""
         moments = [self.last_heartbeat + _HEARTBEAT_SECONDS]
@@ -187,19 +238,25 @@ class Scheduler:
         return min(moments)
 
     def _handle_events(self, until: float) -> None:
-        """Wait for one report, then handle it and those that arrived with it; not for so
-        long that other roots' deadlines would have to wait."""
-        try:
-            event = self._events.get(timeout=max(0.0, until - time.monotonic()))
-            enough = time.monotonic() + _EVENTS_SECONDS
-            while True:
-                if event is not None:
-                    self._handle(event)
-                if time.monotonic() > enough:
-                    return
-                event = self._events.get_nowait()
-        except queue.Empty:
-            return
+        """Wait for reports, then handle all there are; not for so long that other roots'
+        deadlines would have to wait."""
+        with suppress(queue.Empty):
+            if not self._events:
+                self._wake.get(timeout=max(0.0, until - time.monotonic()))
+        self._drain(time.monotonic() + _EVENTS_SECONDS)
+
+    def _drain(self, until: float) -> None:
+        while self._events and time.monotonic() < until:
+            self._handle(self._events.popleft())
+
+    def _report(self, event: _Event) -> None:
+        """Tell the scheduler's thread (from any thread). It is not woken for each of many
+        short visits: to hand over the interpreter lock takes longer than they do."""
+        self._events.append(event)
+        now = time.monotonic()
+        if event.errand is None or now - self._last_wake > _WAKE_SECONDS:
+            self._last_wake = now
+            self._wake.put(None)
 
     def _tick(self, root: _ScheduledRoot, now: float) -> None:
         """The root is due: start a scan, or count why not."""
@@ -238,8 +295,8 @@ class Scheduler:
     def _add_runners(self, scan: _RootScan, now: float) -> None:
         """Have as many runners as it takes; end the scan if nothing is left to visit."""
         has_stopped = now - scan.last_progress > _NO_PROGRESS_SECONDS
-        is_slow = scan.root.seconds_per_visit > _SLOW_VISIT_SECONDS
-        most = self._workers.size if is_slow or has_stopped else _RUNNERS_ON_FAST_STORAGE
+        is_slow = scan.root.waited_per_visit > _SLOW_VISIT_SECONDS
+        most = self._workers.size if is_slow or has_stopped else 1
         for _ in range(min(most, len(scan.waiting)) - len(scan.runners)):
             runner = _Runner(scan)
             try:
@@ -263,16 +320,16 @@ class Scheduler:
                 self._visit(runner, runner.errand)
                 runner.errand = None
         finally:
-            self._events.put(_Event(runner, None))
+            self._report(_Event(runner, None))
 
     def _visit(self, runner: _Runner, errand: _Errand) -> None:
         """List one folder and scan it if it is a wanted job."""
         root, visit, plan = runner.scan.root, errand.visit, errand.plan
-        started = time.monotonic()
+        started, worked = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
-            seconds = time.monotonic() - started if is_over else None
-            self._events.put(_Event(runner, errand, seconds=seconds, **found))
+            waited = time.monotonic() - started - (time.thread_time() - worked)
+            self._report(_Event(runner, errand, waited=waited if is_over else None, **found))
 
         try:
             storage = self._storage_of(root)
@@ -336,10 +393,10 @@ class Scheduler:
                 scan.found.add(path)
         elif event.error is not None:
             self._failed(scan, path, event.error)
-        if event.seconds is not None:
+        if event.waited is not None:
             scan.unfinished -= 1
             scan.last_progress = now
-            scan.root.seconds_per_visit += (event.seconds - scan.root.seconds_per_visit) / 8
+            scan.root.waited_per_visit += (event.waited - scan.root.waited_per_visit) / 8
 
     def _failed(self, scan: _RootScan, path: Path, error: StorageError) -> None:
         state, now = scan.root.state, time.monotonic()
@@ -355,6 +412,9 @@ class Scheduler:
 
     def _give_up(self, root: _ScheduledRoot, scan: _RootScan) -> None:
         """The deadline passed: hold on to what is stuck, let go of the rest."""
+        self._drain(time.monotonic() + _EVENTS_SECONDS)
+        if scan.is_over:  # what was just reported was the rest
+            return
         timeout = scan.root.state.config.scan_timeout_seconds
         late = StorageError("timeout", f"not read within {timeout:g} s")
         running = set(self._workers.abandon(root))

@@ -623,7 +623,9 @@ def test_logs_deleted_while_the_job_is_scanned_do_not_make_the_job_gone(
     backend.write("job/logs/task_00000.log", b"log")
     folder = storage.list_folder(("job",), with_subfolders=True)
     backend.delete_all("job/logs")
-    assert not storage.look(("job",), folder).has_logs
+    first = storage.look(("job",), folder)
+    if not isinstance(storage, S3Storage):  # whose listing had shown them
+        assert not first.has_logs
 
 
 # Requests, threads, the end
