@@ -74,18 +74,15 @@ class Hdfs:
             and not name.startswith(("SendHeartbeat", "VersionRequest", "Register", "Block"))
         }
 
-    def admin(self, *arguments: str) -> str:
-        """Run ``hdfs dfsadmin`` with these arguments."""
-        tool = "org.apache.hadoop.hdfs.tools.DFSAdmin"
-        done = subprocess.run(
-            [*_java(), tool, *arguments],
+    def admin(self, *arguments: str, tool: str = "DFSAdmin") -> None:
+        """Run ``hdfs dfsadmin`` (or ``haadmin``: DFSHAAdmin) with these arguments."""
+        subprocess.run(
+            [*_java(), f"org.apache.hadoop.hdfs.tools.{tool}", *arguments],
             env=_environment(self.configuration),
             check=True,
             capture_output=True,
-            text=True,
             timeout=120,
         )
-        return done.stdout
 
 
 class WebClient:
@@ -118,6 +115,18 @@ class WebClient:
 @contextmanager
 def hdfs(folder: Path) -> Iterator[Hdfs]:
     """A NameNode and a DataNode that has registered with it."""
+    configuration = _prepare(folder)
+    with ExitStack() as stack:
+        rpc, http = stack.enter_context(_namenode(folder, configuration))
+        stack.enter_context(_datanode(folder, configuration))
+        server = Hdfs(rpc, http, configuration)
+        client = stack.enter_context(closing(server.client()))
+        wait_until(lambda: _accepts_files(client), "HDFS takes a file", seconds=60)
+        yield server
+
+
+def _prepare(folder: Path) -> Path:
+    """A configuration folder with all but the two site files."""
     if not (JARS / "ready").exists():
         raise FileNotFoundError("no Hadoop in .cache/servers (`make .cache/servers/ready`)")
     configuration = folder / "configuration"
@@ -129,13 +138,7 @@ def hdfs(folder: Path) -> Iterator[Hdfs]:
     (configuration / "log4j.properties").write_text(_LOG4J)
     # How often counts are published, in seconds.
     (configuration / "hadoop-metrics2.properties").write_text("*.period=1\n")
-    with ExitStack() as stack:
-        rpc, http = stack.enter_context(_namenode(folder, configuration))
-        stack.enter_context(_datanode(folder, configuration))
-        server = Hdfs(rpc, http, configuration)
-        client = stack.enter_context(closing(server.client()))
-        wait_until(lambda: _accepts_files(client), "HDFS takes a file", seconds=60)
-        yield server
+    return configuration
 
 
 def _accepts_files(client: WebClient) -> bool:
@@ -150,9 +153,7 @@ def _accepts_files(client: WebClient) -> bool:
 def _namenode(folder: Path, configuration: Path) -> Iterator[list[int]]:
     def command(ports: list[int]) -> list[str | Path]:
         _configure(configuration, folder, ports)
-        format_it = [*_java(), _NAMENODE, "-format", "-force", "-nonInteractive"]
-        environment = _environment(configuration)
-        subprocess.run(format_it, env=environment, check=True, capture_output=True, timeout=120)
+        _format(configuration)
         return [*_java(), _NAMENODE]
 
     with listening(
@@ -174,6 +175,51 @@ def _datanode(folder: Path, configuration: Path) -> Iterator[list[int]]:
         _environment(configuration),
     ) as chosen:
         yield chosen
+
+
+@contextmanager
+def standby_namenode(folder: Path) -> Iterator[Hdfs]:
+    """One of two NameNodes, ``one`` of ``cluster``, on standby; the other is down."""
+    configuration = _prepare(folder)
+    (folder / "shared").mkdir()
+
+    def command(ports: list[int]) -> list[str | Path]:
+        provider = "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+        core = {"fs.defaultFS": "hdfs://cluster", "hadoop.tmp.dir": folder / "data"}
+        _write_site(configuration / "core-site.xml", core)
+        _write_site(
+            configuration / "hdfs-site.xml",
+            {
+                "dfs.nameservices": "cluster",
+                "dfs.ha.namenodes.cluster": "one,two",
+                "dfs.ha.namenode.id": "one",
+                "dfs.namenode.rpc-address.cluster.one": f"{HOST}:{ports[0]}",
+                "dfs.namenode.http-address.cluster.one": f"{HOST}:{ports[1]}",
+                "dfs.namenode.rpc-address.cluster.two": f"{HOST}:{ports[2]}",
+                "dfs.namenode.http-address.cluster.two": f"{HOST}:{ports[3]}",
+                "dfs.namenode.shared.edits.dir": f"file://{folder}/shared",
+                "dfs.client.failover.proxy.provider.cluster": provider,
+                "dfs.ha.fencing.methods": "shell(/bin/true)",
+            },
+        )
+        _format(configuration)
+        return [*_java(), _NAMENODE]
+
+    with listening(
+        command, folder / "namenode.log", lambda: free_ports(4), _environment(configuration)
+    ) as ports:
+        yield Hdfs(ports[0], ports[1], configuration)
+
+
+def _format(configuration: Path) -> None:
+    """Make an empty file system, over whatever there is."""
+    subprocess.run(
+        [*_java(), _NAMENODE, "-format", "-force", "-nonInteractive"],
+        env=_environment(configuration),
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
 
 
 def _configure(configuration: Path, folder: Path, ports: list[int]) -> None:

@@ -83,6 +83,23 @@ def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     assert web.users
 
 
+STORAGE_EXAMPLES = re.findall(
+    r"```yaml\n(roots:.*?)```", (PROJECT / "docs" / "storage.md").read_text(), re.DOTALL
+)
+
+
+@pytest.mark.parametrize("text", STORAGE_EXAMPLES, ids=lambda text: text.split()[2])
+def test_the_storage_pages_examples_load(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(STORAGE_EXAMPLES) == 7
+    for name in re.findall(r"\$\{([A-Z_]+)\}", text):
+        monkeypatch.setenv(name, "secret")
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    assert load_config(str(file)).roots
+
+
 @pytest.mark.parametrize("target", ["demo", "check"])
 def test_the_readmes_commands_are_targets(target: str) -> None:
     assert f"```\nmake {target}\n```" in README

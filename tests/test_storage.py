@@ -264,7 +264,8 @@ def connections_to(port: int) -> int:
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-_names = (f"storage-{number}" for number in itertools.count())
+_names = (f"storage-{os.urandom(6).hex()}" for _ in itertools.count())
+# On servers that other modules use as well.
 
 
 @pytest.fixture(

@@ -4,14 +4,24 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hadoop import LISTING_LIMIT, Hdfs
+from hadoop import LISTING_LIMIT, Hdfs, standby_namenode
 from looks import JobFolder
-from servers import HOST, Answer, HttpServer, Request, free_ports, silent_server, wait_until
+from servers import (
+    HOST,
+    Answer,
+    HttpServer,
+    Request,
+    free_ports,
+    is_listening,
+    silent_server,
+    wait_until,
+)
 from test_storage import HdfsBackend, failure, write_small_job
 
 from exporter.storage import hdfs_rpc, open_storage, watchdog, webhdfs
@@ -277,6 +287,32 @@ def test_of_several_namenodes_the_one_that_answers_is_asked(
     with closing(open_storage(f"hdfs://cluster{backend._root}", service, 4)) as storage:
         assert JobFolder(storage, "job").ranks() == [0, 1]
     assert reason_of(f"hdfs://another{backend._root}", **service) == "invalid"
+
+
+def test_a_namenode_on_standby_is_unavailable_until_it_takes_over(tmp_path: Path) -> None:
+    with standby_namenode(tmp_path) as server, ExitStack() as stack:
+        roots = {
+            "by name": ("hdfs://cluster/", {"config_dir": str(server.configuration)}),
+            "by address": (server.url(""), {}),
+            "over HTTP": (server.web_url(""), {}),
+        }
+        storages = {
+            name: stack.enter_context(closing(open_storage(url, options, 4)))
+            for name, (url, options) in roots.items()
+        }
+
+        def reasons() -> dict[str, str]:
+            return {
+                name: failure(partial(storage.list_folder, (), with_subfolders=True)).reason
+                for name, storage in storages.items()
+            }
+
+        # WebHDFS refuses connections for a moment longer than RPC does.
+        wait_until(lambda: is_listening(server.http_port), "the NameNode answers HTTP")
+        assert reasons() == dict.fromkeys(roots, "unavailable")
+        server.admin("-transitionToActive", "--forceactive", "one", tool="DFSHAAdmin")
+        for storage in storages.values():
+            assert storage.list_folder((), with_subfolders=True).subfolders == ()
 
 
 def test_hadoops_own_files_say_where_the_namenode_is(
