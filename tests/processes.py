@@ -173,14 +173,18 @@ def needs(command: str) -> str:
 
 
 @contextmanager
-def prometheus(folder: Path, target_port: int) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes one exporter every second; `folder` is for its files."""
+def prometheus(
+    folder: Path, target_port: int, *, job: str = "datatrove", **more: Any
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes one exporter every second; `folder` is for its files.
+    `more` goes into its configuration."""
     (port,) = free_ports(1)
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        **more,
         "scrape_configs": [
             {
-                "job_name": "datatrove",
+                "job_name": job,
                 "static_configs": [{"targets": [f"{HOST}:{target_port}"]}],
             }
         ],
