@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench wheel lock clean
+.PHONY: help demo check format lint types imports docker-lint test bench dashboards mutate-rules wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ test: wheel .cache/servers/ready ## Tests, against real servers (ARGS="-k name" 
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
+
+dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew
+	$(BIN)/python -W ignore::DeprecationWarning deploy/grafana/source
+
+mutate-rules: $(VENV)/.dev .cache/servers/ready ## Change every rule and see its tests fail (half an hour)
+	$(BIN)/python scripts/mutate_rules.py $(ARGS)
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist
