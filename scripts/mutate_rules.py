@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Change the rules in many small ways and see that their tests notice each change.
 
-Usage: mutate_rules.py [--sample N] [--seed N] [--workers N]. Needs promtool on PATH and PyYAML.
-Every comparison, number, set operator, aggregation, grouping, duration and severity of every rule
-is changed, one at a time. Prints the survivors; exit code 1 if there are any but the known ones.
+Usage: mutate_rules.py [--rule REGEX] [--sample N] [--seed N] [--workers N].
+Needs promtool on PATH and PyYAML. Every comparison, number, set operator, aggregation, grouping, duration
+and severity of every rule is changed, one at a time. Prints the survivors; exit code 1 if there are
+any but the known ones.
 """
 
 import argparse
@@ -147,11 +148,12 @@ def is_noticed(mutant: Mutant) -> bool:
 def main() -> int:
     """Try the chosen changes; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rule", default="", help="only rules whose name matches this")
     parser.add_argument("--sample", type=int, help="only so many, chosen at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    chosen = list(mutants())
+    chosen = [mutant for mutant in mutants() if re.search(arguments.rule, mutant.name)]
     of = len(chosen)
     if arguments.sample:
         chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)  # noqa: S311
