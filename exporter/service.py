@@ -27,7 +27,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
-_SIGNAL_SECONDS = 0.5
+_SIGNAL_SECONDS = 0.2
 
 
 class StartError(Exception):
