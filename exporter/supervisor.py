@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 
 _LOG = logging.getLogger(__name__)
-_SIGNAL_SECONDS = 0.5
+_SIGNAL_SECONDS = 0.2
 _SEND_SECONDS = 5.0  # a supervisor that does not read must not stop us
 
 
