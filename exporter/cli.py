@@ -392,7 +392,8 @@ def _run(
         _fail(str(error))
     if announce:
         host, _ = split_listen_address(config.listen_address)
-        click.echo(f"{announce}\nOpen http://{host}:{service.port}/metrics – Ctrl-C to stop.")
+        address = f"http://{host}:{service.port}"
+        click.echo(f"{announce}\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     service.run()
 
 

@@ -28,6 +28,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
+_SIGNAL_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -68,6 +69,9 @@ class Service:
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
         self._listener = _bind(config.listen_address)
+        self._scheduling = threading.Thread(
+            target=self._scheduler.run, name="scheduler", daemon=True
+        )
         self._server = Server(
             self._listener,
             latest,
@@ -95,7 +99,7 @@ class Service:
         for watch in (self._watch, self._web_watch):
             if watch is not None:
                 watch.start()
-        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+        self._scheduling.start()
         event(
             _LOG,
             logging.INFO,
@@ -109,7 +113,9 @@ class Service:
             shard=str(self._config.shard),
         )
         self._supervisor.ready(f"serving on port {self.port}")
-        self._supervisor.feed_watchdog(self._stopping, self._is_healthy)
+        # A signal that comes just before the thread falls asleep does not wake it.
+        while not self._stopping.wait(_SIGNAL_SECONDS):
+            self._supervisor.feed_watchdog(self._is_healthy)
         event(_LOG, logging.INFO, "stopping")
         self._supervisor.stopping()
         self._scheduler.stop()
@@ -149,7 +155,7 @@ class Service:
 
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return silence < _SCHEDULER_SILENCE_SECONDS
+        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
 
 
 def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:

@@ -108,6 +108,12 @@ class RootConfig:
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE
 
+    def secrets(self) -> Iterator[str]:
+        """Texts that no log may show: values of the options and of the URL's query."""
+        yield from self.storage_options.secrets()
+        for key_and_value in self.url.partition("?")[2].split("&"):
+            yield key_and_value.partition("=")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

@@ -8,7 +8,7 @@ least that often that all is well. Without these variables nothing is sent.
 import logging
 import os
 import socket
-import threading
+import time
 from collections.abc import Callable, Mapping
 
 _LOG = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class Supervisor:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
         self._feed_seconds = _feed_seconds(environment)
+        self._feed_due = 0.0
         self._has_failed = False
 
     def ready(self, status: str) -> None:
@@ -31,12 +32,13 @@ class Supervisor:
         """The process is about to end."""
         self._send("STOPPING=1")
 
-    def feed_watchdog(self, stopping: threading.Event, is_healthy: Callable[[], bool]) -> None:
-        """Return when `stopping` is set. Until then feed the watchdog, if there is one,
-        but only while the exporter is healthy."""
-        while not stopping.wait(self._feed_seconds):
-            if is_healthy():
-                self._send("WATCHDOG=1")
+    def feed_watchdog(self, is_healthy: Callable[[], bool]) -> None:
+        """Feed the watchdog if there is one and it is time to, but only while the exporter
+        is healthy. To be called now and then."""
+        now = time.monotonic()
+        if self._feed_seconds is not None and now >= self._feed_due and is_healthy():
+            self._feed_due = now + self._feed_seconds
+            self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
         if self._address is None:

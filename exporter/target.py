@@ -58,7 +58,7 @@ def load_config(file: str) -> Config:
 
     config = load(file, problem_with=storage.problem_with)
     for root in config.roots:
-        log.hide(root.storage_options.secrets())
+        log.hide(root.secrets())
     return config
 
 

@@ -5,10 +5,12 @@ hashing of passwords. A response is written in pieces under a deadline, so a cli
 does not read costs one socket buffer; ``connections`` bounds the rest.
 
 Routes match exactly; GET and HEAD only, but for ``/-/reload``. Nothing of a request is
-ever echoed. Who may ask is decided before anything else, also for what does not exist.
+ever echoed, but for the status page's filter, which is shown in its form. Who may ask is
+decided before anything else, also for what does not exist.
 """
 
 import asyncio
+import gzip
 import logging
 import socket
 import threading
@@ -21,13 +23,14 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter import page
 from exporter.access import Access
 from exporter.connections import Connection, Listener, connection_limit
 from exporter.exposition import CONTENT_TYPES, Body, Exposition, Format
+from exporter.frame import CONTENT_SECURITY_POLICY
 from exporter.protocol import Protocol
 from exporter.snapshot import Latest
 from exporter.telemetry import OPENMETRICS_END, Telemetry
+from exporter.views import PATHS, Answer, Views
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,10 +44,7 @@ Reload = Callable[[], "Future[str | None]"]
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{page.STYLE_HASH}'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "datatrove-exporter",
@@ -82,6 +82,9 @@ class Server:
         self._exposition = Exposition(latest)
         # One thread renders: concurrent scrapes wait for the same page, not for turns.
         self._renderer = ThreadPoolExecutor(1, "render")
+        # Pages for people have another, so that no scrape waits for them.
+        self._views = Views(latest)
+        self._writer = ThreadPoolExecutor(1, "write")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -98,11 +101,12 @@ class Server:
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._renderer.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._common], client_max_size=1024)
         for path, handler in (
-            ("/", self._landing_page),
+            *((path, self._view) for path in PATHS),
             ("/metrics", self._metrics),
             ("/-/healthy", self._healthy),
             ("/-/ready", self._ready),
@@ -182,10 +186,25 @@ class Server:
             )
         return web.Response(text="The configuration was reloaded.\n")
 
-    async def _landing_page(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=page.render(self._latest.read()), content_type="text/html", charset="utf-8"
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        """A page or a JSON document, which is written and compressed off the loop."""
+        use_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+
+        def write() -> tuple[Answer, bytes]:
+            answer = self._views.answer(request.rel_url.raw_path, request.query.items())
+            return answer, gzip.compress(answer.body, 5) if use_gzip else answer.body
+
+        answer, body = await self._loop.run_in_executor(self._writer, write)
+        response = web.StreamResponse(
+            status=answer.status,
+            headers={"Content-Type": answer.content_type, "Vary": "Accept-Encoding"},
         )
+        if use_gzip:
+            response.headers["Content-Encoding"] = "gzip"
+        response.content_length = len(body)
+        response.headers.update(self._headers())
+        await _send(request, response, Body((body,)))
+        return response
 
     async def _healthy(self, _: web.Request) -> web.StreamResponse:
         if self._is_healthy():

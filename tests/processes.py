@@ -49,9 +49,9 @@ def get(
 ) -> Answer:
     """The answer to one request; over TLS with the context of a client."""
     client = (
-        http.client.HTTPConnection(HOST, port, timeout=10)
+        http.client.HTTPConnection(HOST, port, timeout=60)
         if tls is None
-        else http.client.HTTPSConnection(HOST, port, timeout=10, context=tls)
+        else http.client.HTTPSConnection(HOST, port, timeout=60, context=tls)
     )
     with closing(client) as connection:
         connection.request(method, path, headers=headers or {})

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
@@ -16,8 +17,10 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
+from exporter.snapshot import Latest
 from exporter.target import load_config
 from exporter.telemetry import Telemetry
+from exporter.views import Views
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -120,3 +123,12 @@ def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
     names = {f.name for f in (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)}
     names |= {name for name, *_ in own_metrics()}
     assert set(re.findall(r"\bdatatrove_[a-z_]+\b", README)) <= names
+
+
+def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
+    views = Views(Latest())
+    addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
+    assert len(addresses) == 4
+    for address in addresses:
+        path, _, query = address.partition("?")
+        assert views.answer(path, parse_qsl(query)).status == (404 if "{" in path else 200)
