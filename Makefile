@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench soak fuzz coverage wheel \
-	lock clean
+.PHONY: help demo check format lint types imports docker-lint test bench soak fuzz coverage \
+	dashboards mutate-rules wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,12 @@ coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## W
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew
+	$(BIN)/python -W ignore::DeprecationWarning deploy/grafana/source
+
+mutate-rules: $(VENV)/.dev .cache/servers/ready ## Change every rule and see its tests fail (half an hour)
+	$(BIN)/python scripts/mutate_rules.py $(ARGS)
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist
