@@ -63,8 +63,9 @@ coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## W
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew
+dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew, and the copies for Helm and kustomize
 	$(BIN)/python -W ignore::DeprecationWarning deploy/grafana/source
+	scripts/copy-rules
 
 mutate-rules: $(VENV)/.dev .cache/servers/ready ## Change every rule and see its tests fail (half an hour)
 	$(BIN)/python scripts/mutate_rules.py $(ARGS)

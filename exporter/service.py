@@ -28,6 +28,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
+_SIGNAL_SECONDS = 0.2
 
 
 class StartError(Exception):
@@ -112,7 +113,9 @@ class Service:
             shard=str(self._config.shard),
         )
         self._supervisor.ready(f"serving on port {self.port}")
-        self._supervisor.feed_watchdog(self._stopping, self._is_healthy)
+        # A signal that comes just before the thread falls asleep does not wake it.
+        while not self._stopping.wait(_SIGNAL_SECONDS):
+            self._supervisor.feed_watchdog(self._is_healthy)
         event(_LOG, logging.INFO, "stopping")
         self._supervisor.stopping()
         self._scheduler.stop()

@@ -8,12 +8,10 @@ least that often that all is well. Without these variables nothing is sent.
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 
 _LOG = logging.getLogger(__name__)
-_SIGNAL_SECONDS = 0.2
 _SEND_SECONDS = 5.0  # a supervisor that does not read must not stop us
 
 
@@ -23,6 +21,7 @@ class Supervisor:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
         self._feed_seconds = _feed_seconds(environment)
+        self._feed_due = 0.0
         self._has_failed = False
 
     def ready(self, status: str) -> None:
@@ -33,16 +32,13 @@ class Supervisor:
         """The process is about to end."""
         self._send("STOPPING=1")
 
-    def feed_watchdog(self, stopping: threading.Event, is_healthy: Callable[[], bool]) -> None:
-        """Return when `stopping` is set. Until then feed the watchdog, if there is one,
-        but only while the exporter is healthy. Wakes often on the main thread's behalf: a
-        signal that comes just before a thread falls asleep does not wake it."""
-        fed = time.monotonic()
-        while not stopping.wait(min(self._feed_seconds or _SIGNAL_SECONDS, _SIGNAL_SECONDS)):
-            now = time.monotonic()
-            if self._feed_seconds and now - fed >= self._feed_seconds and is_healthy():
-                fed = now
-                self._send("WATCHDOG=1")
+    def feed_watchdog(self, is_healthy: Callable[[], bool]) -> None:
+        """Feed the watchdog if there is one and it is time to, but only while the exporter
+        is healthy. To be called now and then."""
+        now = time.monotonic()
+        if self._feed_seconds is not None and now >= self._feed_due and is_healthy():
+            self._feed_due = now + self._feed_seconds
+            self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
         if self._address is None:

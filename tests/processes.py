@@ -204,7 +204,7 @@ def prometheus(
     **more: Any,
 ) -> Iterator[Prometheus]:
     """A Prometheus that scrapes one exporter every second; `folder` is for its files.
-    `scrape` is added to its scrape configuration, `more` to the rest."""
+    `scrape` is added to its scrape configuration, `more` to all of it."""
     (port,) = free_ports(1)
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},

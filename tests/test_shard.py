@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import write_job
-from processes import COMMAND, Exporter, Page
-from servers import HOST, running
+from processes import COMMAND, Exporter, Labels, Page, prometheus
+from servers import HOST, running, wait_until
 
 from exporter.shard import Shard, parse_shard
 
 SHARDS = 3
+RULES = Path(__file__).parent.parent / "deploy" / "prometheus" / "datatrove-recording.rules.yml"
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
 
@@ -165,6 +166,46 @@ def test_shards_together_publish_what_one_exporter_does(tmp_path: Path, config: 
     assert [part.value("datatrove_exporter_shard") for part in parts] == [0, 1, 2]
     assert [part.value("datatrove_exporter_shards") for part in parts] == [SHARDS] * SHARDS
     assert all(part.value("datatrove_root_up", root="a") == 1 for part in parts)
+
+
+def target(exporters: list[Exporter], **labels: str) -> dict[str, object]:
+    return {"targets": [f"{HOST}:{exporter.port}" for exporter in exporters], "labels": labels}
+
+
+def test_the_recording_rules_add_shards_up_and_count_replicas_once(
+    tmp_path: Path, config: Path
+) -> None:
+    names = [
+        *(f"root:datatrove_root_{what}:sum" for what in ("tasks", "jobs")),
+        *(f"root:datatrove_root_{what}_completed:sum" for what in ("tasks", "jobs")),
+        "root:datatrove_root_tasks_completed:ratio",
+        "root_job_name:datatrove_job_tasks_completed:max",
+    ]
+    with ExitStack() as stack:
+        whole = [stack.enter_context(exporting(tmp_path, config, None))]
+        shards = [
+            stack.enter_context(exporting(tmp_path, config, shard))
+            for shard in ("0/3", "1/3", "2/3", "copy-1/3")
+        ]
+        targets = [target(whole, job="whole"), target(shards, job="shards")]
+        server = stack.enter_context(
+            prometheus(tmp_path, 0, scrape={"static_configs": targets}, rule_files=[str(RULES)])
+        )
+
+        def recorded(job: str) -> dict[Labels, float]:
+            query = f'{{__name__=~"{"|".join(names)}", job="{job}"}}'
+            return {
+                frozenset((key, text) for key, text in labels.items() if key != "job"): value
+                for labels, value in server.query(query)
+            }
+
+        def agree() -> bool:
+            one, many = recorded("whole"), recorded("shards")
+            return bool(one) and one == many
+
+        expected = 2 * 5 + 17  # roots, and jobs that can be read
+        wait_until(lambda: len(recorded("whole")) == expected, "all is recorded", seconds=60)
+        wait_until(agree, "shards and replica say what one exporter says", seconds=60)
 
 
 def test_the_demo_can_write_without_serving(tmp_path: Path) -> None:

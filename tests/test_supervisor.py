@@ -5,7 +5,6 @@ import secrets
 import select
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,17 +64,17 @@ def test_a_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(
 
 
 def test_the_watchdog_starves_while_the_exporter_is_not_healthy(receiver: Socket) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "2000"})
-    stopping, asked = threading.Event(), []
+    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "1"})
+    for is_healthy in (False, False, True, False):
+        supervisor.feed_watchdog([is_healthy].pop)
+    assert receiver.receive() == ["WATCHDOG=1"]
+    assert receiver.is_empty()
 
-    def is_healthy() -> bool:
-        """Twice not, then once, then not."""
-        asked.append(None)
-        if len(asked) == 10:
-            stopping.set()
-        return len(asked) == 3
 
-    supervisor.feed_watchdog(stopping, is_healthy)
+def test_the_watchdog_is_not_fed_more_often_than_it_asks_for(receiver: Socket) -> None:
+    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "900000000"})
+    for _ in range(3):
+        supervisor.feed_watchdog(lambda: True)
     assert receiver.receive() == ["WATCHDOG=1"]
     assert receiver.is_empty()
 
@@ -86,16 +85,14 @@ def test_the_watchdog_starves_while_the_exporter_is_not_healthy(receiver: Socket
         {},
         {"WATCHDOG_USEC": "0"},
         {"WATCHDOG_USEC": "soon"},
-        {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": str(os.getpid() + 1)},
+        {"WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid() + 1)},
     ],
 )
 def test_without_a_watchdog_for_this_process_none_is_fed(
     receiver: Socket, environment: dict[str, str]
 ) -> None:
     supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, **environment})
-    stopping = threading.Event()
-    threading.Timer(0.05, stopping.set).start()
-    supervisor.feed_watchdog(stopping, lambda: True)
+    supervisor.feed_watchdog(lambda: True)
     assert receiver.is_empty()
 
 
