@@ -39,6 +39,7 @@ test: wheel .cache/servers/ready ## Tests, against real servers (ARGS="-k name" 
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/scan.py
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist
