@@ -41,6 +41,7 @@ test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
 	$(BIN)/python tests/benchmarks/status.py
+	$(BIN)/python tests/benchmarks/scan.py
 
 soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
 	$(BIN)/python tests/soak.py 100000

@@ -1,6 +1,6 @@
 """What a scan costs, against datatrove's own jobs_status on the same jobs in the same run.
 
-``scan.py [s3] [local] [pages] [large]``: these tables, or all. Each row is one process,
+``scan.py [pages] [s3] [local] [large]``: these tables, or all. Each row is one process,
 start-up included; rows named "steady" are the later scans of the process of the row above.
 Machines differ and so do runs: only ratios within one run mean anything.
 """
@@ -8,6 +8,7 @@ Machines differ and so do runs: only ratios within one run mean anything.
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config import RootConfig, StorageOptions
+from exporter.exposition import Exposition
+from exporter.markers import Markers
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Root
+from exporter.storage.base import Folder, Look, Requests, Version
 from exporter.workers import Workers
 
 HERE = Path(__file__)
@@ -250,7 +254,6 @@ def local() -> None:
     print(f"\n## Local: {jobs} jobs of {tasks} tasks, a third half done, files in the cache")
     with scratch() as folder:
         write_tree(folder, jobs, tasks, 3)
-        jobs_status(str(folder), {})
         expected, cost = jobs_status(str(folder), {})
         print_head("", "seconds", "CPU s", "times faster")
         print_row("jobs_status", [f"{cost[0]:.2f}", f"{cost[1]:.2f}", "1"])
@@ -365,8 +368,126 @@ def run_page(name: str, url: str) -> None:
     print((time.process_time() - began) / turns * 1000)
 
 
-TABLES = {"pages": pages, "s3": s3, "local": local}
-PROCESSES = {"child": run_child, "steady": run_steady, "page": run_page}
+# Many jobs
+
+
+class Remembered:
+    """Jobs of 1,000 tasks that exist only in memory, every third without its last hundred
+    markers; looks come with times, as S3's do, which is what takes most memory."""
+
+    TASKS = 1000
+
+    def __init__(self, jobs: int) -> None:
+        self.names = tuple(f"language-{job // 4:05d}-stage-{job % 4}" for job in range(jobs))
+        self.requests = Requests("list")
+
+    def list_folder(self, path: tuple[str, ...], last: Any = None, **_: object) -> Folder:
+        return last or Folder((), has_executor_file=True) if path else Folder(self.names, False)
+
+    def look(self, path: tuple[str, ...], folder: Folder, last: Any = None, **_: object) -> Look:
+        if last is not None:
+            return last  # type: ignore[no-any-return]
+        number = int(path[0][9:14]) * 4 + int(path[0][-1])
+        done = self.TASKS if number % 3 else self.TASKS - 100
+        times = {rank: 10**18 + rank * 10**9 for rank in range(done)}
+        return Look(Version("v", 10**18), Markers.of_times(times), has_logs=False)
+
+    def read_executor(self, path: object, seen: Version, limit: int) -> tuple[Version, bytes]:
+        return seen, b'{"world_size": %d}' % self.TASKS
+
+    def close(self) -> None:
+        pass
+
+
+def run_memory(jobs: str) -> None:
+    storage = Remembered(int(jobs))
+    latest = Latest()
+    config = RootConfig("many", "/many", scan_timeout_seconds=3000)
+    scheduler = Scheduler([config], latest, Workers(4), lambda *_: storage)  # type: ignore[arg-type]
+    exposition = Exposition(latest)
+    (root,) = scheduler.run_once().roots
+    assert root.totals is not None
+    exposition.page("text")
+    scheduler.run_once()
+    status = Path("/proc/self/status").read_text()
+    now, most = (int(status.partition(name)[2].split()[0]) / 1024 for name in ("VmRSS:", "VmHWM:"))
+    print(json.dumps([root.totals.jobs, root.totals.tasks_completed, now, most]))
+
+
+def run_unchanged(root: str) -> None:
+    scans = Scans(root, {}, 600.0)
+    scans.scan()
+    time.sleep(2.5)
+    scans.scan()
+    found = [scans.scan() for _ in range(5)]
+    cpu = statistics.median(cpu for _, _, cpu in found)
+    print(json.dumps([len(found[0][0].jobs), cpu]))
+
+
+def scrapes(root: Path) -> list[float]:
+    """Seconds of scrapes with gzip, while the exporter scans without pause."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        config = Path(folder, "config.yaml")
+        config.write_text(
+            f"roots: [{json.dumps(str(root))}]\nscan: {{interval: 1s, timeout: 10m}}\n"
+            f'web: {{listen_address: "127.0.0.1:{port}"}}\nlog: {{level: error}}\n'
+        )
+        command = [sys.executable, "-m", "exporter", "serve", f"--config.file={config}"]
+        with subprocess.Popen(command) as process:
+            try:
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics")
+                request.add_header("Accept-Encoding", "gzip")
+                deadline = time.monotonic() + 600
+                while time.monotonic() < deadline:
+                    time.sleep(1)
+                    try:
+                        if urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready").status == 200:
+                            break
+                    except OSError:
+                        continue
+                urllib.request.urlopen(request).read()
+                taken = []
+                for _ in range(200):
+                    began = time.perf_counter()
+                    urllib.request.urlopen(request).read()
+                    taken.append(time.perf_counter() - began)
+                    time.sleep(0.05)
+                return sorted(taken)
+            finally:
+                process.kill()
+
+
+def large() -> None:
+    jobs = number("LARGE_JOBS", 20_000)
+    print(f"\n## {jobs} jobs")
+    output, *_ = measured([sys.executable, str(HERE), "memory", str(jobs)], {})
+    found, done, now, most = json.loads(output)
+    print_head("what", "measured")
+    print_row(f"memory with {found} jobs, {done / 1e6:.1f} M markers (made up)", [f"{now:.0f} MB"])
+    print_row("the most it was meanwhile", [f"{most:.0f} MB"])
+    with scratch() as folder:
+        write_tree(folder, jobs, 4, 1)
+        output, *_ = measured([sys.executable, str(HERE), "unchanged", str(folder)], {})
+        found, cpu = json.loads(output)
+        print_row(
+            f"CPU time of a scan of {found} unfinished local jobs, unchanged", [f"{cpu:.2f} s"]
+        )
+        taken = scrapes(folder)
+        print_row("scrapes meanwhile, median", [f"{statistics.median(taken) * 1000:.0f} ms"])
+        print_row("scrapes meanwhile, 99 %", [f"{taken[len(taken) * 99 // 100] * 1000:.0f} ms"])
+
+
+TABLES = {"pages": pages, "s3": s3, "local": local, "large": large}
+PROCESSES = {
+    "child": run_child,
+    "steady": run_steady,
+    "page": run_page,
+    "memory": run_memory,
+    "unchanged": run_unchanged,
+}
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
