@@ -35,11 +35,12 @@ imports: $(VENV)/.dev ## The import rules in pyproject.toml
 docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
-test: wheel .cache/servers/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
+test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest $(ARGS)
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/status.py
 
 soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
 	$(BIN)/python tests/soak.py 100000
@@ -55,7 +56,7 @@ fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SE
 	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_config.py \
 		-max_total_time=$(FUZZ_SECONDS) config
 
-coverage: wheel .cache/servers/ready .cache/fuse/ready ## Which lines and branches the tests run
+coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Which lines and branches the tests run
 	$(BIN)/pip install --quiet --constraint constraints.txt --group coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
@@ -74,13 +75,13 @@ lock: $(BIN)/python ## Choose the versions in constraints.txt anew
 		pyproject.toml
 
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .cache dist build
+	rm -rf $(VENV) .cache dist build tests/browser/node_modules
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.py exporter/storage/*.py)
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.* exporter/storage/*.py)
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
@@ -88,8 +89,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
 	@touch $@
 
-.cache/servers/ready: scripts/install-servers
-	scripts/install-servers .cache/servers
+.cache/servers/ready: scripts/install-servers $(VENV)/.dev
+	scripts/install-servers .cache/servers $(BIN)/python
+
+.cache/browser/ready: scripts/install-browser tests/browser/package-lock.json
+	scripts/install-browser $@
 
 .cache/fuse/ready: scripts/install-fuse
 	scripts/install-fuse .cache/fuse

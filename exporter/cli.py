@@ -1,24 +1,39 @@
 """Commands. Each ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage."""
 
+import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from exporter import __version__, log
-from exporter.config import Config, RootConfig, format_duration, split_listen_address, without_query
-from exporter.demo import DemoTree
-from exporter.document import ConfigError
-from exporter.service import Service, StartError, load_config, scan_once
+from exporter import log
+from exporter.report import SORTS
+from exporter.settings import (
+    Config,
+    RootConfig,
+    StallRule,
+    format_duration,
+    parse_duration,
+    split_listen_address,
+    without_query,
+)
 from exporter.snapshot import Root
 
+if TYPE_CHECKING:
+    from exporter.access import Terms
+    from exporter.status import Options
+
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def _listen_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -30,14 +45,30 @@ def _listen_address(_: click.Context, __: click.Parameter, value: str | None) ->
     return value
 
 
-_config_file = click.option(
-    "--config.file",
-    "config_file",
-    envvar=f"{_ENVIRONMENT}CONFIG_FILE",
-    required=True,
-    metavar="FILE",
-    help="Configuration file (YAML).",
-)
+def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if seconds < 1:
+        raise click.BadParameter("shorter than 1s")
+    return seconds
+
+
+def _config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--config.file",
+        "config_file",
+        envvar=f"{_ENVIRONMENT}CONFIG_FILE",
+        required=required,
+        metavar="FILE",
+        help="Configuration file (YAML).",
+    )
+
+
+_config_file = _config_file_option(required=True)
 _web_listen_address = click.option(
     "--web.listen-address",
     "listen_address",
@@ -45,6 +76,27 @@ _web_listen_address = click.option(
     metavar="HOST:PORT",
     callback=_listen_address,
     help="Where to listen; overrides the configuration.",
+)
+_web_config_file = click.option(
+    "--web.config.file",
+    "web_config_file",
+    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
+    metavar="FILE",
+    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
+)
+_web_enable_lifecycle = click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
+    is_flag=True,
+    help="Let POST /-/reload reload the configuration.",
+)
+_config_watch = click.option(
+    "--config.watch",
+    "watch",
+    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
+    is_flag=True,
+    help="Reload the configuration when its file changes.",
 )
 _log_level = click.option(
     "--log.level",
@@ -63,7 +115,7 @@ _log_format = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
 
@@ -71,24 +123,26 @@ def main() -> None:
 @main.command()
 @_config_file
 @_web_listen_address
+@_web_config_file
+@_web_enable_lifecycle
+@_config_watch
 @_log_level
 @_log_format
 def serve(
-    config_file: str,
-    listen_address: str | None,
-    log_level: str | None,
-    log_format: str | None,
+    config_file: str, *, enable_lifecycle: bool, watch: bool, **overrides: str | None
 ) -> None:
-    """Scan the configured roots and serve their metrics."""
-    config = _load(config_file)
-    config = replace(
-        config,
-        listen_address=listen_address or config.listen_address,
-        log_level=log_level or config.log_level,
-        log_format=log_format or config.log_format,
-    )
+    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    from exporter.target import load_config
+
+    changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    config = replace(_load(config_file), **changes)
+
+    def load_again() -> Config:
+        return replace(load_config(config_file), **changes)
+
     log.set_up(config.log_level, config.log_format)
-    _run(config)
+    _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
     _end(0)
 
 
@@ -96,15 +150,148 @@ def serve(
 @click.argument("file", metavar="FILE")
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
-    """Check a configuration file and print what it means, secrets masked."""
+    """Check a configuration file, and the web configuration file it names, and print what
+    they mean, secrets masked."""
+    from exporter.access import Terms, read_terms
+    from exporter.document import ConfigError
+
     config = _load(file)
+    try:
+        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
+    except ConfigError as error:
+        _fail(str(error))
     click.echo(_describe(config))
+    click.echo(_describe_access(terms))
     if reach:
+        from exporter.service import scan_once
+
         log.set_up("error", config.log_format)
         snapshot = scan_once(config)
         for root in snapshot.roots:
             click.echo(_reached(root))
         _end(0 if all(root.up for root in snapshot.roots) else 1)
+
+
+@main.command()
+@click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
+@_config_file_option(required=False)
+@click.option(
+    "-p",
+    "--prefix",
+    "--log_prefix",
+    default="",
+    help="Only jobs whose name starts so.",
+)
+@click.option(
+    "-hc",
+    "--hide-complete",
+    "--hide_complete",
+    is_flag=True,
+    help="Leave complete jobs out of the table (not of the sums).",
+)
+@click.option("--missing", is_flag=True, help="Also list missing ranks and those of their logs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal.")
+@click.option(
+    "--interval",
+    metavar="DURATION",
+    callback=_interval,
+    help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
+)
+@click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]")
+@click.option(
+    "--max-depth",
+    type=click.IntRange(0, 32),
+    help="How deep below a PATH or URL jobs may lie.  [default: 3]",
+)
+@click.option("--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete.")
+@click.pass_context
+def status(
+    context: click.Context,
+    /,
+    *,
+    targets: tuple[str, ...],
+    config_file: str | None,
+    max_depth: int | None,
+    watch: bool,
+    interval: float | None,
+    **shown: Any,
+) -> None:
+    """Scan once and show every job: how far, since when, at what pace.
+
+    PATH is a folder of jobs (default: the current one), URL any that fsspec reads,
+    CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
+    be, 3 see --fail-incomplete.
+    """
+    from exporter import status as command
+
+    source = context.get_parameter_source("config_file")
+    if targets and source is ParameterSource.ENVIRONMENT:
+        config_file = None  # what is named on the command line is all that is asked for
+    config = _status_config(targets, config_file, max_depth)
+    options = command.Options(**shown)
+    log.set_up("error", "logfmt")
+    for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if not watch:
+            _end(command.run(config, options))
+        _watch(config, options, interval)
+    except KeyboardInterrupt:
+        _end(128 + signal.SIGINT)
+    _end(0)
+
+
+def _status_config(
+    targets: tuple[str, ...], config_file: str | None, max_depth: int | None
+) -> Config:
+    from exporter.target import TargetError, config_of
+
+    if not targets and config_file is None:
+        targets = (os.curdir,)
+    try:
+        return config_of(targets, config_file, max_depth)
+    except TargetError as error:
+        _fail(str(error))
+
+
+def _watch(config: Config, options: "Options", interval: float | None) -> None:
+    if options.as_json or options.missing or options.fail_incomplete:
+        raise click.UsageError("--watch shows the table and nothing else")
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal")
+    from exporter.livestatus import watch
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watch(config, options, interval)
+
+
+@main.command()
+@_config_file
+@click.option("--output", required=True, metavar="FILE.prom", help="The file to write.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Write also when some roots cannot be read; datatrove_root_up tells which.",
+)
+def textfile(config_file: str, output: str, *, partial: bool) -> None:
+    """Scan once and write the metrics to a file for node_exporter's textfile collector.
+
+    The file is replaced as a whole. When a root cannot be read it stays as it is, and
+    the exit code is 1.
+    """
+    from exporter import textfile as command
+
+    config = _load(config_file)
+    log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
+    if not output.endswith(command.ENDING):
+        click.echo(f"{output}: node_exporter reads only files that end in .prom", err=True)
+    try:
+        snapshot = command.run(config, output, partial=partial)
+    except command.TextfileError as error:
+        _fail(str(error))
+    _end(0 if all(root.up for root in snapshot.roots) else 1)
 
 
 @main.command()
@@ -124,6 +311,8 @@ def check_config(file: str, *, reach: bool) -> None:
 )
 def demo(listen_address: str | None, directory: Path | None, speed: float) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
+    from exporter.demo import DemoTree
+
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
         folder = (directory or Path(temporary)).resolve()
@@ -142,20 +331,34 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
 
 
 def _load(file: str) -> Config:
+    from exporter.document import ConfigError
+    from exporter.target import load_config
+
     try:
         return load_config(file)
     except ConfigError as error:
         _fail(str(error))
 
 
-def _run(config: Config, announce: str = "") -> None:
+def _run(
+    config: Config,
+    load_again: Callable[[], Config] | None = None,
+    *,
+    announce: str = "",
+    enable_lifecycle: bool = False,
+    watch: bool = False,
+) -> None:
+    from exporter.document import ConfigError
+    from exporter.service import Service, StartError
+
     try:
-        service = Service(config)
-    except StartError as error:
+        service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
+    except (StartError, ConfigError) as error:
         _fail(str(error))
     if announce:
         host, _ = split_listen_address(config.listen_address)
-        click.echo(f"{announce}\nOpen http://{host}:{service.port}/metrics – Ctrl-C to stop.")
+        address = f"http://{host}:{service.port}"
+        click.echo(f"{announce}\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     service.run()
 
 
@@ -166,6 +369,12 @@ def _describe(config: Config) -> str:
     for root in config.roots:
         lines += _describe_root(root)
     return "\n".join(lines)
+
+
+def _describe_access(terms: "Terms") -> str:
+    users = len(terms.users)
+    asked = f"a password ({users} users)" if users else "no password"
+    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
 
 
 def _describe_root(root: RootConfig) -> list[str]:
@@ -180,12 +389,21 @@ def _describe_root(root: RootConfig) -> list[str]:
         "max depth": root.max_depth,
         "max jobs with series": root.max_per_root,
         "hide completed after": "never" if hide is None else format_duration(hide),
+        "stalled after": _describe_stall_rule(root.stall),
         "prefix": root.prefix,
         "include": ", ".join(root.include),
         "exclude": ", ".join(root.exclude),
         **root.storage_options.masked(),
     }
     return [f"root {root.name}", *(f"  {k}: {v}" for k, v in facts.items() if v != "")]
+
+
+def _describe_stall_rule(rule: StallRule) -> str:
+    return (
+        f"{rule.gap_factor:g} times the longest wait, at least "
+        f"{format_duration(rule.after_seconds)}; {format_duration(rule.long_after_seconds)}"
+        " in any case"
+    )
 
 
 def _reached(root: Root) -> str:

@@ -167,6 +167,15 @@ def marker_name(rank: int) -> str:
     return f"{rank:05d}"
 
 
+_LOG_NAME = re.compile(r"task_(\d+)\.log", re.ASCII)
+
+
+def rank_of_log(name: str) -> int | None:
+    """The rank whose log in ``logs/`` has this file name, or None."""
+    match = _LOG_NAME.fullmatch(name)
+    return rank_of(match[1]) if match else None
+
+
 _NEEDS_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
 
 
@@ -190,3 +199,21 @@ def _escape(match: re.Match[str]) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte, as os.fsdecode hands it over
         return f"\\x{ord(character) - 0xDC00:02x}"
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def path_of(job_name: str) -> tuple[str, ...]:
+    """The folder names that make up a `job_name`: the inverse of joining them and
+    `display_name`. ``.`` is the root itself."""
+    if job_name == ".":
+        return ()
+    if "\\" in job_name:
+        plain = job_name.encode("utf-8", "surrogateescape")
+        job_name = _ESCAPE.sub(_unescape, plain).decode("utf-8", "surrogateescape")
+    return tuple(job_name.split("/"))
+
+
+_ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return b"\\" if match[1] is None else bytes.fromhex(match[1].decode())

@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from exporter.config import RootConfig, without_query
 from exporter.discovery import Selection, job_name
 from exporter.log import event
 from exporter.scan import JobScan, Memory
+from exporter.settings import (
+    RootConfig,
+    without_query,
+)
 from exporter.snapshot import Job, Reading, Root, Totals
 from exporter.storage.base import REASONS, Folder, Path, Reason, StorageError
 
@@ -79,6 +82,7 @@ class RootState:
             config.name,
             config.scan_interval_seconds,
             without_query(config.url),
+            config.stall,
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
         self._published_jobs: dict[str, Job] = {}

@@ -31,10 +31,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan, RootState
 from exporter.scan import JobScan, scan_job
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Path, Reason, Storage, StorageError
@@ -160,10 +162,17 @@ class Scheduler:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._last_wake = 0.0
         self._stopping = threading.Event()
+        self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
         self._publish()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        scans = [scan for root in self._roots if (scan := root.scan) is not None]
+        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
@@ -185,6 +194,13 @@ class Scheduler:
                 _LOG.exception("the scheduler met a bug of the exporter and goes on")
                 self._stopping.wait(_HEARTBEAT_SECONDS)
 
+    def reconfigure(self, roots: Sequence[RootConfig]) -> None:
+        """Scan these roots from now on, from any thread. Those whose configuration is the
+        same keep their jobs, counters and schedule; all others begin anew, and the series
+        of those that are no longer there go at once."""
+        self._wanted.append(roots)  # of two in a row the last one counts
+        self._wake.put(None)
+
     def stop(self) -> None:
         """Make `run` return, from any thread. Visits under way are not waited for."""
         self._stopping.set()
@@ -192,6 +208,8 @@ class Scheduler:
 
     def _step(self, *, repeating: bool) -> None:
         now = time.monotonic()
+        if self._wanted:
+            self._replace_roots(self._wanted.popleft(), now)
         for root in self._roots:
             with self._bugs_kept_to(root):
                 self._attend(root, now)
@@ -230,6 +248,35 @@ class Scheduler:
             with suppress(Exception):
                 root.state.scan_impossible(bug, time.monotonic(), time.time())
             self._changed = True
+
+    def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
+        before = {root.state.config.name: root for root in self._roots}
+        roots = []
+        for config in wanted:
+            root = before.get(config.name)
+            if root is not None and root.state.config == config:
+                del before[config.name]
+                roots.append(root)
+                continue
+            new = _ScheduledRoot(config, now)
+            if root is not None and root.state.config.url == config.url:
+                new.stuck = root.stuck  # it hangs still: no more threads for it
+            roots.append(new)
+        for root in before.values():
+            self._drop(root)
+        self._roots = roots
+        self._changed = True
+
+    def _drop(self, root: _ScheduledRoot) -> None:
+        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
+        running = set(self._workers.abandon(root))
+        if (scan := root.scan) is None:
+            return
+        scan.is_over = True
+        scan.waiting.clear()
+        for runner in scan.runners:
+            if runner.call in running and (errand := runner.errand) is not None:
+                root.stuck[errand.visit.path] = runner
 
     def _next_moment(self, now: float) -> float:
         """Until when to sleep if nothing is reported (monotonic)."""

@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from exporter.markers import NO_RANKS, History, Ranks
+from exporter.settings import (
+    DEFAULT_STALL_RULE,
+    StallRule,
+)
 from exporter.storage.base import Reason
 
 
@@ -108,6 +112,7 @@ class Root:
     name: str
     scan_interval_seconds: float
     url: str = ""
+    stall: StallRule = DEFAULT_STALL_RULE
     up: bool = False
     attempted: bool = False
     error: str | None = None

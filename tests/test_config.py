@@ -11,17 +11,17 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import (
+from exporter.config import load, parse
+from exporter.document import ConfigError
+from exporter.settings import (
     Config,
     RootConfig,
+    StallRule,
     StorageOptions,
     format_duration,
-    load,
-    parse,
     parse_duration,
     split_listen_address,
 )
-from exporter.document import ConfigError
 
 FOLDER = Path("/etc/exporter")
 CONFIGS = Path(__file__).parent / "configs"
@@ -108,6 +108,7 @@ def test_what_is_not_said_has_the_documented_default() -> None:
                 stale_after_seconds=900.0,
                 hide_completed_after_seconds=None,
                 max_per_root=20_000,
+                stall=StallRule(3600.0, 3.0, 86_400.0),
                 storage_options=StorageOptions({}),
             ),
         ),
@@ -146,10 +147,22 @@ def test_text_and_mapping_mean_the_same_root() -> None:
         ),
         ("jobs: {max_per_root: 10}", "max_per_root: 0", "max_per_root", [10, 0]),
         ("jobs: {max_per_root: 0}", "max_per_root: 1000000", "max_per_root", [0, 1_000_000]),
+        (
+            "jobs: {stalled_after: 2h, stalled_gap_factor: 2.5}",
+            "stalled_after: 1s, stalled_long_after: 2d",
+            "stall",
+            [StallRule(7200.0, 2.5, 86_400.0), StallRule(1.0, 2.5, 172_800.0)],
+        ),
+        (
+            "jobs: {stalled_long_after: 3d}",
+            "stalled_gap_factor: 1",
+            "stall",
+            [StallRule(3600.0, 3.0, 259_200.0), StallRule(3600.0, 1.0, 259_200.0)],
+        ),
     ],
 )
 def test_a_root_overrides_what_is_said_for_all(
-    for_all: str, for_one: str, field: str, mean: list[float]
+    for_all: str, for_one: str, field: str, mean: list[object]
 ) -> None:
     config = config_of(f"roots: [/a, {{url: /b, {for_one}}}]\n{for_all}\n")
     assert [getattr(root, field) for root in config.roots] == mean
@@ -563,6 +576,7 @@ VALUES = st.recursive(
 ROOT_KEYS = sorted(
     {"name", "url", "max_depth", "prefix", "include", "exclude", "scan_interval", "scan_timeout"}
     | {"stale_after", "hide_completed_after", "max_per_root", "storage_options", "more"}
+    | {"stalled_after", "stalled_gap_factor", "stalled_long_after"}
 )
 FILES = st.fixed_dictionaries(
     {

@@ -6,7 +6,7 @@ import re
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.jobfolder import (
@@ -15,7 +15,9 @@ from exporter.jobfolder import (
     display_name,
     marker_name,
     parse_executor,
+    path_of,
     rank_of,
+    rank_of_log,
 )
 
 
@@ -212,6 +214,26 @@ def unescaped(shown: str) -> bytes:
         b"\\" if p == "\\\\" else bytes.fromhex(p[2:]) if p.startswith("\\x") else p.encode()
         for p in pieces
     )
+
+
+@given(st.lists(st.binary(max_size=8).filter(lambda name: b"/" not in name), min_size=1))
+@example([b"back\\slash", b"\\x41", b"plain"])
+@example([b"\\\\x41\xff", b"\n", b"\xc2\x85"])
+def test_the_folders_of_a_job_name_are_those_it_was_made_from(names: list[bytes]) -> None:
+    path = tuple(name.decode("utf-8", "surrogateescape") for name in names)
+    if path not in (("",), (".",)):
+        assert path_of(display_name("/".join(path))) == path
+
+
+def test_the_root_itself_has_no_folder_names() -> None:
+    assert path_of(".") == ()
+
+
+def test_a_log_belongs_to_the_rank_in_its_name() -> None:
+    assert rank_of_log("task_00003.log") == 3
+    assert rank_of_log("task_100002.log") == 100_002
+    for name in ("task_3.log", "task_000003.log", "task_00003.log.gz", "00003.log", "x", ""):
+        assert rank_of_log(name) is None
 
 
 def test_what_is_too_large_to_parse_and_not_datatroves_is_not_parsed() -> None:

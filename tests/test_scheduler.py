@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from hanging import HangingStorage, opener
 from jobs import write_job, write_marker
 
-from exporter.config import RootConfig
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Job, Latest, Root, Snapshot
 from exporter.storage.base import Folder, Reason, StorageError
 from exporter.storage.base import Path as StoragePath
@@ -315,6 +318,73 @@ def test_the_sums_of_all_roots_are_divided_last(tmp_path: Path) -> None:
     assert totals.tasks_completed_ratio == 2 / 10
     assert totals.jobs_completed_ratio == 1 / 2
     assert Snapshot().totals.tasks_completed_ratio is None
+
+
+# --- New configuration
+
+
+def test_a_new_configuration_keeps_what_is_the_same(
+    root: Path, run: Callable[..., Running]
+) -> None:
+    first, second = root / "first", root / "second"
+    for folder in (first, second):
+        write_job(folder / "job", tasks=2, completed=[0])
+    running = run(first, second, scan_interval_seconds=3600.0)
+    running.start()
+    wait_until(lambda: running.latest.read().is_ready)
+    before = running.root(first)
+    configs = [state.state.config for state in running.scheduler._roots]
+    running.scheduler.reconfigure(configs[:1])
+    wait_until(lambda: len(running.latest.read().roots) == 1)
+    assert running.root(first) is before
+    running.scheduler.reconfigure(configs)
+    wait_until(lambda: len(running.latest.read().roots) == 2)
+    wait_until(lambda: running.root(second).scans == 1)
+    assert running.root(first) is before
+
+
+def test_a_root_that_hangs_can_be_removed(root: Path, run: Callable[..., Running]) -> None:
+    """What hangs counts as stuck, in another root's time, until it returns."""
+    hung, good = root / "hung", root / "good"
+    for folder in (hung, good):
+        write_job(folder / "job", tasks=2, completed=[0])
+    running = run(hung, good)
+    running.storage(hung).hanging.add(())
+    running.start()
+    wait_until(lambda: running.workers.busy == 1 and running.root(good).scans > 0)
+    configs = [state.state.config for state in running.scheduler._roots]
+    running.scheduler.reconfigure(configs[1:])
+    wait_until(lambda: len(running.latest.read().roots) == 1)
+    wait_until(lambda: running.workers.stuck == 1)
+    scans = running.root(good).scans
+    wait_until(lambda: running.root(good).scans > scans)
+    running.storage(hung).release()
+    wait_until(lambda: running.workers.stuck == 0)
+
+
+def test_reloading_a_root_that_hangs_takes_no_more_threads(
+    root: Path, run: Callable[..., Running]
+) -> None:
+    hung = root / "hung"
+    write_job(hung / "job", tasks=2, completed=[0])
+    running = run(hung)
+    running.storage(hung).hanging.add(())
+    running.start()
+    wait_until(lambda: running.workers.busy == 1)
+    (config,) = [state.state.config for state in running.scheduler._roots]
+    for timeout in range(10, 20):
+        running.scheduler.reconfigure([replace(config, scan_timeout_seconds=float(timeout))])
+        wait_until(
+            lambda t=float(timeout): (
+                running.scheduler._roots[0].state.config.scan_timeout_seconds == t
+            )
+        )
+        skipped = running.root(hung).scans_skipped
+        wait_until(lambda s=skipped: running.root(hung).scans_skipped > s)
+    assert running.workers.stuck + running.workers.busy == 1
+    running.storage(hung).release()
+    wait_until(lambda: running.root(hung).up)
+    assert running.workers.stuck == 0
 
 
 def first_listed(folder: Path) -> str:

@@ -1,0 +1,90 @@
+"""How counts, durations and times read. The status page and the command line use the same.
+
+Nothing is rounded into a statement that is not true: 99.96 % is never 100 %, and a task
+completed is never 0 %.
+"""
+
+import time
+from collections.abc import Iterable
+
+SYMBOLS = {"unreadable": "✗", "stalled": "!", "running": "▶", "waiting": "…", "complete": "✓"}
+"""Beside the word for a job's state, never instead of it."""
+
+REASONS = {
+    "timeout": "the storage did not answer in time",
+    "denied": "access denied",
+    "not_found": "not found",
+    "throttled": "the storage asks to slow down",
+    "unavailable": "the storage is not available",
+    "partial": "the storage's answer was incomplete",
+    "invalid": "executor.json is not valid",
+    "too_large": "executor.json is too large",
+    "other": "an unexpected error; the log has it",
+}
+"""Why a job cannot be read, in words."""
+
+_LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def count(number: int) -> str:
+    """``1,574``."""
+    return f"{number:,}"
+
+
+def percent(ratio: float) -> str:
+    """``61 %``; rounded down, and finer near 0 and 1: ``0.4 %``, ``99.9 %``."""
+    if ratio in (0, 1):
+        return f"{ratio:.0%}".replace("%", " %")
+    thousandths = min(999, max(1, int(ratio * 1000 + 1e-9)))  # 0.29 is 289.999… thousandths
+    if 10 <= thousandths < 990:
+        return f"{thousandths // 10} %"
+    return f"{thousandths / 10:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: ``12 s``, ``2 h 31 min``, ``3 d 4 h``; ``less than 1 s``."""
+    if 0 < seconds < 1:
+        return "less than 1 s"
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, length in _UNITS:
+        amount, left = divmod(left, length)
+        if amount:
+            parts.append(f"{amount} {unit}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts) or "0 s"
+
+
+def ago(seconds: float) -> str:
+    """``2 h 31 min ago``."""
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
+
+
+def moment(timestamp: float) -> str:
+    """``2026-11-22 06:10:02 UTC``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", _calendar(timestamp))
+
+
+def clock(timestamp: float, now: float) -> str:
+    """``21:40 UTC`` if it is on the day of `now`, else with the date: ``24 Nov 21:40 UTC``,
+    with the year when that is another."""
+    there, here = _calendar(timestamp), _calendar(now)
+    if there[:3] == here[:3]:
+        return time.strftime("%H:%M UTC", there)
+    day = f"{there.tm_mday} {time.strftime('%b', there)}"
+    year = "" if there.tm_year == here.tm_year else f" {there.tm_year}"
+    return f"{day}{year} {time.strftime('%H:%M UTC', there)}"
+
+
+def _calendar(timestamp: float) -> time.struct_time:
+    # A file may have any modification time, and an estimate may lie at any distance.
+    return time.gmtime(min(max(timestamp, 0), _LATEST))
+
+
+def ranges(runs: Iterable[tuple[int, int]]) -> str:
+    """Runs (first, last) of ranks as Slurm's ``--array`` takes them: ``3,17-20``."""
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
