@@ -634,3 +634,23 @@ def test_the_wall_clock_decides_nothing(
         assert 0 <= found.last_scan_duration_seconds < 60
         assert found.last_successful_scan_timestamp is not None
         assert abs(found.last_successful_scan_timestamp - real() - jump) < 60
+
+
+def test_the_connections_of_a_root_that_was_removed_are_closed(
+    tmp_path: Path, run: Callable[..., Running]
+) -> None:
+    folders = [tmp_path / name for name in ("kept", "removed")]
+    for folder in folders:
+        write_job(folder / "j")
+    running = run(*folders)
+    closed = []
+    for folder in folders:
+        running.storage(folder).close = lambda folder=folder: closed.append(folder)  # type: ignore[method-assign,misc]
+    running.start()
+    wait_until(lambda: all(running.root(folder).up for folder in folders))
+    kept = running.scheduler._roots[0].state.config
+    running.scheduler.reconfigure([kept])
+    wait_until(lambda: closed == folders[1:])
+    before = running.root(folders[0]).scans
+    wait_until(lambda: running.root(folders[0]).scans >= before + 2)
+    assert closed == folders[1:]
