@@ -270,6 +270,9 @@ class Scheduler:
     def _drop(self, root: _ScheduledRoot) -> None:
         """Let go of a root; what runs on in its storage counts as stuck until it returns."""
         running = set(self._workers.abandon(root))
+        if root.storage is not None:  # which may take as long as the storage does
+            with suppress(RuntimeError):  # no threads: then with the process
+                self._workers.submit(root, root.storage.close)
         if (scan := root.scan) is None:
             return
         scan.is_over = True

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jobs import write_job, write_marker
@@ -17,7 +18,7 @@ from exporter.config import RootConfig
 from exporter.jobfolder import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.scheduler import Scheduler
 from exporter.snapshot import Latest, Root
-from exporter.storage.base import StorageError, Version
+from exporter.storage.base import Look, StorageError, Version
 from exporter.storage.local import LocalStorage
 from exporter.workers import Workers
 
@@ -270,3 +271,40 @@ def test_completions_deleted_and_made_again_while_it_is_listed_are_never_few(
     over.set()
     swapping.join(10)
     assert counts <= {0, 3000}
+
+
+class Listing(LocalStorage):
+    """Local folders in which something happens between a look at a completions folder
+    and the listing of it."""
+
+    def __init__(self, root: str, happens: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._happens = happens
+        self.is_armed = False
+
+    def _list_markers(self, *args: Any) -> Look:
+        self._happens()
+        return super()._list_markers(*args)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_completions_that_go_or_are_replaced_while_they_are_listed_are_no_count(
+    tmp_path: Path, replaced: bool
+) -> None:
+    job = write_job(tmp_path / "root" / "job", tasks=4, completed=[0, 1])
+
+    def happens() -> None:
+        if storage.is_armed:
+            (job / "completions").rename(tmp_path / "away")
+            if replaced:
+                write_marker(job, "00000", 1_700_000_000)
+
+    storage = Listing(str(tmp_path / "root"), happens)
+    config = RootConfig("r", str(tmp_path / "root"))
+    scheduler = Scheduler([config], Latest(), Workers(2), lambda *_: storage)
+    scheduler.run_once()
+    storage.is_armed = True
+    (found,) = scheduler.run_once().roots[0].jobs
+    assert found.error == "partial"
+    assert found.reading is not None
+    assert found.reading.tasks_completed == 2

@@ -156,7 +156,7 @@ print(done.wait(20), ran)
 def test_a_system_that_gives_no_threads_is_asked_again_later() -> None:
     """What was refused is not run behind the caller's back once there are threads."""
     run = subprocess.run(
-        [sys.executable, "-c", NO_THREADS], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", NO_THREADS], capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.split("\n") == ["refused"] * 3 + ["True []", ""]
