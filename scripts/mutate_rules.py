@@ -2,9 +2,9 @@
 """Change the rules in many small ways and see that their tests notice each change.
 
 Usage: mutate_rules.py [--rule REGEX] [--sample N] [--seed N] [--workers N].
-Needs promtool on PATH and PyYAML. Every comparison, number, set operator, aggregation, grouping,
-duration and severity of every rule is changed, one at a time. Prints the survivors; exit code 1 if there are
-any but the known ones.
+Needs promtool on PATH and PyYAML. Every comparison, number, set operator, aggregation,
+grouping, duration and severity of every rule is changed, one at a time. Prints the
+survivors; exit code 1 if there are any but the known ones.
 """
 
 import argparse
