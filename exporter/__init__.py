@@ -10,6 +10,7 @@ The package in reading order, which is the order the data takes:
     scan         one job folder -> one reading
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
+    timetable    when a root is due
     scheduler    when to scan, until when; publishes snapshots
     report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families
@@ -28,7 +29,8 @@ The package in reading order, which is the order the data takes:
     cli          commands
 
 Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
-``config`` (YAML -> Config), ``log``, ``telemetry`` (the exporter's metrics about itself),
+``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,
+``telemetry`` (the exporter's metrics about itself), ``supervisor`` (what systemd is told),
 ``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
 files change), ``reload``. ``demo`` writes a sample tree. Who may import whom is defined in
 ``pyproject.toml``.

@@ -26,6 +26,7 @@ from exporter.settings import (
     split_listen_address,
     without_query,
 )
+from exporter.shard import Shard, parse_shard
 from exporter.snapshot import Root
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ def _listen_address(_: click.Context, __: click.Parameter, value: str | None) ->
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
     return value
+
+
+def _shard_of(_: click.Context, __: click.Parameter, value: str) -> Shard:
+    try:
+        return parse_shard(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -114,6 +122,18 @@ _log_format = click.option(
 )
 
 
+_shard = click.option(
+    "--shard",
+    envvar=f"{_ENVIRONMENT}SHARD",
+    default="0/1",
+    show_default=True,
+    metavar="I/N",
+    callback=_shard_of,
+    help="Read only every N-th job, as exporter I of N (counted from 0). I may be a name "
+    "that ends in its number, such as that of a StatefulSet's pod.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
@@ -126,20 +146,26 @@ def main() -> None:
 @_web_config_file
 @_web_enable_lifecycle
 @_config_watch
+@_shard
 @_log_level
 @_log_format
 def serve(
-    config_file: str, *, enable_lifecycle: bool, watch: bool, **overrides: str | None
+    config_file: str,
+    *,
+    enable_lifecycle: bool,
+    watch: bool,
+    shard: Shard,
+    **overrides: str | None,
 ) -> None:
     """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
     from exporter.target import load_config
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    config = replace(_load(config_file), **changes)
+    config = replace(_load(config_file), **changes).with_shard(shard)
 
     def load_again() -> Config:
-        return replace(load_config(config_file), **changes)
+        return replace(load_config(config_file), **changes).with_shard(shard)
 
     log.set_up(config.log_level, config.log_format)
     _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
@@ -309,7 +335,10 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     show_default=True,
     help="How many times faster than the default the jobs make progress.",
 )
-def demo(listen_address: str | None, directory: Path | None, speed: float) -> None:
+@click.option("--write-only", is_flag=True, help="Serve nothing; another exporter does.")
+def demo(
+    listen_address: str | None, directory: Path | None, speed: float, *, write_only: bool
+) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
     from exporter.demo import DemoTree
 
@@ -322,10 +351,16 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
         except OSError as error:
             _fail(f"cannot write the demo to {folder}: {error.strerror}")
         stopping = threading.Event()
-        threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
-        root = RootConfig(name="demo", url=str(folder), scan_interval_seconds=2.0)
-        address = listen_address or "127.0.0.1:10170"
-        _run(Config((root,), listen_address=address), announce=f"The jobs are in {folder}.")
+        if write_only:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            click.echo(f"The jobs are in {folder}.")
+            tree.progress(stopping)
+        else:
+            threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
+            root = RootConfig(name="demo", url=str(folder), scan_interval_seconds=2.0)
+            address = listen_address or "127.0.0.1:10170"
+            _run(Config((root,), listen_address=address), announce=f"The jobs are in {folder}.")
         stopping.set()
     _end(0)
 

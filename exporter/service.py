@@ -20,6 +20,7 @@ from exporter.settings import (
     split_listen_address,
 )
 from exporter.snapshot import Latest, Snapshot
+from exporter.supervisor import Supervisor
 from exporter.telemetry import Telemetry
 from exporter.watch import Watch
 from exporter.web import Server
@@ -27,7 +28,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
-_SIGNAL_SECONDS = 0.5
+_SIGNAL_SECONDS = 0.2
 
 
 class StartError(Exception):
@@ -56,16 +57,21 @@ class Service:
         self._config = config
         self._load_again = load_again
         self._stopping = threading.Event()
+        self._supervisor = Supervisor()
         self._reloader = Reloader(self._reload)
         self._watch = Watch(lambda: [config.source], self._reloader.ask) if watch else None
         latest = Latest()
         self._telemetry = telemetry = Telemetry()
         telemetry.config_loaded(time.time())
+        telemetry.watch_shard(config.shard.index, config.shard.count)
         self._access, self._web_watch = _access(config.web_config_file, telemetry)
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
         self._listener = _bind(config.listen_address)
+        self._scheduling = threading.Thread(
+            target=self._scheduler.run, name="scheduler", daemon=True
+        )
         self._server = Server(
             self._listener,
             latest,
@@ -93,7 +99,7 @@ class Service:
         for watch in (self._watch, self._web_watch):
             if watch is not None:
                 watch.start()
-        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+        self._scheduling.start()
         event(
             _LOG,
             logging.INFO,
@@ -104,11 +110,14 @@ class Service:
             tls=self._access.terms.tls is not None,
             basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
+            shard=str(self._config.shard),
         )
+        self._supervisor.ready(f"serving on port {self.port}")
         # A signal that comes just before the thread falls asleep does not wake it.
         while not self._stopping.wait(_SIGNAL_SECONDS):
-            pass
+            self._supervisor.feed_watchdog(self._is_healthy)
         event(_LOG, logging.INFO, "stopping")
+        self._supervisor.stopping()
         self._scheduler.stop()
         self._server.stop()
 
@@ -146,7 +155,7 @@ class Service:
 
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return silence < _SCHEDULER_SILENCE_SECONDS
+        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
 
 
 def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:

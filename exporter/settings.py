@@ -7,9 +7,11 @@ folder needs no file, and reading files takes longer to import than all the rest
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
+
+from exporter.shard import WHOLE, Shard
 
 
 class StorageOptions:
@@ -104,6 +106,7 @@ class RootConfig:
     max_per_root: int = 20_000
     stall: StallRule = DEFAULT_STALL_RULE
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
+    shard: Shard = WHOLE
 
     def secrets(self) -> Iterator[str]:
         """Texts that no log may show: values of the options and of the URL's query."""
@@ -123,6 +126,12 @@ class Config:
     web_config_file: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
+    shard: Shard = WHOLE
+
+    def with_shard(self, shard: Shard) -> "Config":
+        """The same configuration for one of several exporters that share its jobs."""
+        roots = tuple(replace(root, shard=shard) for root in self.roots)
+        return replace(self, roots=roots, shard=shard)
 
 
 def absolute_url(url: str, folder: str | os.PathLike[str]) -> str:

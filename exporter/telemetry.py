@@ -60,6 +60,13 @@ class Telemetry:
             "Threads that still wait for storage although their scan was given up.",
         ).set_function(stuck)
 
+    def watch_shard(self, index: int, count: int) -> None:
+        """Publish which part of the jobs this exporter reads."""
+        self._gauge("shard", "Which of the shards this exporter is, counted from 0.").set(index)
+        self._gauge(
+            "shards", "Exporters that share the jobs of the roots; 1 if this one reads them all."
+        ).set(count)
+
     def config_loaded(self, wall_time: float) -> None:
         """The configuration in force was loaded at `wall_time`."""
         self._reload_success.set(1)

@@ -81,5 +81,5 @@ def write_hostile(folder: Path) -> Path:
     """A root with a job of each hostile name; slashes make folders."""
     for name in HOSTILE_NAMES:
         path = folder / os.fsdecode(name)
-        write_job(path, tasks=3, completed=[1], stray=["junk"], launch=time.time() - HOUR)
+        write_job(path, tasks=3, completed=[1], stray=["junk"], launch=time.time() - 300)
     return folder

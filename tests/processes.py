@@ -195,17 +195,25 @@ def needs(command: str) -> str:
 
 
 @contextmanager
-def prometheus(folder: Path, target_port: int, **scrape: Any) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes one exporter every second; `folder` is for its files,
-    `scrape` is added to its scrape configuration."""
+def prometheus(
+    folder: Path,
+    target_port: int,
+    *,
+    job: str = "datatrove",
+    scrape: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes one exporter every second; `folder` is for its files.
+    `scrape` is added to its scrape configuration, `more` to all of it."""
     (port,) = free_ports(1)
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        **more,
         "scrape_configs": [
             {
-                "job_name": "datatrove",
+                "job_name": job,
                 "static_configs": [{"targets": [f"{HOST}:{target_port}"]}],
-                **scrape,
+                **(scrape or {}),
             }
         ],
     }

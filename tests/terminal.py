@@ -26,7 +26,8 @@ class Terminal:
     @property
     def text(self) -> str:
         """Everything drawn so far, without colours and movements."""
-        return _SEQUENCE.sub("", self.raw.decode())
+        drawn = self.raw.decode(errors="replace")  # it may end within a character
+        return _SEQUENCE.sub("", drawn)
 
     def press(self, keys: bytes) -> None:
         os.write(self._descriptor, keys)

@@ -47,6 +47,7 @@ def metrics_table() -> str:
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
     telemetry = Telemetry()
     telemetry.watch_web_config()
+    telemetry.watch_shard(0, 1)
     telemetry.watch_workers(1, lambda: 0, lambda: 0)
     text = telemetry.render(as_openmetrics=False).decode()
     found = []
@@ -148,3 +149,11 @@ def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
     for address in addresses:
         path, _, query = address.partition("?")
         assert views.answer(path, parse_qsl(query)).status == (404 if "{" in path else 200)
+
+
+def test_every_test_that_stands_behind_a_promise_exists() -> None:
+    text = (PROJECT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert len(named) > 30
+    for file, name in named:
+        assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file}::{name}"

@@ -222,3 +222,26 @@ def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
     body = b"".join(Exposition(latest).page("text").gzip_body(b"live 1.0\n", b"").pieces)
     assert gzip.decompress(body).endswith(b"live 1.0\n")
     assert body.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff") == 1
+
+
+def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
+    """Whatever a bug leaves in a snapshot: not a wrong page, and not for ever."""
+    latest = Latest()
+    exposition = Exposition(latest)
+    good = Snapshot((root_of("a", jobs_of(600)), root_of("b", jobs_of(3))))
+    poison = Job("poison", replace(reading_of(1), tasks=None, tasks_completed="x"))  # type: ignore[arg-type]
+    latest.publish(good)
+    our_page(exposition, "text")
+    latest.publish(replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700)))))
+    for page_format in ("text", "openmetrics"):
+        with pytest.raises(ValueError, match="could not convert"):
+            exposition.page(page_format)  # type: ignore[arg-type]
+    for snapshot in (replace_root(good, root_of("a", jobs_of(500))), good):
+        latest.publish(snapshot)
+        for page_format in ("text", "openmetrics"):
+            assert our_page(exposition, page_format) == library_page(latest, page_format)  # type: ignore[arg-type]
+
+
+def replace_root(snapshot: Snapshot, root: Root) -> Snapshot:
+    """The snapshot with another first root."""
+    return Snapshot((root, *snapshot.roots[1:]))

@@ -337,6 +337,8 @@ class Checker:
         assert reading is not None
         assert result.memory is not None
         world_size = reading.tasks
+        if not had_memory:
+            self.second_seen = None
         may_read_late = self.may_read_late()
         assert world_size == history.world_size or may_read_late
         markers = result.memory.look.markers

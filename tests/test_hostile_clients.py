@@ -17,6 +17,8 @@ from certificates import Certificates
 from processes import Exporter, get, serving
 from servers import HOST, wait_until
 
+pytestmark = pytest.mark.timeout(300)  # most of it is waiting for the server to hang up
+
 CROWD = 700
 """More than the connections that are held at a time."""
 SCRAPES = 15

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import example, given
@@ -233,3 +234,24 @@ def test_a_log_belongs_to_the_rank_in_its_name() -> None:
     assert rank_of_log("task_100002.log") == 100_002
     for name in ("task_3.log", "task_000003.log", "task_00003.log.gz", "00003.log", "x", ""):
         assert rank_of_log(name) is None
+
+
+def test_what_is_too_large_to_parse_and_not_datatroves_is_not_parsed() -> None:
+    text = executor_json(None, pipeline=["x" * 5_000_000], world_size=12)
+    with pytest.raises(ExecutorFileError, match="not as datatrove writes it") as caught:
+        parse_executor(text)
+    assert caught.value.may_be_half
+    as_datatrove = executor_json(pipeline=["x" * 5_000_000], world_size=12)
+    assert parse_executor(as_datatrove).world_size == 12
+
+
+def test_millions_of_members_take_no_memory() -> None:
+    members = b"".join(b'\n    "%x": 1,' % number for number in range(500_000))
+    data = b"{" + members + b'\n    "partition": "p",\n    "world_size": 12\n}'
+    tracemalloc.start()
+    try:
+        assert parse_executor(data) == Executor(12, "slurm", "", skip_completed=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

@@ -1,0 +1,134 @@
+"""Queries, panels and what both dashboards have in common."""
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.models.common import (
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    TooltipDisplayMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    Threshold,
+    ThresholdsMode,
+    VariableRefresh,
+    VariableSort,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Step = tuple[float | None, str]
+"""From this value on (None: from the start), this colour."""
+
+
+def query(expression: str, legend: str = "", ref: str = "A") -> prometheus.Dataquery:
+    """A query over the dashboard's time range."""
+    built = prometheus.Dataquery().datasource(SOURCE).expr(expression).ref_id(ref)
+    return built.legend_format(legend).range()
+
+
+def instant(expression: str, ref: str = "A", legend: str = "") -> prometheus.Dataquery:
+    """A query at the end of the dashboard's time range, as a table."""
+    built = prometheus.Dataquery().datasource(SOURCE).expr(expression).ref_id(ref)
+    return built.legend_format(legend).instant().format(PromQueryFormat.TABLE)
+
+
+def steps(*colours: Step) -> dashboard.ThresholdsConfig:
+    """Colours by value."""
+    listed = [Threshold(value=value, color=colour) for value, colour in colours]
+    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(listed)
+
+
+def number(
+    title: str, description: str, expression: str, unit: str, *colours: Step, legend: str = ""
+) -> stat.Panel:
+    """One number, six of which fill a line; with `legend`, that text instead of the number."""
+    panel = stat.Panel().title(title).description(description).datasource(SOURCE)
+    panel = panel.unit(unit).thresholds(steps(*colours)).height(4).span(4).no_value("none")
+    if legend:
+        return panel.text_mode("name").with_target(query(expression, legend))
+    one = prometheus.Dataquery().datasource(SOURCE).expr(expression).ref_id("A").instant()
+    return panel.with_target(one)
+
+
+def graph(
+    title: str, description: str, unit: str, queries: Sequence[tuple[str, str]]
+) -> timeseries.Panel:
+    """Lines over time, two graphs to a line. `queries` are expressions and their legends."""
+    panel = timeseries.Panel().title(title).description(description).datasource(SOURCE)
+    panel = panel.unit(unit).min(0).height(9).span(12)
+    panel = panel.legend(
+        common.VizLegendOptions()
+        .display_mode(LegendDisplayMode.TABLE)
+        .placement(LegendPlacement.BOTTOM)
+        .show_legend(True)
+        .calcs(["lastNotNull"])
+    )
+    panel = panel.tooltip(
+        common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
+    )
+    for ref, (expression, legend) in zip("ABCDE", queries, strict=False):
+        panel = panel.with_target(query(expression, legend, ref))
+    return panel
+
+
+def variable(name: str, label: str, values: str) -> dashboard.QueryVariable:
+    """A choice of any number of label values."""
+    chosen = dashboard.QueryVariable(name).label(label).datasource(SOURCE).query(values)
+    chosen = chosen.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    chosen = chosen.sort(VariableSort.ALPHABETICAL_ASC)
+    return chosen.multi(True).include_all(True).all_value(".+")
+
+
+def setting(name: str, value: object) -> DynamicConfigValue:
+    """One property of a column."""
+    return DynamicConfigValue(id_val=name, value=value)
+
+
+def order(name: str, *, descending: bool) -> common.TableSortByFieldState:
+    """By this column."""
+    return common.TableSortByFieldState().display_name(name).desc(descending)
+
+
+def columns(renamed: dict[str, str], hidden: Sequence[str]) -> DataTransformerConfig:
+    """Columns in this order under these names."""
+    options = {
+        "excludeByName": dict.fromkeys(("Time", *hidden), True),
+        "indexByName": {name: index for index, name in enumerate(renamed)},
+        "renameByName": renamed,
+    }
+    return DataTransformerConfig(id_val="organize", options=options)
+
+
+def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
+    """What both dashboards have in common."""
+    built = dashboard.Dashboard(title).uid(uid).description(description).tags(["datatrove"])
+    built = built.readonly().refresh("1m").time("now-24h", "now").timezone("browser")
+    built = built.tooltip(DashboardCursorSync.CROSSHAIR)
+    built = built.with_variable(
+        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    )
+    built = built.with_variable(
+        variable("job", "Job", "label_values(datatrove_exporter_build_info, job)")
+    )
+    return built.link(
+        dashboard.DashboardLink("Datatrove dashboards")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags(["datatrove"])
+        .as_dropdown(True)
+        .include_vars(True)
+        .keep_time(True)
+    )
+
+
+def mark(name: str, expression: str, colour: str, text: str) -> dashboard.AnnotationQuery:
+    """Events drawn into every graph."""
+    events = dashboard.AnnotationQuery().name(name).datasource(SOURCE).expr(expression)
+    return events.enable(True).icon_color(colour).title_format(text)
