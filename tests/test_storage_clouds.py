@@ -178,6 +178,12 @@ def test_folders_of_hierarchical_namespaces_are_folders(azure_server: AzureServe
         assert sorted(folder.subfolders) == ["completions", "logs"]
         backend.write("job/completions/00001")
         assert JobFolder(storage, "job").ranks() == [1]
+        # Some tools mark a folder by an object of its name that says nothing.
+        write_small_job(backend, "other", completed=1)
+        backend.write("other")
+        backend.write("other/completions")
+        assert sorted(storage.list_folder((), with_subfolders=True).subfolders) == ["job", "other"]
+        assert JobFolder(storage, "other").ranks() == [0]
     backend._client.close()
 
 

@@ -25,7 +25,8 @@ from servers import (
 from test_storage import HdfsBackend, failure, write_small_job
 
 from exporter.storage import hdfs_rpc, open_storage, watchdog, webhdfs
-from exporter.storage.base import Storage, StorageError
+from exporter.storage.base import Requests, Storage, StorageError
+from exporter.storage.hdfs import HdfsStorage, Status
 from exporter.storage.hdfs_rpc import RpcNameNode
 from exporter.storage.watchdog import Watchdog
 
@@ -168,23 +169,46 @@ def test_the_namenode_counts_the_same_requests(
     assert (after[0] - before[0], after[1] - before[1]) == (counted["list"], counted["read"])
 
 
-def test_changes_within_a_blink_of_a_listing_are_not_lost(
-    backend: HdfsBackend, storage: Storage
-) -> None:
-    """A folder is listed late enough that what comes later gets another stamp."""
-    backend.write("job/executor.json", b'{"world_size": 1000}')
-    job = JobFolder(storage, "job")
-    look = None
-    for rank in range(40):
-        writer = threading.Thread(
-            target=lambda rank=rank: backend.write(f"job/completions/{rank:05d}")
-        )
-        writer.start()
-        for _ in range(3):
-            look = job.look(look)
-        writer.join()
-        look = job.look(look)
-        assert list(look.markers.ranks) == list(range(rank + 1))
+class BusyNameNode:
+    """A sibling of the real ways to a NameNode, for what cannot be timed with one: a marker
+    comes just before each listing of the job, and another just after each of its markers.
+    Folders are stamped to the millisecond, as HDFS does."""
+
+    def __init__(self) -> None:
+        self.requests = Requests("list", "read")
+        self.is_busy = True
+        self._markers: list[Status] = []
+
+    def list_status(self, path: str) -> list[Status]:
+        if path == "/job":
+            self._complete_if_busy()
+            changed = self._markers[-1].modified_ms
+            return [Status("executor.json", False, 10, 1), Status("completions", True, 0, changed)]
+        listed = list(self._markers)
+        self._complete_if_busy()
+        return listed
+
+    def _complete_if_busy(self) -> None:
+        if self.is_busy:
+            now_ms = time.time_ns() // 1_000_000
+            self._markers.append(Status(f"{len(self._markers):05d}", False, 0, now_ms))
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        raise AssertionError("nobody reads")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_marker_that_comes_right_after_a_listing_is_not_lost() -> None:
+    """It must not leave the folder with the stamp that was seen before the listing."""
+    for _ in range(20):
+        namenode = BusyNameNode()
+        job = JobFolder(HdfsStorage(namenode, "/"), "job")
+        first = job.look()
+        assert list(first.markers.ranks) == [0]
+        namenode.is_busy = False
+        assert list(job.look(first).markers.ranks) == [0, 1]
 
 
 def test_marker_times_can_be_asked_for_again(backend: HdfsBackend, storage: Storage) -> None:
