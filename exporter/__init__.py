@@ -7,7 +7,7 @@ The package in reading order, which is the order the data takes:
     storage/     how to look at folders, whatever they lie on
     snapshot     what is known at one moment: Job, Root, Snapshot
     discovery    which folders below a root to visit, which are wanted jobs
-    scan         one job folder -> one reading
+    scan         one job folder -> one reading; largejson: a file too large to parse here
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
     timetable    when a root is due

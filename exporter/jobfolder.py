@@ -27,8 +27,8 @@ _PARSE_WHOLE_BYTES = 128 * 1024
 # json.loads holds the interpreter lock: about 0.2 s per megabyte here. Every
 # executor.json without documents in it is smaller than this (36 KB at most).
 
-_PARSE_LIMIT_BYTES = 4 * 1024 * 1024
-# What is larger, and not as datatrove writes it, would stop every other thread for seconds.
+PARSE_LIMIT_BYTES = 4 * 1024 * 1024
+"""What is larger, and not laid out as datatrove does, would stop all threads for seconds."""
 
 _LARGEST_WORLD_SIZE = 2**53
 # A sample is a double; beyond this the published number would not be the real one.
@@ -42,6 +42,10 @@ class ExecutorFileError(ValueError):
     def __init__(self, problem: str, *, may_be_half: bool = False) -> None:
         super().__init__(problem)
         self.may_be_half = may_be_half
+
+
+class LargeFileError(ExecutorFileError):
+    """To parse the file would hold the interpreter lock for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,17 @@ _KIND_BY_KEY = {
 _KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed"})
 
 
-def parse_executor(data: bytes) -> Executor:
-    """Read the content of ``executor.json``; raises ExecutorFileError.
+def parse_executor(data: bytes, limit_bytes: int | None = PARSE_LIMIT_BYTES) -> Executor:
+    """Read the content of ``executor.json``; raises ExecutorFileError, and LargeFileError for
+    one that is larger than the limit and not laid out as datatrove does.
 
     ``world_size`` must be a top-level JSON integer from 1 to 2**53. The kind of
     executor is not stored by datatrove and is inferred from its attributes.
     """
     top_level = _large_file_keys(data) if len(data) > _PARSE_WHOLE_BYTES else None
     if top_level is None:
-        if len(data) > _PARSE_LIMIT_BYTES:
-            problem = f"larger than {_PARSE_LIMIT_BYTES} bytes and not as datatrove writes it"
-            raise ExecutorFileError(problem, may_be_half=True)
+        if limit_bytes is not None and len(data) > limit_bytes:
+            raise LargeFileError(f"larger than {limit_bytes} bytes and not as datatrove writes it")
         top_level = _parse_object(data)
     world_size = top_level.get("world_size")
     if "world_size" not in top_level:

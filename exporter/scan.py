@@ -9,10 +9,12 @@ import time
 from array import array
 from dataclasses import dataclass, replace
 
+from exporter import largejson
 from exporter.jobfolder import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
     ExecutorFileError,
+    LargeFileError,
     parse_executor,
 )
 from exporter.markers import UNKNOWN, Markers, pace_of
@@ -111,7 +113,7 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
-            return Memory(look, version, parse_executor(data))
+            return Memory(look, version, _parse(data))
         except ExecutorFileError as error:
             problem = f"executor.json: {error}"
             if pause is None or not (error.may_be_half and _is_recent(version)):
@@ -120,6 +122,13 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
     return Memory(look, version, None, problem)
+
+
+def _parse(data: bytes) -> Executor:
+    try:
+        return parse_executor(data)
+    except LargeFileError:
+        return largejson.parse(data)
 
 
 def _is_recent(version: Version) -> bool:
