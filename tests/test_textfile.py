@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_one_scan_becomes_one_file(
 ) -> None:
     make_job("j", tasks=4, completed=[0, 1])
     (make_job("bad", tasks=4) / "executor.json").write_text("{}")
+    before = time.time()
     old_umask = os.umask(0o077)
     try:
         run = textfile(config, folder / "d.prom")
@@ -59,7 +61,8 @@ def test_one_scan_becomes_one_file(
     assert page.value("datatrove_job_scan_success", root="r", job_name="bad") == 0
     assert page.value("datatrove_root_up", root="r") == 1
     scanned = page.value("datatrove_root_last_successful_scan_timestamp_seconds", root="r")
-    assert scanned == pytest.approx((folder / "d.prom").stat().st_mtime, abs=30)
+    assert scanned is not None
+    assert before <= scanned <= time.time()
     (info,) = (key for key in page.samples if key[0] == "datatrove_exporter_build_info")
     assert ("version", exporter.__version__) in info[1]
 
