@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 import pytest
-from test_datatrove import DATA, KINDS, TRUTH, UNREADABLE, Watch, jobs_of
+from archive import DATA, TRUTH, UNREADABLE
+from test_datatrove import KINDS, Watch, jobs_of
 from test_storage import Backend, GoogleBackend, HdfsBackend, HubBackend
 from test_storage import backend as backend  # noqa: PLC0414 - a fixture
 
