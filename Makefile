@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench dashboards mutate-rules wheel lock clean
+.PHONY: help demo check format lint types imports docker-lint test bench soak fuzz coverage \
+	dashboards mutate-rules wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,11 +35,33 @@ imports: $(VENV)/.dev ## The import rules in pyproject.toml
 docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
-test: wheel .cache/servers/ready ## Tests, against real servers (ARGS="-k name" to choose)
+test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest $(ARGS)
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/status.py
+
+soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
+	$(BIN)/python tests/soak.py 100000
+	HOSTILE_MARKERS=1000000 HOSTILE_JOBS=100000 $(BIN)/pytest --timeout 1200 tests/test_hostile.py -k full
+
+FUZZ_SECONDS ?= 300
+fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SECONDS=300 each)
+	$(BIN)/pip install --quiet --constraint constraints.txt --group fuzz
+	mkdir -p .cache/fuzz/executor .cache/fuzz/config
+	cp config.example.yaml tests/configs/*.yaml .cache/fuzz/config
+	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_executor.py \
+		-max_total_time=$(FUZZ_SECONDS) executor
+	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_config.py \
+		-max_total_time=$(FUZZ_SECONDS) config
+
+coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Which lines and branches the tests run
+	$(BIN)/pip install --quiet --constraint constraints.txt --group coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew
 	$(BIN)/python -W ignore::DeprecationWarning deploy/grafana/source
@@ -53,18 +76,18 @@ wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 
 lock: $(BIN)/python ## Choose the versions in constraints.txt anew
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --group fuzz --group coverage \
 		--no-annotate --custom-compile-command 'make lock' --output-file constraints.txt \
 		pyproject.toml
 
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .cache dist build
+	rm -rf $(VENV) .cache dist build tests/browser/node_modules
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.py exporter/storage/*.py)
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.* exporter/storage/*.py)
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
@@ -72,5 +95,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
 	@touch $@
 
-.cache/servers/ready: scripts/install-servers
-	scripts/install-servers .cache/servers
+.cache/servers/ready: scripts/install-servers $(VENV)/.dev
+	scripts/install-servers .cache/servers $(BIN)/python
+
+.cache/browser/ready: scripts/install-browser tests/browser/package-lock.json
+	scripts/install-browser $@
+
+.cache/fuse/ready: scripts/install-fuse
+	scripts/install-fuse .cache/fuse

@@ -10,11 +10,16 @@ The package in reading order, which is the order the data takes:
     scan         one job folder -> one reading
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
+    timetable    when a root is due
     scheduler    when to scan, until when; publishes snapshots
     report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families
     exposition   metric families -> bytes, rendered once per change
-    page, web    HTTP
+    query, link  what a URL asks for
+    page, jobpage, api  report and query -> a document; frame, chart: parts of pages
+    views, web   addresses -> documents; HTTP
+    access       who may ask: webconfig (the file), tls and auth
+    connections  which clients give way when there are too many; protocol: HTTP on one
     service      builds, starts and stops all of the above
     target       what the command line names -> roots
     table, richtable  rows as text; the same on a terminal
@@ -23,14 +28,22 @@ The package in reading order, which is the order the data takes:
     textfile     the command that writes metrics to a file
     cli          commands
 
-Beside them, importing none of them: ``document`` and ``config`` (YAML -> Config), ``log``,
-``telemetry`` (the exporter's metrics about itself), ``wording`` (how numbers read).
-``demo`` writes a sample tree. Who may import whom is defined in ``pyproject.toml``.
+Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
+``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,
+``telemetry`` (the exporter's metrics about itself), ``supervisor`` (what systemd is told),
+``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
+files change), ``reload``. ``demo`` writes a sample tree. Who may import whom is defined in
+``pyproject.toml``.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("datatrove-exporter")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """``__version__``, looked up when it is asked for: that takes longer than the rest."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("datatrove-exporter")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

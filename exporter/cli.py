@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from click.core import ParameterSource
 
-from exporter import __version__, log
-from exporter.config import (
+from exporter import log
+from exporter.report import SORTS
+from exporter.settings import (
     Config,
     RootConfig,
     StallRule,
@@ -25,12 +26,11 @@ from exporter.config import (
     split_listen_address,
     without_query,
 )
-from exporter.demo import DemoTree
-from exporter.document import ConfigError
-from exporter.report import SORTS
+from exporter.shard import Shard, parse_shard
 from exporter.snapshot import Root
 
 if TYPE_CHECKING:
+    from exporter.access import Terms
     from exporter.status import Options
 
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
@@ -44,6 +44,13 @@ def _listen_address(_: click.Context, __: click.Parameter, value: str | None) ->
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
     return value
+
+
+def _shard_of(_: click.Context, __: click.Parameter, value: str) -> Shard:
+    try:
+        return parse_shard(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -78,6 +85,27 @@ _web_listen_address = click.option(
     callback=_listen_address,
     help="Where to listen; overrides the configuration.",
 )
+_web_config_file = click.option(
+    "--web.config.file",
+    "web_config_file",
+    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
+    metavar="FILE",
+    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
+)
+_web_enable_lifecycle = click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
+    is_flag=True,
+    help="Let POST /-/reload reload the configuration.",
+)
+_config_watch = click.option(
+    "--config.watch",
+    "watch",
+    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
+    is_flag=True,
+    help="Reload the configuration when its file changes.",
+)
 _log_level = click.option(
     "--log.level",
     "log_level",
@@ -94,8 +122,20 @@ _log_format = click.option(
 )
 
 
+_shard = click.option(
+    "--shard",
+    envvar=f"{_ENVIRONMENT}SHARD",
+    default="0/1",
+    show_default=True,
+    metavar="I/N",
+    callback=_shard_of,
+    help="Read only every N-th job, as exporter I of N (counted from 0). I may be a name "
+    "that ends in its number, such as that of a StatefulSet's pod.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
 
@@ -103,24 +143,32 @@ def main() -> None:
 @main.command()
 @_config_file
 @_web_listen_address
+@_web_config_file
+@_web_enable_lifecycle
+@_config_watch
+@_shard
 @_log_level
 @_log_format
 def serve(
     config_file: str,
-    listen_address: str | None,
-    log_level: str | None,
-    log_format: str | None,
+    *,
+    enable_lifecycle: bool,
+    watch: bool,
+    shard: Shard,
+    **overrides: str | None,
 ) -> None:
-    """Scan the configured roots and serve their metrics."""
-    config = _load(config_file)
-    config = replace(
-        config,
-        listen_address=listen_address or config.listen_address,
-        log_level=log_level or config.log_level,
-        log_format=log_format or config.log_format,
-    )
+    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    from exporter.target import load_config
+
+    changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    config = replace(_load(config_file), **changes).with_shard(shard)
+
+    def load_again() -> Config:
+        return replace(load_config(config_file), **changes).with_shard(shard)
+
     log.set_up(config.log_level, config.log_format)
-    _run(config)
+    _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
     _end(0)
 
 
@@ -128,9 +176,18 @@ def serve(
 @click.argument("file", metavar="FILE")
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
-    """Check a configuration file and print what it means, secrets masked."""
+    """Check a configuration file, and the web configuration file it names, and print what
+    they mean, secrets masked."""
+    from exporter.access import Terms, read_terms
+    from exporter.document import ConfigError
+
     config = _load(file)
+    try:
+        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
+    except ConfigError as error:
+        _fail(str(error))
     click.echo(_describe(config))
+    click.echo(_describe_access(terms))
     if reach:
         from exporter.service import scan_once
 
@@ -221,7 +278,7 @@ def _status_config(
         targets = (os.curdir,)
     try:
         return config_of(targets, config_file, max_depth)
-    except (TargetError, ConfigError) as error:
+    except TargetError as error:
         _fail(str(error))
 
 
@@ -253,7 +310,7 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     from exporter import textfile as command
 
     config = _load(config_file)
-    log.set_up(config.log_level, config.log_format)
+    log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
     if not output.endswith(command.ENDING):
         click.echo(f"{output}: node_exporter reads only files that end in .prom", err=True)
     try:
@@ -278,8 +335,13 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     show_default=True,
     help="How many times faster than the default the jobs make progress.",
 )
-def demo(listen_address: str | None, directory: Path | None, speed: float) -> None:
+@click.option("--write-only", is_flag=True, help="Serve nothing; another exporter does.")
+def demo(
+    listen_address: str | None, directory: Path | None, speed: float, *, write_only: bool
+) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
+    from exporter.demo import DemoTree
+
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
         folder = (directory or Path(temporary)).resolve()
@@ -289,15 +351,22 @@ def demo(listen_address: str | None, directory: Path | None, speed: float) -> No
         except OSError as error:
             _fail(f"cannot write the demo to {folder}: {error.strerror}")
         stopping = threading.Event()
-        threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
-        root = RootConfig(name="demo", url=str(folder), scan_interval_seconds=2.0)
-        address = listen_address or "127.0.0.1:10170"
-        _run(Config((root,), listen_address=address), announce=f"The jobs are in {folder}.")
+        if write_only:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            click.echo(f"The jobs are in {folder}.")
+            tree.progress(stopping)
+        else:
+            threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
+            root = RootConfig(name="demo", url=str(folder), scan_interval_seconds=2.0)
+            address = listen_address or "127.0.0.1:10170"
+            _run(Config((root,), listen_address=address), announce=f"The jobs are in {folder}.")
         stopping.set()
     _end(0)
 
 
 def _load(file: str) -> Config:
+    from exporter.document import ConfigError
     from exporter.target import load_config
 
     try:
@@ -306,16 +375,25 @@ def _load(file: str) -> Config:
         _fail(str(error))
 
 
-def _run(config: Config, announce: str = "") -> None:
+def _run(
+    config: Config,
+    load_again: Callable[[], Config] | None = None,
+    *,
+    announce: str = "",
+    enable_lifecycle: bool = False,
+    watch: bool = False,
+) -> None:
+    from exporter.document import ConfigError
     from exporter.service import Service, StartError
 
     try:
-        service = Service(config)
-    except StartError as error:
+        service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
+    except (StartError, ConfigError) as error:
         _fail(str(error))
     if announce:
         host, _ = split_listen_address(config.listen_address)
-        click.echo(f"{announce}\nOpen http://{host}:{service.port}/metrics – Ctrl-C to stop.")
+        address = f"http://{host}:{service.port}"
+        click.echo(f"{announce}\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     service.run()
 
 
@@ -326,6 +404,12 @@ def _describe(config: Config) -> str:
     for root in config.roots:
         lines += _describe_root(root)
     return "\n".join(lines)
+
+
+def _describe_access(terms: "Terms") -> str:
+    users = len(terms.users)
+    asked = f"a password ({users} users)" if users else "no password"
+    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
 
 
 def _describe_root(root: RootConfig) -> list[str]:

@@ -161,6 +161,13 @@ ROOT_FAMILIES: tuple[Family[Root], ...] = (
         _one(lambda root: root.scan_interval_seconds if root.attempted else None),
     ),
     Family(
+        "datatrove_root_scan_backoff_seconds",
+        "How much longer than the interval the next scan of the root is put off because its "
+        "storage keeps failing, give or take a quarter; 0 while it does not, absent before "
+        "the first scan.",
+        _one(lambda root: root.backoff_seconds if root.attempted else None),
+    ),
+    Family(
         "datatrove_root_scans_total",
         "Scans of the root that ended, successful or not.",
         _one(lambda root: root.scans),

@@ -9,111 +9,31 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from exporter.document import LIMIT_BYTES, ConfigError, Document, Location, Mistake
+from exporter.settings import (
+    DURATION_EXPECTED,
+    Config,
+    RootConfig,
+    StallRule,
+    StorageOptions,
+    absolute_url,
+    format_duration,
+    parse_duration,
+    split_listen_address,
+    without_query,
+)
 
 _T = TypeVar("_T")
 
 _SECRET_FILE_LIMIT_BYTES = 64 * 1024
 _ROOTS_LIMIT = 1000
 _COMPLETED_SCANS = 10  # a completed job is looked at in every tenth scan
-
-
-class StorageOptions:
-    """Keyword arguments for fsspec; never shown, except the harmless ones."""
-
-    _SHOWN = frozenset(
-        {"anon", "endpoint_url", "requester_pays", "use_ssl", "profile", "host", "port"}
-        | {"region_name", "client_kwargs", "config_kwargs", "timeout", "token_file"}
-    )
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
-
-    def reveal(self) -> dict[str, Any]:
-        """The real options, for the storage backend only."""
-        return dict(self._options)
-
-    def masked(self) -> dict[str, Any]:
-        """The options with every value masked that is not known to be harmless."""
-        return _masked(self._options, self._SHOWN)
-
-    def __repr__(self) -> str:
-        return f"StorageOptions({self.masked()!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StorageOptions) and self._options == other._options
-
-    def __hash__(self) -> int:
-        return hash(tuple(sorted(self._options)))
-
-
-def _masked(options: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]:
-    masked: dict[str, Any] = {}
-    for key, value in options.items():
-        if key in shown and isinstance(value, Mapping):
-            masked[key] = _masked(value, shown)
-        else:
-            masked[key] = value if key in shown and _is_harmless(value) else "<secret>"
-    return masked
-
-
-def _is_harmless(value: object) -> bool:
-    if isinstance(value, str):
-        return "@" not in value and "?" not in value
-    return value is None or isinstance(value, int | float)
-
-
-@dataclass(frozen=True, slots=True)
-class StallRule:
-    """When a job without progress is stalled; ``report`` says what the numbers mean."""
-
-    after_seconds: float = 3600.0
-    gap_factor: float = 3.0
-    long_after_seconds: float = 86_400.0
-
-
-DEFAULT_STALL_RULE = StallRule()
-
-
-@dataclass(frozen=True, slots=True)
-class RootConfig:
-    """One root with every default filled in. Durations are in seconds."""
-
-    name: str
-    url: str = field(repr=False)  # a query may hold a signature
-    max_depth: int = 3
-    prefix: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    scan_interval_seconds: float = 60.0
-    scan_timeout_seconds: float = 300.0
-    completed_scan_interval_seconds: float = 600.0
-    verify_interval_seconds: float = 3600.0
-    stale_after_seconds: float = 900.0
-    hide_completed_after_seconds: float | None = None
-    max_per_root: int = 20_000
-    stall: StallRule = DEFAULT_STALL_RULE
-    storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The whole configuration."""
-
-    roots: tuple[RootConfig, ...]
-    source: str = ""
-    scan_workers: int = 16
-    listen_address: str = "0.0.0.0:10170"
-    log_level: str = "info"
-    log_format: str = "logfmt"
 
 
 def _no_problem_with(_: str) -> None:
@@ -132,15 +52,15 @@ def load(
     """
     source = os.fspath(path)
     try:
-        data = _read_file(path, LIMIT_BYTES)
+        data = read_file(path, LIMIT_BYTES)
     except OSError as error:
-        raise ConfigError(source, [Mistake((), f"cannot be read: {_words_of(error)}")]) from None
+        raise ConfigError(source, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
     except ValueError as error:
         raise ConfigError(source, [Mistake((), str(error))]) from None
     return parse(data, source, Path(os.path.abspath(source)).parent, environment, problem_with)
 
 
-def _read_file(path: str | os.PathLike[str], limit: int) -> bytes:
+def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a file; raises ValueError when it is none, or larger than `limit`."""
     # Opening a FIFO would wait for a writer, and a device never ends.
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
@@ -152,7 +72,8 @@ def _read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     return data
 
 
-def _words_of(error: OSError) -> str:
+def words_of(error: OSError) -> str:
+    """What the system says of an error, without the file's name."""
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
@@ -172,51 +93,12 @@ def parse(
         model = _FileModel.model_validate(value, context=problem_with)
     except ValidationError as error:
         known = {mistake.location for mistake in document.mistakes}
-        mistakes += (m for m in _from_validation(error) if m.location not in known)
+        mistakes += (m for m in mistakes_of(error) if m.location not in known)
     else:
         mistakes += _check_stall_rules(model)
         if not mistakes:
             return _config(model, source, folder)
     raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
-
-
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
-)
-_UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1, 0.001)
-_LONGEST_SECONDS = 100 * 31_536_000
-_DURATION_EXPECTED = "expected a duration such as 30s, 5m or 1h30m"
-
-
-def parse_duration(text: object) -> float:
-    """Seconds of a duration in Prometheus' syntax (``1h30m``, ``500ms``, ``0``)."""
-    if text == "0" or (type(text) is int and text == 0):
-        return 0.0
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) < 64 else None
-    if match is None or not match[0]:
-        raise ValueError(_DURATION_EXPECTED)
-    amounts = zip(match.groups(default="0"), _UNIT_SECONDS, strict=True)
-    seconds = sum(int(amount) * unit for amount, unit in amounts)
-    if seconds > _LONGEST_SECONDS:
-        raise ValueError("longer than 100 years")
-    return float(seconds)
-
-
-def format_duration(seconds: float) -> str:
-    """The shortest spelling that `parse_duration` reads back."""
-    milliseconds = round(seconds * 1000)
-    parts = []
-    for unit, length in (
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ):
-        amount, milliseconds = divmod(milliseconds, length)
-        if amount:
-            parts.append(f"{amount}{unit}")
-    return "".join(parts) or "0s"
 
 
 def _at_least(minimum: float) -> Callable[[object], float]:
@@ -314,14 +196,7 @@ def _check_listen_address(address: str) -> str:
 
 class _WebModel(_Model):
     listen_address: Annotated[str, pydantic.AfterValidator(_check_listen_address)] = "0.0.0.0:10170"
-    config_file: str | None = None
-
-    @pydantic.field_validator("config_file")
-    @classmethod
-    def _refuse_config_file(cls, value: str | None) -> str | None:
-        if value is not None:  # to ignore it would serve in the clear what should not be
-            raise ValueError("TLS and basic auth are not supported by this version yet")
-        return value
+    config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
 class _LogModel(_Model):
@@ -355,12 +230,15 @@ _TEXT_BY_TYPE = {
     "model_type": "expected a mapping",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
-    "float_type": _DURATION_EXPECTED,
+    "float_type": DURATION_EXPECTED,
 }
 
 
-def _from_validation(error: ValidationError) -> Iterator[Mistake]:
-    """Our own words for each of pydantic's errors, whose texts may hold the value."""
+def mistakes_of(
+    error: ValidationError, whole: str = "a mapping with the key roots"
+) -> Iterator[Mistake]:
+    """Our own words for each of pydantic's errors, whose texts may hold the value.
+    `whole` is what the file as a whole should be."""
     for item in error.errors(include_url=False, include_input=False):
         location = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
         context = item.get("ctx", {})
@@ -379,7 +257,7 @@ def _from_validation(error: ValidationError) -> Iterator[Mistake]:
         else:
             text = _TEXT_BY_TYPE.get(kind, "not valid")
         if not location and kind == "model_type":
-            text = "expected a mapping with the key roots"
+            text = f"expected {whole}"
         yield Mistake(location, text)
 
 
@@ -425,7 +303,7 @@ class _References:
         except KeyError:
             problem = f"the environment variable {variable} is not set"
         except OSError as error:
-            problem = f"the file {file} cannot be read: {_words_of(error)}"
+            problem = f"the file {file} cannot be read: {words_of(error)}"
         except ValueError as error:
             problem = f"the file {file} is {error}"
         self.mistakes.append(Mistake(location, problem))
@@ -440,7 +318,7 @@ _REFERENCE = re.compile(
 def _read_secret(path: Path) -> str:
     """A secret from a file, without the line break that editors put at the end."""
     try:
-        text = _read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
+        text = read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
@@ -456,7 +334,7 @@ def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
         if not isinstance(root, dict) or not isinstance(url, str):
             continue
         try:
-            name = root.get("name") or without_query(_absolute(url, folder))
+            name = root.get("name") or without_query(absolute_url(url, folder))
         except ValueError:
             continue  # the URL's own mistake
         place: Location = ("roots", index, "name")
@@ -469,39 +347,20 @@ def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
         first.setdefault(name, index)
 
 
-def _absolute(url: str, folder: Path) -> str:
-    """The one spelling of a root's URL; local paths are relative to `folder`."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return os.path.normpath(folder / url)
-    if scheme == "file":
-        return f"file://{os.path.normpath('/' + rest.lstrip('/'))}"
-    return url.rstrip("/")
-
-
-def without_query(url: str) -> str:
-    """The URL without what may hold a secret; raises ValueError when it cannot be one."""
-    if "://" not in url:
-        return url
-    try:
-        return urlsplit(url)._replace(query="", fragment="").geturl()
-    except ValueError:
-        raise ValueError("not a valid URL") from None
-
-
 def _config(model: _FileModel, source: str, folder: Path) -> Config:
     return Config(
         roots=tuple(_root_config(model, root, folder) for root in model.roots),
         source=source,
         scan_workers=model.scan.workers,
         listen_address=model.web.listen_address,
+        web_config_file=str(folder / model.web.config_file) if model.web.config_file else None,
         log_level=model.log.level,
         log_format=model.log.format,
     )
 
 
 def _root_config(model: _FileModel, root: _RootModel, folder: Path) -> RootConfig:
-    url = _absolute(root.url, folder)
+    url = absolute_url(root.url, folder)
     scan_interval = _first(root.scan_interval, model.scan.interval)
     return RootConfig(
         name=root.name or without_query(url),
@@ -550,12 +409,3 @@ def _check_stall_rules(model: _FileModel) -> Iterator[Mistake]:
 def _first(own: _T | None, shared: _T) -> _T:
     """What a root says itself, or else what is said for all."""
     return shared if own is None else own
-
-
-def split_listen_address(address: str) -> tuple[str | None, int]:
-    """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``;
-    raises ValueError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):([0-9]{1,5})", address)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError("expected HOST:PORT or :PORT")
-    return match[1] or match[2] or None, int(match[3])

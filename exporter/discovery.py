@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from exporter.jobfolder import INNER_FOLDERS, display_name
+from exporter.shard import WHOLE, Shard
 from exporter.storage.base import Folder, Path
 
 
@@ -26,12 +27,15 @@ class Selection:
     """The part of a root's configuration that says which jobs are wanted.
 
     Patterns are shell globs on the whole `job_name`, in which ``*`` also matches ``/``.
+    Of the jobs that match, only those of the `shard` are; `root` is the root's name.
     """
 
     max_depth: int = 3
     prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    root: str = ""
+    shard: Shard = WHOLE
 
     def wants(self, name: str) -> bool:
         """Whether a job of this name is read at all."""
@@ -39,6 +43,7 @@ class Selection:
             name.startswith(self.prefix)
             and (not self.include or any(fnmatchcase(name, glob) for glob in self.include))
             and not any(fnmatchcase(name, glob) for glob in self.exclude)
+            and self.shard.owns(self.root, name)
         )
 
     def may_hold_wanted(self, path: Path) -> bool:

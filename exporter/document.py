@@ -5,6 +5,7 @@ can fill any memory), no duplicate keys, one document, at most `LIMIT_BYTES`. A 
 never quotes a value: the file holds secrets.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import yaml
@@ -47,7 +48,9 @@ class ConfigError(Exception):
 class Document:
     """A YAML text as plain data, with the line of every part of it."""
 
-    def __init__(self, data: bytes, source: str) -> None:
+    def __init__(self, data: bytes, source: str, line_breaks_at: Collection[Location] = ()) -> None:
+        """`line_breaks_at` are the places where a text may have several lines."""
+        self._line_breaks_at = line_breaks_at
         self.lines: dict[Location, int] = {}
         self.mistakes: list[Mistake] = []
         self.value: object = None
@@ -143,7 +146,8 @@ class Document:
         """Null, boolean, integer and fraction as YAML reads them; all else is text."""
         kind = node.tag.rpartition(":")[2]
         if kind not in ("null", "bool", "int", "float"):
-            if not node.value.isprintable():
+            line_break = "\n" if location in self._line_breaks_at else ""
+            if not node.value.replace(line_break, "").isprintable():
                 self.mistakes.append(Mistake(location, "holds characters that cannot be printed"))
             return node.value
         try:

@@ -27,6 +27,9 @@ _PARSE_WHOLE_BYTES = 128 * 1024
 # json.loads holds the interpreter lock: about 0.2 s per megabyte here. Every
 # executor.json without documents in it is smaller than this (36 KB at most).
 
+_PARSE_LIMIT_BYTES = 4 * 1024 * 1024
+# What is larger, and not as datatrove writes it, would stop every other thread for seconds.
+
 _LARGEST_WORLD_SIZE = 2**53
 # A sample is a double; beyond this the published number would not be the real one.
 
@@ -57,6 +60,7 @@ _KIND_BY_KEY = {
     "flavor": "jobs",
     "ray_remote_kwargs": "ray",
 }
+_KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed"})
 
 
 def parse_executor(data: bytes) -> Executor:
@@ -67,6 +71,9 @@ def parse_executor(data: bytes) -> Executor:
     """
     top_level = _large_file_keys(data) if len(data) > _PARSE_WHOLE_BYTES else None
     if top_level is None:
+        if len(data) > _PARSE_LIMIT_BYTES:
+            problem = f"larger than {_PARSE_LIMIT_BYTES} bytes and not as datatrove writes it"
+            raise ExecutorFileError(problem, may_be_half=True)
         top_level = _parse_object(data)
     world_size = top_level.get("world_size")
     if "world_size" not in top_level:
@@ -111,8 +118,8 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
     datatrove writes with ``indent=4`` and ``world_size`` last. JSON strings hold no
     raw line break, so in such a file a line that starts with exactly four spaces
     and a quote is a top-level member, and the last one closes the object. Returns
-    None unless beginning and end prove that shape. Short strings and booleans come
-    with their values; of every other member only the name is told.
+    None unless beginning and end prove that shape. Only members that matter are kept;
+    short strings and booleans come with their values, of the others only the name.
     """
     tail = _TAIL.search(data, len(data) - 128)
     if tail is None or not data.startswith(b'{\n    "'):
@@ -121,12 +128,13 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
     position = data.find(b'\n    "')
     while position >= 0:
         if member := _MEMBER.match(data, position + 5):
-            name, text, boolean = member.groups()
-            members[name.decode("utf-8", "replace")] = (
-                text.decode("utf-8", "replace")
-                if text is not None
-                else {b"true": True, b"false": False}.get(boolean)
-            )
+            key, text, boolean = member.groups()
+            if (name := key.decode("utf-8", "replace")) in _KEYS:  # there may be millions
+                members[name] = (
+                    text.decode("utf-8", "replace")
+                    if text is not None
+                    else {b"true": True, b"false": False}.get(boolean)
+                )
         position = data.find(b'\n    "', position + 6)
     members["world_size"] = int(tail[1])
     return members

@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter import wording
-from exporter.config import Config, RootConfig
 from exporter.report import Filter, Report, Row, report_on, sort_rows
 from exporter.richtable import bar, change, live_table_of
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+    RootConfig,
+)
 from exporter.snapshot import Latest
 from exporter.status import Options, chosen, problems
 from exporter.storage import scheme_of

@@ -3,18 +3,54 @@
 An event is a constant message and named fields; what comes from outside (job names,
 paths) goes into fields only, where it is quoted, so it cannot forge a second line.
 
+Secrets do not get here in the first place. Should one slip through all the same, in the
+text of a library's error or a traceback, the last step before a line is written takes
+out what was registered by `hide`, values of environment variables that sound like
+secrets, and what looks like a signature or a password in a URL.
+
 Libraries are held at WARNING whatever the level: at DEBUG botocore prints signatures
 and session tokens.
 """
 
 import json
 import logging
+import os
+import re
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from urllib.parse import quote
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
+
+_HIDDEN = "<secret>"
+_SHORTEST_SECRET = 6  # shorter ones are found by chance
+_SECRET_VARIABLE = re.compile("KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
+_LOOKS_SECRET = re.compile(
+    r"(?P<before>://[^/\s:@]*:|\bAuthorization\W{1,4}(?:\w+ )?|\bX-Amz-[\w-]+=|\bSignature=)"
+    r"[^\s/@&'\",]+",
+    re.IGNORECASE,
+)
+_secrets: set[str] = set()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Never write these texts, nor their form within a URL or a quoted string."""
+    for secret in secrets:
+        for part in {secret, *secret.split("\n")}:  # a traceback shows one line of many
+            if len(part) >= _SHORTEST_SECRET:
+                _secrets.update((part, quote(part, safe=""), repr(part)[1:-1]))
+
+
+def _without_secrets(text: str) -> str:
+    # The longest first: one may be part of another.
+    for secret in sorted(_secrets, key=len, reverse=True):
+        if secret in text:
+            text = text.replace(secret, _HIDDEN)
+    return _LOOKS_SECRET.sub(rf"\g<before>{_HIDDEN}", text)
 
 
 def event(logger: logging.Logger, level: int, message: str, **fields: object) -> None:
@@ -31,6 +67,21 @@ def set_up(level: str, log_format: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("exporter").setLevel(level.upper() if level != "warn" else "WARNING")
     logging.captureWarnings(capture=True)
+    hide(value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name))
+    sys.excepthook = _log_crash
+    threading.excepthook = lambda crash: _log_crash(
+        crash.exc_type, crash.exc_value, crash.exc_traceback
+    )
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    """In the place of Python's own hook, whose text would not pass through here."""
+    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logging.getLogger(__name__).critical(
+            "a thread met a bug of the exporter and ended", exc_info=(kind, error, traceback)
+        )
 
 
 class _LineFormatter(logging.Formatter):
@@ -50,7 +101,14 @@ class _LineFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return self._write(line)
+        return self._write({key: _clean(value) for key, value in line.items()})
+
+
+def _clean(value: object) -> object:
+    """The value without secrets; a number stays a number."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _without_secrets(str(value))
 
 
 def _to_json(line: dict[str, object]) -> str:

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from exporter.config import RootConfig, without_query
 from exporter.jobfolder import LOGS, display_name, path_of, rank_of_log
 from exporter.report import Row
+from exporter.settings import (
+    RootConfig,
+    without_query,
+)
 from exporter.storage import open_storage
 from exporter.storage.base import Storage, StorageError
 from exporter.workers import Workers
@@ -43,20 +46,24 @@ def logs_of_missing(
     late = Logs(error=StorageError("timeout", "not listed in time"))
     logs: dict[JobKey, Logs] = {}
     longest = 0.0
+    asked = 0
     for row in rows:
         if row.reading is None or row.is_complete:
             continue
-        root = by_name[row.root]
+        root, key = by_name[row.root], (row.root, row.job_name)
+        if not row.reading.started:  # the scan saw no log
+            logs[key] = Logs()
+            continue
         if root.name not in storages:
             options = root.storage_options.reveal()
             storages[root.name] = open_storage(root.url, options, workers.size)
-        key = (row.root, row.job_name)
         logs[key] = late
+        asked += 1
         longest = max(longest, root.scan_timeout_seconds)
         workers.submit(root.name, partial(_answer, storages[root.name], root, row, answers))
     deadline = time.monotonic() + longest
     try:
-        for _ in logs:
+        for _ in range(asked):
             key, found = answers.get(timeout=max(0.0, deadline - time.monotonic()))
             logs[key] = found
     except queue.Empty:

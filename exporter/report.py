@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
-from exporter.config import StallRule
+from exporter.settings import (
+    StallRule,
+)
 from exporter.snapshot import Job, Reading, Root, Snapshot, Totals
 from exporter.storage.base import Reason
 

@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from exporter.config import RootConfig, without_query
 from exporter.discovery import Selection, job_name
 from exporter.log import event
 from exporter.scan import JobScan, Memory
+from exporter.settings import (
+    RootConfig,
+    without_query,
+)
 from exporter.snapshot import Job, Reading, Root, Totals
 from exporter.storage.base import REASONS, Folder, Path, Reason, StorageError
 
@@ -67,7 +70,14 @@ class RootState:
 
     def __init__(self, config: RootConfig) -> None:
         self.config = config
-        self.selection = Selection(config.max_depth, config.prefix, config.include, config.exclude)
+        self.selection = Selection(
+            config.max_depth,
+            config.prefix,
+            config.include,
+            config.exclude,
+            config.name,
+            config.shard,
+        )
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
         self._errors = Counter[tuple[str, Reason]]()
@@ -136,8 +146,7 @@ class RootState:
     ) -> None:
         """Take in the scan of one job of this root."""
         if result.is_gone:
-            self._jobs.pop(path, None)
-            return
+            return  # it goes with the end of the scan, unless the whole root went
         state = self._jobs.get(path)
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
@@ -222,6 +231,26 @@ class RootState:
     ) -> None:
         """The root could not be listed, or not to the end. What this scan did read
         counts; nothing is taken to be gone."""
+        self._root_failed(error, now)
+        self._publish(
+            wall_time,
+            up=False,
+            attempted=True,
+            error=str(error),
+            last_scan_duration_seconds=duration_seconds,
+            scans=self._root.scans + 1,
+        )
+
+    def scan_impossible(self, error: StorageError, now: float, wall_time: float) -> None:
+        """No scan can begin, or come to an end: nothing of the root is known any more. A
+        root that is down already stays as it is."""
+        if self._failed_since is not None:
+            return
+        self.mark_unread(set(), error, now)
+        self._root_failed(error, now)
+        self._publish(wall_time, up=False, attempted=True, error=str(error))
+
+    def _root_failed(self, error: StorageError, now: float) -> None:
         self._count("root", error)
         if self._failed_since is None:
             self._failed_since = now
@@ -234,14 +263,6 @@ class RootState:
                 reason=error.reason,
                 detail=error.detail,
             )
-        self._publish(
-            wall_time,
-            up=False,
-            attempted=True,
-            error=str(error),
-            last_scan_duration_seconds=duration_seconds,
-            scans=self._root.scans + 1,
-        )
 
     def mark_unread(self, read: set[Path], error: StorageError, now: float) -> None:
         """Jobs that a failed scan did not get to were not read by it."""
@@ -253,6 +274,10 @@ class RootState:
     def scan_skipped(self) -> None:
         """A scan was due and did not start: the one before is still under way."""
         self._root = replace(self._root, scans_skipped=self._root.scans_skipped + 1)
+
+    def backs_off(self, seconds: float) -> None:
+        """The next scan is put off by so much because the storage keeps failing."""
+        self._root = replace(self._root, backoff_seconds=seconds)
 
     def count_requests(self, totals: tuple[tuple[str, int], ...]) -> None:
         """Requests sent to this root's storage so far, by operation."""

@@ -118,7 +118,7 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
                 break
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
-    look = replace(look, markers=_with_known_times(look.markers, known))
+    look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
     return Memory(look, version, None, problem)
 
 
@@ -169,7 +169,8 @@ def _with_reading(
     )
     if reading.is_complete:  # eight bytes a task, which most likely nobody asks for again
         markers = replace(markers, modified_ns=None)
-    return replace(memory, look=replace(memory.look, markers=markers), reading=reading)
+    look = replace(memory.look, markers=markers, world_size=executor.world_size)
+    return replace(memory, look=look, reading=reading)
 
 
 def _with_times(

@@ -4,59 +4,72 @@ One thread decides; workers only carry out visits to folders and report back thr
 queue, so no state is shared and nothing here takes a lock. The deciding thread never
 calls storage and never waits for a worker.
 
-* Each root has its own schedule: the first scan at once, then one per interval, moved
-  by up to 5 % so that many roots do not stay in step. Clocks are monotonic.
-* One scan of a root is in flight at a time. A tick that finds the one before still
-  running, or the root's storage hung, is counted as skipped.
+* Each root has its own timetable. Clocks are monotonic.
+* One scan of a root is in flight at a time. A scan that is due while the one before still
+  runs, or while the root's storage hangs, is counted as skipped.
+* No more scans make progress at a time than there are workers; others wait for their
+  turn, the longest overdue first. A scan that makes no progress holds up nobody.
 * Visits of a scan wait in one queue, from which *runners* on worker threads take one
   after the other; a runner ends after a short while, so that the roots take turns.
 * A scan ends when every folder was visited, or at its deadline. Visits that run on
   beyond it are stuck: their folders are not visited again until they return, and what
   they return is thrown away.
+* If folders went during a scan, or visit after visit fails, the root is looked at once
+  more: that of a root which went away, or of a storage which broke down, is no result.
+* A bug met with one root ends that root's scan, and no other's.
 """
 
 import logging
+import math
 import queue
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from exporter.config import RootConfig
 from exporter.discovery import Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan, RootState
 from exporter.scan import JobScan, scan_job
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.storage import open_storage
-from exporter.storage.base import Folder, Path, Storage, StorageError
-from exporter.workers import Call, Workers
+from exporter.storage.base import Folder, Path, Reason, Storage, StorageError
+from exporter.timetable import Timetable
+from exporter.workers import OVERDUE_PER_OWNER, Call, Workers
 
 _LOG = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 1.0
 _EVENTS_SECONDS = 0.1
 _WAKE_SECONDS = 0.005
-_JITTER = 0.05
 _SLICE_SECONDS = 0.05
 _SLOW_VISIT_SECONDS = 0.002
 # Visits that wait no longer than that, as on a local disk, are made by one thread: there
 # the interpreter lock is the limit, and two threads that fight for it take twice as long.
 _NO_PROGRESS_SECONDS = 0.2
-_STUCK_VISITS_LIMIT = 4
+_FAILURES_IN_A_ROW = 16
+_OVERLOADED: frozenset[Reason] = frozenset({"timeout", "throttled", "unavailable"})
+# What says of the storage, and not of one folder in it, that it is better left alone.
 
 OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 
 
 @dataclass(frozen=True, slots=True)
 class _Errand:
-    """A visit and what it starts from."""
+    """A visit and what it starts from; `is_check` if it only asks whether the root is
+    still there."""
 
     visit: Visit
     plan: Plan
+    is_check: bool = False
+
+
+_CHECK = _Errand(Visit(()), Plan(None, None, True, True), is_check=True)  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,18 @@ class _RootScan:
         self.read: set[Path] = set()
         self.unlisted: set[Path] = set()
         self.root_error: StorageError | None = None
+        self.identity: Hashable | None = None
+        self.has_lost_folders = False
+        self.failures_in_a_row = 0
+        self.is_checking = False
+        self.is_overloaded = False
+
+    def drop_waiting(self) -> None:
+        """Make no more visits but those under way."""
+        with suppress(IndexError):
+            while True:
+                self.waiting.popleft()
+                self.unfinished -= 1
 
 
 class _ScheduledRoot:
@@ -108,10 +133,14 @@ class _ScheduledRoot:
     def __init__(self, config: RootConfig, now: float) -> None:
         self.state = RootState(config)
         self.storage: Storage | None = None
-        self.due = now
+        self.timetable = Timetable(config.scan_interval_seconds, now)
         self.scan: _RootScan | None = None
         self.stuck: dict[Path, _Runner] = {}
         self.waited_per_visit = 0.0
+
+    @property
+    def is_hung(self) -> bool:
+        return () in self.stuck or len(self.stuck) >= OVERDUE_PER_OWNER
 
 
 class Scheduler:
@@ -133,6 +162,7 @@ class Scheduler:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._last_wake = 0.0
         self._stopping = threading.Event()
+        self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
@@ -146,52 +176,114 @@ class Scheduler:
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
+        now = time.monotonic()
         for root in self._roots:
-            self._tick(root, time.monotonic())
-        while not self._stopping.is_set() and any(root.scan for root in self._roots):
-            self._step(scheduling=False)
+            root.timetable.due = now
+        while not self._stopping.is_set() and not all(
+            root.scan is None and root.timetable.due == math.inf for root in self._roots
+        ):
+            self._step(repeating=False)
         return self._latest.read()
 
     def run(self) -> None:
         """Scan on schedule until `stop`."""
         while not self._stopping.is_set():
             try:
-                self._step(scheduling=True)
+                self._step(repeating=True)
             except Exception:
                 _LOG.exception("the scheduler met a bug of the exporter and goes on")
                 self._stopping.wait(_HEARTBEAT_SECONDS)
+
+    def reconfigure(self, roots: Sequence[RootConfig]) -> None:
+        """Scan these roots from now on, from any thread. Those whose configuration is the
+        same keep their jobs, counters and schedule; all others begin anew, and the series
+        of those that are no longer there go at once."""
+        self._wanted.append(roots)  # of two in a row the last one counts
+        self._wake.put(None)
 
     def stop(self) -> None:
         """Make `run` return, from any thread. Visits under way are not waited for."""
         self._stopping.set()
         self._wake.put(None)
 
-    def _step(self, *, scheduling: bool) -> None:
-        self.last_heartbeat = now = time.monotonic()
+    def _step(self, *, repeating: bool) -> None:
+        now = time.monotonic()
+        if self._wanted:
+            self._replace_roots(self._wanted.popleft(), now)
         for root in self._roots:
-            if root.scan is not None:
-                if now >= root.scan.deadline:
-                    self._give_up(root, root.scan)
-                else:
-                    self._add_runners(root.scan, now)
-            if root.state.next_expiry <= now:
-                root.state.expire(now, time.time())
-                self._changed = True
-            if scheduling and now >= root.due:
-                self._tick(root, now)
+            with self._bugs_kept_to(root):
+                self._attend(root, now)
+        self._begin_scans(now, repeating=repeating)
         self._workers.relieve()
         if self._changed:
             self._publish()
-        self._handle_events(self._next_moment(scheduling=scheduling))
+        self._handle_events(self._next_moment(now))
         if self._changed:
             self._publish()
+        self.last_heartbeat = time.monotonic()
 
-    def _next_moment(self, *, scheduling: bool) -> float:
+    def _attend(self, root: _ScheduledRoot, now: float) -> None:
+        """See to it that the root's scan goes on or ends, and that nothing grows too old."""
+        if root.scan is not None:
+            if now >= root.scan.deadline:
+                self._give_up(root, root.scan)
+            else:
+                self._add_runners(root.scan, now)
+        if root.state.next_expiry <= now:
+            root.state.expire(now, time.time())
+            self._changed = True
+
+    @contextmanager
+    def _bugs_kept_to(self, root: _ScheduledRoot) -> Iterator[None]:
+        """Whatever fails inside ends the scan of this root and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            _LOG.exception("the scan of a root met a bug of the exporter")
+            if (scan := root.scan) is not None:
+                scan.is_over = True
+                root.scan = None
+                self._workers.abandon(root)
+            bug = StorageError("other", f"unexpected {type(error).__name__}")
+            with suppress(Exception):
+                root.state.scan_impossible(bug, time.monotonic(), time.time())
+            self._changed = True
+
+    def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
+        before = {root.state.config.name: root for root in self._roots}
+        roots = []
+        for config in wanted:
+            root = before.get(config.name)
+            if root is not None and root.state.config == config:
+                del before[config.name]
+                roots.append(root)
+                continue
+            new = _ScheduledRoot(config, now)
+            if root is not None and root.state.config.url == config.url:
+                new.stuck = root.stuck  # it hangs still: no more threads for it
+            roots.append(new)
+        for root in before.values():
+            self._drop(root)
+        self._roots = roots
+        self._changed = True
+
+    def _drop(self, root: _ScheduledRoot) -> None:
+        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
+        running = set(self._workers.abandon(root))
+        if (scan := root.scan) is None:
+            return
+        scan.is_over = True
+        scan.waiting.clear()
+        for runner in scan.runners:
+            if runner.call in running and (errand := runner.errand) is not None:
+                root.stuck[errand.visit.path] = runner
+
+    def _next_moment(self, now: float) -> float:
         """Until when to sleep if nothing is reported (monotonic)."""
-        moments = [self.last_heartbeat + _HEARTBEAT_SECONDS]
+        moments = [now + _HEARTBEAT_SECONDS]
         for root in self._roots:
-            if scheduling:
-                moments.append(root.due)
+            if root.timetable.due > now:  # the others wait for others to end
+                moments.append(root.timetable.due)
             if root.scan is not None:
                 moments.append(root.scan.deadline)
         return min(moments)
@@ -206,7 +298,9 @@ class Scheduler:
 
     def _drain(self, until: float) -> None:
         while self._events and time.monotonic() < until:
-            self._handle(self._events.popleft())
+            event = self._events.popleft()
+            with self._bugs_kept_to(event.runner.scan.root):
+                self._handle(event)
 
     def _report(self, event: _Event) -> None:
         """Tell the scheduler's thread (from any thread). It is not woken for each of many
@@ -217,21 +311,38 @@ class Scheduler:
             self._last_wake = now
             self._wake.put(None)
 
-    def _tick(self, root: _ScheduledRoot, now: float) -> None:
-        """The root is due: start a scan, or count why not."""
-        interval = root.state.config.scan_interval_seconds
-        spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-        # From the time it was due, so the schedule does not drift; but ticks missed
-        # altogether (a suspended machine) are not made up for.
-        root.due = max(root.due + interval * spread, now)
-        is_hung = () in root.stuck or len(root.stuck) >= _STUCK_VISITS_LIMIT
-        if root.scan is not None or is_hung:
-            root.state.scan_skipped()
-            self._changed = True
-            return
+    def _begin_scans(self, now: float, *, repeating: bool) -> None:
+        """Start the scans that are due, as many as have room, or count why not."""
+        due = [root for root in self._roots if root.timetable.due <= now]
+        moving = sum(
+            root.scan is not None and now - root.scan.last_progress < self._workers.patience_seconds
+            for root in self._roots
+        )
+        for root in sorted(due, key=lambda root: root.timetable.due):
+            may_begin = root.scan is None and not root.is_hung
+            if may_begin and moving >= self._workers.size:
+                continue  # its turn comes
+            root.timetable.began(now)
+            if not repeating:
+                root.timetable.due = math.inf
+            with self._bugs_kept_to(root):
+                if may_begin:
+                    moving += 1
+                    self._begin(root, now)
+                else:
+                    self._skip(root, now)
+
+    def _begin(self, root: _ScheduledRoot, now: float) -> None:
         root.scan = _RootScan(root, now)
         self._visit_or_skip(root.scan, Visit(()), now)
         self._add_runners(root.scan, now)
+
+    def _skip(self, root: _ScheduledRoot, now: float) -> None:
+        root.state.scan_skipped()
+        if root.scan is None:
+            hang = StorageError("timeout", "earlier attempts still hang")
+            root.state.scan_impossible(hang, now, time.time())
+        self._changed = True
 
     def _visit_or_skip(self, scan: _RootScan, visit: Visit, now: float) -> None:
         """Queue a visit, unless it would be known to find what the last one found."""
@@ -253,10 +364,11 @@ class Scheduler:
 
     def _add_runners(self, scan: _RootScan, now: float) -> None:
         """Have as many runners as it takes; end the scan if nothing is left to visit."""
-        has_stopped = now - scan.last_progress > _NO_PROGRESS_SECONDS
-        is_slow = scan.root.waited_per_visit > _SLOW_VISIT_SECONDS
-        most = self._workers.size if is_slow or has_stopped else 1
-        for _ in range(min(most, len(scan.waiting)) - len(scan.runners)):
+        # A runner held up by one folder must not stand in the way of the others.
+        moving = [r for r in scan.runners if r.call is None or not r.call.is_overdue]
+        idle = sum(runner.errand is None for runner in moving)
+        most = self._most_runners(scan, now)
+        for _ in range(min(most - len(moving), len(scan.waiting) - idle)):
             runner = _Runner(scan)
             try:
                 runner.call = self._workers.submit(scan.root, partial(self._run, runner))
@@ -264,7 +376,25 @@ class Scheduler:
                 break
             scan.runners.add(runner)
         if scan.unfinished == 0:
-            self._end(scan)
+            if scan.has_lost_folders and scan.root_error is None:
+                self._check(scan, now)
+            else:
+                self._end(scan)
+
+    def _most_runners(self, scan: _RootScan, now: float) -> int:
+        if scan.root.waited_per_visit > _SLOW_VISIT_SECONDS:
+            return self._workers.size
+        has_stopped = now - scan.last_progress > _NO_PROGRESS_SECONDS
+        return min(self._workers.size, OVERDUE_PER_OWNER) if has_stopped else 1
+
+    def _check(self, scan: _RootScan, now: float) -> None:
+        """Ask whether the root is still there, before anything else is visited."""
+        scan.is_checking = True
+        scan.has_lost_folders = False
+        scan.failures_in_a_row = 0
+        scan.unfinished += 1
+        scan.waiting.appendleft(_CHECK)
+        self._add_runners(scan, now)
 
     def _run(self, runner: _Runner) -> None:
         """Carry out visits for a while (on a worker's thread)."""
@@ -275,6 +405,8 @@ class Scheduler:
                 try:
                     runner.errand = scan.waiting.popleft()
                 except IndexError:
+                    break
+                if scan.is_over:  # given up meanwhile, and this errand perhaps not seen
                     break
                 self._visit(runner, runner.errand)
                 runner.errand = None
@@ -292,6 +424,9 @@ class Scheduler:
 
         try:
             storage = self._storage_of(root)
+            if errand.is_check:
+                report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
+                return
             selection = root.state.selection
             folder = storage.list_folder(
                 visit.path,
@@ -309,7 +444,7 @@ class Scheduler:
             report(folder=folder, job=job)
         except StorageError as error:
             report(error=error)
-        except Exception as error:
+        except BaseException as error:  # also what libraries use to end threads or tasks
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
             bug = StorageError("other", f"unexpected {type(error).__name__}")
             report(error=bug)
@@ -338,24 +473,51 @@ class Scheduler:
 
     def _handle_visit(self, scan: _RootScan, event: _Event, errand: _Errand, now: float) -> None:
         state, path = scan.root.state, errand.visit.path
-        if event.folder is not None and path not in scan.listed:
+        if errand.is_check:
+            self._checked(scan, event)
+        elif event.folder is not None and path not in scan.listed:
+            if path == ():
+                scan.identity = event.folder.identity
             scan.listed.add(path)
             thorough = errand.plan.list_thoroughly
             state.folder_listed(path, event.folder, now, thorough=thorough)
-            for visit in visits_below(errand.visit, event.folder, state.selection):
-                self._visit_or_skip(scan, visit, now)
+            if scan.root_error is None:
+                for visit in visits_below(errand.visit, event.folder, state.selection):
+                    self._visit_or_skip(scan, visit, now)
         if event.job is not None:
-            scan.read.add(path)
             thorough = errand.plan.look_thoroughly
             state.job_scanned(path, event.job, now, thorough=thorough)
-            if not event.job.is_gone:
+            if event.job.is_gone:
+                scan.has_lost_folders = True
+            else:
+                scan.read.add(path)
                 scan.found.add(path)
-        elif event.error is not None:
+        elif event.error is not None and not errand.is_check:
             self._failed(scan, path, event.error)
         if event.waited is not None:
             scan.unfinished -= 1
             scan.last_progress = now
             scan.root.waited_per_visit += (event.waited - scan.root.waited_per_visit) / 8
+            error = event.job.error if event.job is not None else event.error
+            self._watch_failures(scan, error, now)
+
+    def _watch_failures(self, scan: _RootScan, error: StorageError | None, now: float) -> None:
+        """A storage that breaks down in the middle of a scan is not asked for each of
+        thousands of folders."""
+        is_overload = error is not None and error.reason in _OVERLOADED
+        scan.failures_in_a_row = scan.failures_in_a_row + 1 if is_overload else 0
+        scan.is_overloaded |= error is not None and error.reason == "throttled"
+        if scan.failures_in_a_row >= _FAILURES_IN_A_ROW and not scan.is_checking:
+            self._check(scan, now)
+
+    def _checked(self, scan: _RootScan, event: _Event) -> None:
+        scan.is_checking = False
+        if event.error is not None:
+            scan.root_error = event.error
+        elif event.folder is not None and event.folder.identity != scan.identity:
+            scan.root_error = StorageError("partial", "the root was replaced during the scan")
+        if scan.root_error is not None:
+            scan.drop_waiting()
 
     def _failed(self, scan: _RootScan, path: Path, error: StorageError) -> None:
         state, now = scan.root.state, time.monotonic()
@@ -367,7 +529,8 @@ class Scheduler:
         elif error.reason not in ("not_found", "invalid"):
             scan.unlisted.add(path)
             state.folder_failed(path, error, now)
-        # else: it went, or became a file, since its parent was listed
+        else:  # it went, or became a file, since its parent was listed
+            scan.has_lost_folders = True
 
     def _give_up(self, root: _ScheduledRoot, scan: _RootScan) -> None:
         """The deadline passed: hold on to what is stuck, let go of the rest."""
@@ -382,7 +545,10 @@ class Scheduler:
             if runner.call in running and (errand := runner.errand) is not None:
                 root.stuck[errand.visit.path] = runner
                 scan.unfinished -= 1
-                self._failed(scan, errand.visit.path, late)
+                if errand.is_check:
+                    scan.root_error = late
+                else:
+                    self._failed(scan, errand.visit.path, late)
         if scan.unfinished and scan.root_error is None:
             scan.root_error = StorageError(
                 "timeout", f"not all folders could be visited within {timeout:g} s"
@@ -410,6 +576,10 @@ class Scheduler:
             state.scan_failed(
                 scan.root_error, duration_seconds=duration, now=now, wall_time=time.time()
             )
+        error = scan.root_error
+        is_overloaded = scan.is_overloaded or (error is not None and error.reason in _OVERLOADED)
+        root.timetable.ended(failing=is_overloaded)
+        state.backs_off(root.timetable.backoff_seconds)
         root.scan = None
         self._changed = True
 

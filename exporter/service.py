@@ -6,14 +6,23 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
-from exporter import __version__
-from exporter.config import Config, split_listen_address
+from exporter import __version__, log
+from exporter.access import Access
+from exporter.document import ConfigError
 from exporter.log import event
+from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+    split_listen_address,
+)
 from exporter.snapshot import Latest, Snapshot
+from exporter.supervisor import Supervisor
 from exporter.telemetry import Telemetry
+from exporter.watch import Watch
 from exporter.web import Server
 from exporter.workers import Workers
 
@@ -31,19 +40,45 @@ def scan_once(config: Config) -> Snapshot:
 
 
 class Service:
-    """The running exporter. The listener answers before the first scan ends."""
+    """The running exporter. The listener answers before the first scan ends. Raises
+    StartError, or ConfigError for the web configuration file."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        load_again: Callable[[], Config] | None = None,
+        *,
+        enable_lifecycle: bool = False,
+        watch: bool = False,
+    ) -> None:
+        """`load_again` reads the configuration anew (ConfigError): at SIGHUP, with
+        `enable_lifecycle` also by HTTP, with `watch` also when its file changes."""
         self._config = config
-        self._listener = _bind(config.listen_address)
+        self._load_again = load_again
         self._stopping = threading.Event()
+        self._supervisor = Supervisor()
+        self._reloader = Reloader(self._reload)
+        self._watch = Watch(lambda: [config.source], self._reloader.ask) if watch else None
         latest = Latest()
-        telemetry = Telemetry()
+        self._telemetry = telemetry = Telemetry()
         telemetry.config_loaded(time.time())
+        telemetry.watch_shard(config.shard.index, config.shard.count)
+        self._access, self._web_watch = _access(config.web_config_file, telemetry)
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
-        self._server = Server(self._listener, latest, telemetry, self._is_healthy)
+        self._listener = _bind(config.listen_address)
+        self._scheduling = threading.Thread(
+            target=self._scheduler.run, name="scheduler", daemon=True
+        )
+        self._server = Server(
+            self._listener,
+            latest,
+            telemetry,
+            self._is_healthy,
+            access=self._access,
+            reload=self._reloader.ask if enable_lifecycle else None,
+        )
 
     @property
     def port(self) -> int:
@@ -56,8 +91,14 @@ class Service:
         that hang in storage are left behind: the caller has to end the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if self._load_again is not None:
+            signal.signal(signal.SIGHUP, self._on_hangup)
+            self._reloader.start()
         self._server.start()
-        threading.Thread(target=self._scheduler.run, name="scheduler", daemon=True).start()
+        for watch in (self._watch, self._web_watch):
+            if watch is not None:
+                watch.start()
+        self._scheduling.start()
         event(
             _LOG,
             logging.INFO,
@@ -65,10 +106,15 @@ class Service:
             version=__version__,
             address=self._config.listen_address,
             port=self.port,
+            tls=self._access.terms.tls is not None,
+            basic_auth=bool(self._access.terms.users),
             roots=len(self._config.roots),
+            shard=str(self._config.shard),
         )
-        self._stopping.wait()
+        self._supervisor.ready(f"serving on port {self.port}")
+        self._supervisor.feed_watchdog(self._stopping, self._is_healthy)
         event(_LOG, logging.INFO, "stopping")
+        self._supervisor.stopping()
         self._scheduler.stop()
         self._server.stop()
 
@@ -77,9 +123,44 @@ class Service:
             os._exit(0)
         self._stopping.set()
 
+    def _on_hangup(self, _: int, __: FrameType | None) -> None:
+        self._reloader.ask()
+
+    def _reload(self) -> str | None:
+        """Put the configuration in force as it is now; why that failed, if it did. The
+        new one is complete before anything of the old one is let go."""
+        assert self._load_again is not None
+        try:
+            config = self._load_again()
+        except ConfigError as error:
+            self._telemetry.config_refused()
+            mistakes = "; ".join(str(error).splitlines())
+            event(_LOG, logging.ERROR, "configuration refused", detail=mistakes)
+            return str(error)
+        log.set_up(config.log_level, config.log_format)
+        self._scheduler.reconfigure(config.roots)
+        self._telemetry.config_loaded(time.time())
+        event(_LOG, logging.INFO, "configuration loaded", roots=len(config.roots))
+        for key, before, now in (
+            ("web.listen_address", self._config.listen_address, config.listen_address),
+            ("web.config_file", self._config.web_config_file, config.web_config_file),
+            ("scan.workers", self._config.scan_workers, config.scan_workers),
+        ):
+            if before != now:
+                event(_LOG, logging.WARNING, "a change needs a restart", key=key)
+        return None
+
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return silence < _SCHEDULER_SILENCE_SECONDS
+        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
+
+
+def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:
+    """On which terms to serve, and who tells that they have changed."""
+    if file is None:
+        return Access(None), None
+    access = Access(file, on_reread=telemetry.watch_web_config())
+    return access, Watch(lambda: access.files, access.reread)
 
 
 def _bind(address: str) -> socket.socket:

@@ -10,8 +10,11 @@ Times are seconds since the Unix epoch.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
-from exporter.config import DEFAULT_STALL_RULE, StallRule
 from exporter.markers import NO_RANKS, History, Ranks
+from exporter.settings import (
+    DEFAULT_STALL_RULE,
+    StallRule,
+)
 from exporter.storage.base import Reason
 
 
@@ -101,6 +104,7 @@ class Root:
     `jobs` are sorted by name. `totals` is None until the whole root was read once, and
     again when what was read is too old: an unreachable root has no jobs to count, which
     is not the same as 0 jobs. `error` says why the last scan failed as a whole.
+    `backoff_seconds` is how much longer than its interval it is left alone for now.
     `url` is where it lies, without query or credentials. Counters run from the start of
     the process: `errors` by (scope, reason), `requests` by operation.
     """
@@ -116,6 +120,7 @@ class Root:
     totals: Totals | None = None
     last_successful_scan_timestamp: float | None = None
     last_scan_duration_seconds: float | None = None
+    backoff_seconds: float = 0.0
     scans: int = 0
     scans_skipped: int = 0
     errors: tuple[tuple[tuple[str, Reason], int], ...] = ()

@@ -15,10 +15,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from exporter import wording
-from exporter.config import Config, RootConfig
 from exporter.missing import JobKey, Logs, logs_of_missing
 from exporter.report import Filter, Report, RootRow, Row, Sort, facts, report_on, sort_rows
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+    RootConfig,
+)
 from exporter.snapshot import Latest
 from exporter.table import columns_for, lines, summary
 from exporter.target import hint_for, with_prefix

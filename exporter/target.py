@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exporter import storage
-from exporter.config import Config, RootConfig, load, parse
-from exporter.document import ConfigError
+from exporter import log, storage
 from exporter.jobfolder import EXECUTOR_FILE, INNER_FOLDERS, display_name
+from exporter.settings import (
+    Config,
+    RootConfig,
+)
 
 _CONFIG_ENDINGS = (".yaml", ".yml")
 
@@ -26,13 +28,13 @@ class TargetError(Exception):
 
 def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int | None) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean
-    together; raises TargetError and ConfigError. Roots named twice are looked at once.
+    together; raises TargetError. Roots named twice are looked at once.
 
     `max_depth`, if given, is that of the folders and URLs among the arguments.
     """
     config = Config(())
     if config_file is not None:
-        config = load_config(config_file)
+        config = _load(config_file)
     roots = list(config.roots)
     for argument in arguments:
         if "://" in argument:
@@ -40,7 +42,7 @@ def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int 
         elif os.path.isdir(argument):
             roots.append(_root_at(argument, max_depth))
         elif argument.endswith(_CONFIG_ENDINGS) and os.path.exists(argument):
-            more = load_config(argument)
+            more = _load(argument)
             config = replace(more, roots=())
             roots += more.roots
         else:
@@ -52,7 +54,21 @@ def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int 
 def load_config(file: str) -> Config:
     """Read a configuration file; raises ConfigError with all mistakes at once, among
     them roots that no installed backend can read."""
-    return load(file, problem_with=storage.problem_with)
+    from exporter.config import load
+
+    config = load(file, problem_with=storage.problem_with)
+    for root in config.roots:
+        log.hide(root.secrets())
+    return config
+
+
+def _load(file: str) -> Config:
+    from exporter.document import ConfigError
+
+    try:
+        return load_config(file)
+    except ConfigError as error:
+        raise TargetError(str(error)) from None
 
 
 def _root_at(folder: str, max_depth: int | None) -> RootConfig:
@@ -63,6 +79,9 @@ def _root_at(folder: str, max_depth: int | None) -> RootConfig:
 
 def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
     """A root as if the URL stood in a configuration file, with the same checks."""
+    from exporter.config import parse
+    from exporter.document import ConfigError
+
     entry: dict[str, object] = {"url": url}
     if max_depth is not None:
         entry["max_depth"] = max_depth

@@ -60,10 +60,32 @@ class Telemetry:
             "Threads that still wait for storage although their scan was given up.",
         ).set_function(stuck)
 
+    def watch_shard(self, index: int, count: int) -> None:
+        """Publish which part of the jobs this exporter reads."""
+        self._gauge("shard", "Which of the shards this exporter is, counted from 0.").set(index)
+        self._gauge(
+            "shards", "Exporters that share the jobs of the roots; 1 if this one reads them all."
+        ).set(count)
+
     def config_loaded(self, wall_time: float) -> None:
         """The configuration in force was loaded at `wall_time`."""
         self._reload_success.set(1)
         self._reload_time.set(wall_time)
+
+    def config_refused(self) -> None:
+        """The last attempt to load the configuration failed; the one before is in force."""
+        self._reload_success.set(0)
+
+    def watch_web_config(self) -> Callable[[bool], None]:
+        """Publish whether the web configuration file could be read; tell it by the function
+        that is returned."""
+        gauge = self._gauge(
+            "web_config_last_reload_successful",
+            "1 if the last attempt to load the web configuration file succeeded, else 0; "
+            "absent without such a file.",
+        )
+        gauge.set(1)
+        return gauge.set
 
     def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
         """Sample lines with HELP and TYPE, without OpenMetrics' end marker. With `names`,

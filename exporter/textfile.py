@@ -9,9 +9,11 @@ import os
 import tempfile
 from contextlib import suppress
 
-from exporter.config import Config
 from exporter.exposition import Exposition
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    Config,
+)
 from exporter.snapshot import Latest, Snapshot
 from exporter.telemetry import Telemetry
 from exporter.workers import Workers

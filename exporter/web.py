@@ -1,49 +1,61 @@
 """The HTTP server: aiohttp on an event loop and thread of its own.
 
-Nothing but HTTP runs on that loop: no storage, no scanning, no rendering of pages. A
-response is written in pieces under a deadline, so a client that does not read costs one
-socket buffer; connections are bounded, silent ones are closed.
+Nothing but HTTP runs on that loop: no storage, no scanning, no rendering of pages, no
+hashing of passwords. A response is written in pieces under a deadline, so a client that
+does not read costs one socket buffer; ``connections`` bounds the rest.
 
-Routes match exactly; GET and HEAD only. Nothing of a request is ever echoed.
+Routes match exactly; GET and HEAD only, but for ``/-/reload``. Nothing of a request is
+ever echoed, but for the status page's filter, which is shown in its form. Who may ask is
+decided before anything else, also for what does not exist.
 """
 
 import asyncio
+import gzip
 import logging
 import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter import page
+from exporter.access import Access
+from exporter.connections import Connection, Listener, connection_limit
 from exporter.exposition import CONTENT_TYPES, Body, Exposition, Format
+from exporter.frame import CONTENT_SECURITY_POLICY
+from exporter.protocol import Protocol
 from exporter.snapshot import Latest
 from exporter.telemetry import OPENMETRICS_END, Telemetry
+from exporter.views import PATHS, Answer, Views
 
 _LOG = logging.getLogger(__name__)
 
 _PIECE_BYTES = 64 * 1024
 _WRITE_SECONDS = 30
-_IDLE_SECONDS = 75  # more than the usual scrape interval of a minute
 _DRAIN_SECONDS = 3
-_CONNECTIONS = 512
-_BACKLOG = 512
+_RELOAD_SECONDS = 60
+
+Reload = Callable[[], "Future[str | None]"]
+"""Asks for a reload; its outcome is why it failed, or None."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{page.STYLE_HASH}'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "datatrove-exporter",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
 }
+
+# A page from elsewhere can make a browser send a POST, also one that looks as if it came
+# from here (DNS rebinding: Origin and Host then agree). Browsers mark each with one of
+# these; nobody else does, and none of our pages has to reload anything.
+_SENT_BY_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class Server:
@@ -55,14 +67,24 @@ class Server:
         latest: Latest,
         telemetry: Telemetry,
         is_healthy: Callable[[], bool],
+        *,
+        access: Access,
+        reload: Reload | None = None,
     ) -> None:
-        self._listener = listener
+        self._access = access
+        self._reload = reload
+        self._listener = Listener(
+            listener, connection_limit(), self._new_protocol, lambda: access.terms.tls
+        )
         self._latest = latest
         self._telemetry = telemetry
         self._is_healthy = is_healthy
         self._exposition = Exposition(latest)
         # One thread renders: concurrent scrapes wait for the same page, not for turns.
         self._renderer = ThreadPoolExecutor(1, "render")
+        # Pages for people have another, so that no scrape waits for them.
+        self._views = Views(latest)
+        self._writer = ThreadPoolExecutor(1, "write")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -79,46 +101,110 @@ class Server:
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._renderer.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
 
-    async def _start(self) -> None:
-        application = web.Application(middlewares=[_common], client_max_size=1024)
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[self._common], client_max_size=1024)
         for path, handler in (
-            ("/", self._landing_page),
+            *((path, self._view) for path in PATHS),
             ("/metrics", self._metrics),
             ("/-/healthy", self._healthy),
             ("/-/ready", self._ready),
         ):
             application.router.add_get(path, handler)  # and HEAD
+        for method in ("POST", "PUT"):  # as Prometheus has it
+            application.router.add_route(method, "/-/reload", self._reload_config)
+        return application
+
+    async def _start(self) -> None:
         self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=_IDLE_SECONDS,
-            shutdown_timeout=_DRAIN_SECONDS,
+            self._application(), handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
         )
         await self._runner.setup()
-        self._accepting = await self._loop.create_server(
-            self._accept, sock=self._listener, backlog=_BACKLOG
-        )
+        self._listener.start()
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        """A protocol for a new connection; over the limit one that hangs up."""
+    def _new_protocol(self, connection: Connection) -> asyncio.Protocol:
         assert self._runner is not None
         assert self._runner.server is not None
-        if len(self._runner.server.connections) >= _CONNECTIONS:
-            return _Refusal()
-        protocol: asyncio.BaseProtocol = self._runner.server()
-        return protocol
+        return Protocol(self._runner.server, self._loop, connection, self._headers)
+
+    def _headers(self) -> Mapping[str, str]:
+        """What every answer carries."""
+        return {**_HEADERS, **self._access.terms.headers}
 
     async def _stop(self) -> None:
         assert self._runner is not None
-        self._accepting.close()
+        self._listener.stop()
         await self._runner.cleanup()
 
-    async def _landing_page(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=page.render(self._latest.read()), content_type="text/html", charset="utf-8"
+    @web.middleware
+    async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Only those who may; exact methods, our own short error texts, the same headers
+        on every answer."""
+        assert isinstance(request.protocol, Protocol)
+        with request.protocol.connection.answering():
+            try:
+                status = await self._refusal(request)
+                response = _refused(status) if status else await handler(request)
+            except web.HTTPException as error:
+                allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+                response = web.Response(
+                    status=error.status, text=f"{error.reason}\n", headers=allow
+                )
+            except (ConnectionError, TimeoutError):
+                raise  # the client is gone or does not read
+            except Exception:
+                _LOG.exception("a request met a bug of the exporter")
+                response = web.Response(status=500, text="Internal Server Error\n")
+            if not response.prepared:
+                response.headers.update(self._headers())
+            return response
+
+    async def _refusal(self, request: web.Request) -> int | None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        return await self._access.refusal(
+            request.headers.get("Authorization", ""),
+            transport.get_extra_info("peercert"),
+            transport.get_extra_info("peername"),
         )
+
+    async def _reload_config(self, request: web.Request) -> web.StreamResponse:
+        if self._reload is None:
+            return web.Response(status=403, text="Lifecycle API is not enabled.\n")
+        if any(name in request.headers for name in _SENT_BY_BROWSERS):
+            return web.Response(status=403, text="A browser may not do this.\n")
+        try:
+            async with asyncio.timeout(_RELOAD_SECONDS):
+                failure = await asyncio.shield(asyncio.wrap_future(self._reload()))
+        except TimeoutError:
+            failure = "the configuration could not be read in time"
+        if failure is not None:
+            return web.Response(
+                status=500, text=f"The configuration was not reloaded:\n{failure}\n"
+            )
+        return web.Response(text="The configuration was reloaded.\n")
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        """A page or a JSON document, which is written and compressed off the loop."""
+        use_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+
+        def write() -> tuple[Answer, bytes]:
+            answer = self._views.answer(request.rel_url.raw_path, request.query.items())
+            return answer, gzip.compress(answer.body, 5) if use_gzip else answer.body
+
+        answer, body = await self._loop.run_in_executor(self._writer, write)
+        response = web.StreamResponse(
+            status=answer.status,
+            headers={"Content-Type": answer.content_type, "Vary": "Accept-Encoding"},
+        )
+        if use_gzip:
+            response.headers["Content-Encoding"] = "gzip"
+        response.content_length = len(body)
+        response.headers.update(self._headers())
+        await _send(request, response, Body((body,)))
+        return response
 
     async def _healthy(self, _: web.Request) -> web.StreamResponse:
         if self._is_healthy():
@@ -143,6 +229,7 @@ class Server:
         if use_gzip:
             response.headers["Content-Encoding"] = "gzip"
         response.content_length = body.size_bytes
+        response.headers.update(self._headers())
         await _send(request, response, body)
         return response
 
@@ -154,35 +241,13 @@ class Server:
         return (current.gzip_body if use_gzip else current.body)(live, end, names)
 
 
-class _Refusal(asyncio.Protocol):
-    """Closes its connection at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
-
-
-@web.middleware
-async def _common(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Exact methods, our own short error texts, the same headers on every answer."""
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        response = web.Response(status=error.status, text=f"{error.reason}\n", headers=allow)
-    except (ConnectionError, TimeoutError):
-        raise  # the client is gone or does not read
-    except Exception:
-        _LOG.exception("a request met a bug of the exporter")
-        response = web.Response(status=500, text="Internal Server Error\n")
-    if not response.prepared:
-        response.headers.update(_HEADERS)
-    return response
+def _refused(status: int) -> web.Response:
+    challenge = {"WWW-Authenticate": "Basic"} if status == 401 else {}
+    return web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers=challenge)
 
 
 async def _send(request: web.Request, response: web.StreamResponse, body: Body) -> None:
     """Write the body piece by piece; hang up on a client that does not read."""
-    response.headers.update(_HEADERS)
     transport = request.transport
     try:
         async with asyncio.timeout(_WRITE_SECONDS):

@@ -23,6 +23,7 @@ REASONS = {
 }
 """Why a job cannot be read, in words."""
 
+_LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -65,18 +66,23 @@ def ago(seconds: float) -> str:
 
 def moment(timestamp: float) -> str:
     """``2026-11-22 06:10:02 UTC``."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", _calendar(timestamp))
 
 
 def clock(timestamp: float, now: float) -> str:
     """``21:40 UTC`` if it is on the day of `now`, else with the date: ``24 Nov 21:40 UTC``,
     with the year when that is another."""
-    there, here = time.gmtime(timestamp), time.gmtime(now)
+    there, here = _calendar(timestamp), _calendar(now)
     if there[:3] == here[:3]:
         return time.strftime("%H:%M UTC", there)
     day = f"{there.tm_mday} {time.strftime('%b', there)}"
     year = "" if there.tm_year == here.tm_year else f" {there.tm_year}"
     return f"{day}{year} {time.strftime('%H:%M UTC', there)}"
+
+
+def _calendar(timestamp: float) -> time.struct_time:
+    # A file may have any modification time, and an estimate may lie at any distance.
+    return time.gmtime(min(max(timestamp, 0), _LATEST))
 
 
 def ranges(runs: Iterable[tuple[int, int]]) -> str:

@@ -10,17 +10,21 @@ Rules of this pool:
 * At most `size` calls run at a time, not counting overdue ones. A call that runs for
   more than `patience_seconds` is overdue: it keeps its thread but gives back its slot,
   so a hung owner delays the others by that long at most.
-* An owner with `size` calls overdue, or `_OVERDUE_PER_OWNER` if that is less, gets no
-  more threads until some of them return. Threads are bounded by that.
+* An owner with `OVERDUE_PER_OWNER` calls overdue gets no more threads until some of them
+  return. Threads are bounded by that.
 * A call that was given up (`abandon`) counts as stuck until it returns.
+* Whatever a call raises, its thread lives on.
 """
 
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
-_OVERDUE_PER_OWNER = 4
+_LOG = logging.getLogger(__name__)
+
+OVERDUE_PER_OWNER = 4
 
 
 class Call:
@@ -39,10 +43,9 @@ class Call:
 class Workers:
     """See the module's docstring. Thread-safe."""
 
-    def __init__(self, size: int, patience_seconds: float = 5.0) -> None:
+    def __init__(self, size: int, patience_seconds: float = 2.0) -> None:
         self.size = size
-        self._patience_seconds = patience_seconds
-        self._overdue_per_owner = min(size, _OVERDUE_PER_OWNER)
+        self.patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._waiting: OrderedDict[Hashable, deque[Call]] = OrderedDict()
@@ -63,12 +66,19 @@ class Workers:
             return sum(call.is_stuck for call in self._running)
 
     def submit(self, owner: Hashable, run: Callable[[], None]) -> Call:
-        """Have `run` called on some thread, in the order of submission per owner. It
-        must not raise. RuntimeError if the system refuses the first thread."""
+        """Have `run` called on some thread, in the order of submission per owner.
+        RuntimeError, and nothing submitted, if there is no thread and the system gives
+        none."""
         call = Call(owner, run)
         with self._lock:
-            self._waiting.setdefault(owner, deque()).append(call)
+            calls = self._waiting.setdefault(owner, deque())
+            calls.append(call)
             self._add_threads()
+            if self._threads == 0 and not self._closed:
+                calls.pop()
+                if not calls:
+                    del self._waiting[owner]
+                raise RuntimeError("the system gives no threads")
         return call
 
     def abandon(self, owner: Hashable) -> list[Call]:
@@ -85,7 +95,7 @@ class Workers:
     def relieve(self) -> None:
         """Mark overdue calls and let others run in their place. To be called about once
         a second."""
-        limit = time.monotonic() - self._patience_seconds
+        limit = time.monotonic() - self.patience_seconds
         with self._lock:
             for call in self._running:
                 if call.started is not None and call.started < limit:
@@ -100,7 +110,8 @@ class Workers:
             self._wake.notify_all()
 
     def _add_threads(self) -> None:
-        """Start as many threads as there are slots and calls for them (lock held)."""
+        """Start as many threads as there are slots and calls for them, or as the system
+        gives (lock held)."""
         waiting = sum(len(calls) for calls in self._waiting.values())
         useful = min(self._free_slots(), waiting)
         for _ in range(useful - self._idle()):
@@ -108,9 +119,7 @@ class Workers:
             try:
                 thread.start()
             except RuntimeError:  # the system gives no more threads
-                if self._threads == 0:
-                    raise
-                return
+                break
             self._threads += 1
         self._wake.notify(useful)
 
@@ -124,6 +133,8 @@ class Workers:
         while (call := self._next()) is not None:
             try:
                 call.run()
+            except BaseException:  # also what libraries use to end threads
+                _LOG.exception("a scan worker met a bug of the exporter")
             finally:
                 with self._lock:
                     self._running.discard(call)
@@ -147,7 +158,7 @@ class Workers:
         """The next call of the owner whose turn it is (lock held)."""
         for owner in list(self._waiting):
             overdue = sum(c.is_overdue for c in self._running if c.owner == owner)
-            if overdue >= self._overdue_per_owner:
+            if overdue >= OVERDUE_PER_OWNER:
                 continue
             calls = self._waiting[owner]
             call = calls.popleft()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jobs import write_job
 
-pytest_plugins = ["servers_fixtures"]
+pytest_plugins = ["servers_fixtures", "browser_fixtures"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ both. The process takes one launch per line of JSON and answers each with a line
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,6 +77,31 @@ def datatrove_process(
             yield Datatrove(process.stdin, process.stdout)
         finally:
             process.kill()
+
+
+LINE = re.compile(r"(?:✅|❌) (?P<name>.*?):\s+(?P<completed>\d+)/(?P<tasks>\d+) \(\d+%\)")
+SUMMARY = re.compile(r"Summary: (\d+)/(\d+) \(\d+%\) jobs completed, (\d+)/(\d+) \(\d+%\) tasks")
+
+
+def jobs_status(
+    root: Path, *arguments: str
+) -> tuple[dict[str, tuple[bool, int, int]], tuple[int, ...]]:
+    """What the command prints: (is complete, completed, tasks) of each job, and the four
+    numbers of its summary."""
+    run = subprocess.run(
+        [sys.executable, "-m", "datatrove.tools.jobs_status", str(root), *arguments],
+        env={**os.environ, "COLUMNS": "400", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    jobs = {
+        match["name"]: ("✅" in match[0], int(match["completed"]), int(match["tasks"]))
+        for match in LINE.finditer(run.stdout)
+    }
+    summary = SUMMARY.search(run.stdout)
+    assert summary is not None, run.stdout
+    return jobs, tuple(map(int, summary.groups()))
 
 
 _FAILURE = "this rank was told to fail"

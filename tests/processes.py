@@ -5,9 +5,10 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,21 @@ class Answer:
     body: bytes
 
 
-def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as connection:
-        connection.request("GET", path, headers=headers or {})
+def get(
+    port: int,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+    method: str = "GET",
+) -> Answer:
+    """The answer to one request; over TLS with the context of a client."""
+    client = (
+        http.client.HTTPConnection(HOST, port, timeout=60)
+        if tls is None
+        else http.client.HTTPSConnection(HOST, port, timeout=60, context=tls)
+    )
+    with closing(client) as connection:
+        connection.request(method, path, headers=headers or {})
         response = connection.getresponse()
         return Answer(response.status, dict(response.headers), response.read())
 
@@ -136,11 +149,20 @@ class Exporter:
 
 
 @contextmanager
-def serving(folder: Path, **config: Any) -> Iterator[Exporter]:
-    """``serve`` with this configuration, on a free port. `folder` is for its files."""
+def serving(
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
+    **config: Any,
+) -> Iterator[Exporter]:
+    """``serve`` with this configuration, on a free port. `folder` is for its files;
+    `before` are commands that run it, such as prlimit."""
     file, log = folder / "exporter.yaml", folder / "exporter.log"
-    file.write_text(json.dumps({"web": {"listen_address": f"{HOST}:0"}, **config}))
-    with running([*COMMAND, "serve", f"--config.file={file}"], log) as process:
+    config["web"] = {"listen_address": f"{HOST}:0", **config.get("web", {})}
+    file.write_text(json.dumps(config))
+    command = [*before, *COMMAND, "serve", f"--config.file={file}", *options]
+    with running(command, log, environment) as process:
         yield Exporter(process, log).wait_for_port()
 
 
@@ -174,18 +196,19 @@ def needs(command: str) -> str:
 
 @contextmanager
 def prometheus(
-    folder: Path, target_port: int, *, job: str = "datatrove", **more: Any
+    folder: Path, target_port: int, more: Mapping[str, Any] | None = None, **scrape: Any
 ) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes one exporter every second; `folder` is for its files.
-    `more` goes into its configuration."""
+    """A Prometheus that scrapes one exporter every second; `folder` is for its files,
+    `scrape` is added to its scrape configuration, `more` beside that."""
     (port,) = free_ports(1)
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        **more,
+        **(more or {}),
         "scrape_configs": [
             {
-                "job_name": job,
+                "job_name": "datatrove",
                 "static_configs": [{"targets": [f"{HOST}:{target_port}"]}],
+                **scrape,
             }
         ],
     }

@@ -80,7 +80,7 @@ def running(
 
 
 @contextmanager
-def _listening(
+def listening(
     command: Callable[[list[int]], Sequence[str | Path]],
     log: Path,
     choose_ports: Callable[[], list[int]] = lambda: free_ports(1),
@@ -161,7 +161,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
             *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
         ]
 
-    with _listening(command, folder / "seaweedfs.log", lambda: free_ports(8)) as ports:
+    with listening(command, folder / "seaweedfs.log", lambda: free_ports(8)) as ports:
         server = S3Server(f"http://{HOST}:{ports[0]}", key, secret)
         client = server.client()
 
@@ -198,7 +198,7 @@ def moto(folder: Path) -> Iterator[Moto]:
         return [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(ports[0])]
 
     unchecked = {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}
-    with _listening(command, folder / "moto.log", environment=unchecked) as (port,):
+    with listening(command, folder / "moto.log", environment=unchecked) as (port,):
         anybody = S3Server(f"http://{HOST}:{port}", "any", "any")
         with closing(anybody.client("iam")) as iam:
             server = _moto_user(anybody, iam, "admin", "*")
@@ -229,13 +229,14 @@ FTP_UNLISTABLE, FTP_BUSY = ".unlistable", ".busy"
 
 @dataclass(frozen=True)
 class FtpServer:
-    """An FTP server that shows `folder`."""
+    """An FTP or SFTP server that shows `folder`."""
 
     port: int
     folder: Path
+    scheme: str = "ftp"
 
     def url(self, path: str) -> str:
-        return f"ftp://{HOST}:{self.port}/{path}"
+        return f"{self.scheme}://{HOST}:{self.port}/{path}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -254,7 +255,7 @@ def ftp(folder: Path, *, mlsd: bool = True, port: int | None = None) -> Iterator
     def choose_ports() -> list[int]:
         return [port] if port else free_ports(1)
 
-    with _listening(command, folder / "ftp.log", choose_ports) as (chosen,):
+    with listening(command, folder / "ftp.log", choose_ports) as (chosen,):
         yield FtpServer(chosen, shown)
 
 
@@ -294,6 +295,48 @@ def _serve_ftp(port: int, folder: str, *, mlsd: bool) -> None:
     FTPServer((HOST, port), Handler).serve_forever()
 
 
+@contextmanager
+def sftp(folder: Path) -> Iterator[FtpServer]:
+    """asyncssh, showing a folder; knows the same user as the FTP server."""
+    shown = folder / "shown"
+    shown.mkdir(exist_ok=True)
+
+    def command(ports: list[int]) -> list[str | Path]:
+        return [sys.executable, __file__, "sftp", str(ports[0]), shown]
+
+    with listening(command, folder / "sftp.log") as (port,):
+        yield FtpServer(port, shown, "sftp")
+
+
+def _serve_sftp(port: int, folder: str) -> None:
+    import asyncio
+
+    import asyncssh
+
+    class Server(asyncssh.SSHServer):
+        def begin_auth(self, username: str) -> bool:
+            return True
+
+        def password_auth_supported(self) -> bool:
+            return True
+
+        def validate_password(self, username: str, password: str) -> bool:
+            return (username, password) == (FTP_USER, FTP_PASSWORD)
+
+    class Files(asyncssh.SFTPServer):
+        def __init__(self, channel: asyncssh.SSHServerChannel) -> None:
+            super().__init__(channel, chroot=folder.encode())
+
+    async def serve() -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        await asyncssh.listen(
+            HOST, port, server_factory=Server, server_host_keys=[key], sftp_factory=Files
+        )
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
 @dataclass(frozen=True)
 class Request:
     """One HTTP request as the server saw it."""
@@ -301,6 +344,9 @@ class Request:
     method: str
     path: str
     query: Mapping[str, str]
+    target: str = ""
+    """Path and query as they were sent."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -337,7 +383,8 @@ class HttpServer:
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
                 query = {k: v[0] for k, v in parse_qs(url.query, keep_blank_values=True).items()}
-                request = Request(self.command, url.path, query)
+                headers = dict(self.headers.items())
+                request = Request(self.command, url.path, query, self.path, headers)
                 server.received.append(request)
                 answered = answer(request)
                 self.send_response(answered.status)
@@ -387,4 +434,7 @@ def silent_server() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    _serve_ftp(int(sys.argv[2]), sys.argv[3], mlsd=sys.argv[4] == "1")
+    if sys.argv[1] == "sftp":
+        _serve_sftp(int(sys.argv[2]), sys.argv[3])
+    else:
+        _serve_ftp(int(sys.argv[2]), sys.argv[3], mlsd=sys.argv[4] == "1")

@@ -11,18 +11,17 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import (
+from exporter.config import load, parse
+from exporter.document import ConfigError
+from exporter.settings import (
     Config,
     RootConfig,
     StallRule,
     StorageOptions,
     format_duration,
-    load,
-    parse,
     parse_duration,
     split_listen_address,
 )
-from exporter.document import ConfigError
 
 FOLDER = Path("/etc/exporter")
 CONFIGS = Path(__file__).parent / "configs"

@@ -5,31 +5,25 @@ force over the files, and with datatrove's own command ``jobs_status``.
 """
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pipelines import Datatrove, datatrove_process
+from archive import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
+from pipelines import Datatrove, datatrove_process, jobs_status
 from servers import BUCKET, S3Server
 
-from exporter.config import RootConfig, StorageOptions
 from exporter.markers import Ranks
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+    StorageOptions,
+)
 from exporter.snapshot import Job, Latest, Reading, Root
 from exporter.workers import Workers
 
-DATA = Path(__file__).with_name("data")
-TRUTH: dict[str, dict] = json.loads((DATA / "truth.json").read_text())
-READABLE = [name for name, truth in TRUTH.items() if truth["world_size"] is not None]
-UNREADABLE = [name for name in TRUTH if name not in READABLE]
-COMPLETE = [name for name in READABLE if TRUTH[name]["complete"]]
 KINDS = {"hf_jobs": "jobs"}
 """Kinds of executor that the archive calls by another word than the exporter."""
 
@@ -106,13 +100,6 @@ def values_of(reading: Reading, *, without: tuple[str, ...] = ()) -> dict[str, o
 
 
 # --- The archive
-
-
-def unpack(folder: Path) -> Path:
-    """The archive's job folders, with their modification times."""
-    with tarfile.open(DATA / "real_jobs.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -398,31 +385,6 @@ def test_jobs_that_log_to_s3_are_read_there(
 
 
 # --- jobs_status
-
-
-LINE = re.compile(r"(?:✅|❌) (?P<name>.*?):\s+(?P<completed>\d+)/(?P<tasks>\d+) \(\d+%\)")
-SUMMARY = re.compile(r"Summary: (\d+)/(\d+) \(\d+%\) jobs completed, (\d+)/(\d+) \(\d+%\) tasks")
-
-
-def jobs_status(
-    root: Path, *arguments: str
-) -> tuple[dict[str, tuple[bool, int, int]], tuple[int, ...]]:
-    """What the command prints: (is complete, completed, tasks) of each job, and the four
-    numbers of its summary."""
-    run = subprocess.run(
-        [sys.executable, "-m", "datatrove.tools.jobs_status", str(root), *arguments],
-        env={**os.environ, "COLUMNS": "400", "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    jobs = {
-        match["name"]: ("✅" in match[0], int(match["completed"]), int(match["tasks"]))
-        for match in LINE.finditer(run.stdout)
-    }
-    summary = SUMMARY.search(run.stdout)
-    assert summary is not None, run.stdout
-    return jobs, tuple(map(int, summary.groups()))
 
 
 def our_status(root: Root) -> tuple[dict[str, tuple[bool, int, int]], tuple[int, ...]]:

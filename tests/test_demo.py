@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import RootConfig
 from exporter.demo import DemoTree
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Latest, Root
 from exporter.workers import Workers
 

@@ -3,10 +3,12 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
 
+from exporter import webconfig
 from exporter.cli import main
 from exporter.collector import (
     JOB_FAMILIES,
@@ -15,8 +17,10 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
+from exporter.snapshot import Latest
 from exporter.target import load_config
 from exporter.telemetry import Telemetry
+from exporter.views import Views
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -42,6 +46,8 @@ def metrics_table() -> str:
 
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
     telemetry = Telemetry()
+    telemetry.watch_web_config()
+    telemetry.watch_shard(0, 1)
     telemetry.watch_workers(1, lambda: 0, lambda: 0)
     text = telemetry.render(as_openmetrics=False).decode()
     found = []
@@ -68,10 +74,30 @@ def test_the_example_configuration_loads_and_names_every_key() -> None:
 
 def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     (tmp_path / "config.yaml").write_text(blocks[0])
     assert len(load_config(str(tmp_path / "config.yaml")).roots) == 2
     assert "scrape_configs" in yaml.safe_load(blocks[1])
+    web = webconfig.parse(blocks[2].encode(), "web.yml", tmp_path)
+    assert web.tls is not None
+    assert web.users
+
+
+STORAGE_EXAMPLES = re.findall(
+    r"```yaml\n(roots:.*?)```", (PROJECT / "docs" / "storage.md").read_text(), re.DOTALL
+)
+
+
+@pytest.mark.parametrize("text", STORAGE_EXAMPLES, ids=lambda text: text.split()[2])
+def test_the_storage_pages_examples_load(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(STORAGE_EXAMPLES) == 7
+    for name in re.findall(r"\$\{([A-Z_]+)\}", text):
+        monkeypatch.setenv(name, "secret")
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    assert load_config(str(file)).roots
 
 
 @pytest.mark.parametrize("target", ["demo", "check"])
@@ -95,6 +121,16 @@ def test_commands_and_options_in_the_readme_exist() -> None:
     assert set(re.findall(r"DATATROVE_EXPORTER_[A-Z_]+", README)) == known
 
 
+def test_options_in_the_readmes_command_line_section_exist() -> None:
+    section = README.partition("### On the command line")[2].partition("\n### ")[0]
+    known = {
+        o for name in ("status", "textfile") for p in main.commands[name].params for o in p.opts
+    }
+    named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z.-]*", section))
+    assert named <= known
+    assert {"--missing", "--watch", "--json", "-p", "-hc", "--fail-incomplete"} <= named
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_links_in_the_readme_lead_somewhere(link: str) -> None:
     assert (PROJECT / link).exists()
@@ -104,3 +140,12 @@ def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
     names = {f.name for f in (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)}
     names |= {name for name, *_ in own_metrics()}
     assert set(re.findall(r"\bdatatrove_[a-z_]+\b", README)) <= names
+
+
+def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
+    views = Views(Latest())
+    addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
+    assert len(addresses) == 4
+    for address in addresses:
+        path, _, query = address.partition("?")
+        assert views.answer(path, parse_qsl(query)).status == (404 if "{" in path else 200)

@@ -25,6 +25,8 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from servers import HOST, S3Server, is_listening, running, wait_until
 
+from exporter.link import job_path
+
 pytest_plugins = ["servers_fixtures"]
 
 HALF_DONE = {
@@ -319,17 +321,20 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_no_element_of_the_landing_page_is_born_from_data(still: Exporter, tmp_path: Path) -> None:
-    """It has the elements that it has with two roots of harmless names and no jobs."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    with serving(tmp_path, roots=[str(tmp_path / "a"), str(tmp_path / "b")]) as harmless:
-        harmless.wait_until_ready()
-        expected = Elements(harmless.get("/"))
-    found = Elements(still.get("/"))
-    assert found.tags == expected.tags
-    assert found.tags["tr"] == 3
+def test_the_status_page_shows_every_name_as_text_and_leads_to_its_job(still: Exporter) -> None:
+    found = Elements(still.get("/?per_page=1000"))
+    jobs = json.loads(still.get("/api/v1/jobs?per_page=1000").body)["jobs"]
+    assert {job["job_name"] for job in jobs} >= set(NAMES.values())
     assert HTML_ROOT in found.text
+    assert found.tags["tbody"] == 2
+    assert found.tags["bdi"] == 2 * len(jobs) + 2  # each with its root, and the roots
+    assert found.tags["script"] == found.tags["style"] == 1
+    assert found.tags["img"] == 0
+    for job in jobs:
+        assert job["job_name"] in found.text
+        page = still.get(f"/jobs/{job_path(job['root'], job['job_name'])}")
+        assert page.status == 200
+        assert job["job_name"] in Elements(page).text
 
 
 # --- A storage that does not answer
@@ -858,7 +863,8 @@ def test_the_demo_shows_progress_and_trouble_and_leaves_nothing(tmp_path: Path) 
         demo = Exporter(process, log).wait_for_port()
         (temporary,) = folder.iterdir()
         assert f"The jobs are in {temporary}." in demo.output
-        assert f"Open http://{HOST}:{demo.port}/metrics" in demo.output
+        address = f"http://{HOST}:{demo.port}"
+        assert f"Open {address}/ – metrics: {address}/metrics" in demo.output
 
         def completed(page: Page, job: str) -> float:
             value = page.value("datatrove_job_tasks_completed", root="demo", job_name=job)

@@ -3,9 +3,10 @@
 import contextlib
 import json
 import re
+import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.jobfolder import (
@@ -14,7 +15,9 @@ from exporter.jobfolder import (
     display_name,
     marker_name,
     parse_executor,
+    path_of,
     rank_of,
+    rank_of_log,
 )
 
 
@@ -211,3 +214,44 @@ def unescaped(shown: str) -> bytes:
         b"\\" if p == "\\\\" else bytes.fromhex(p[2:]) if p.startswith("\\x") else p.encode()
         for p in pieces
     )
+
+
+@given(st.lists(st.binary(max_size=8).filter(lambda name: b"/" not in name), min_size=1))
+@example([b"back\\slash", b"\\x41", b"plain"])
+@example([b"\\\\x41\xff", b"\n", b"\xc2\x85"])
+def test_the_folders_of_a_job_name_are_those_it_was_made_from(names: list[bytes]) -> None:
+    path = tuple(name.decode("utf-8", "surrogateescape") for name in names)
+    if path not in (("",), (".",)):
+        assert path_of(display_name("/".join(path))) == path
+
+
+def test_the_root_itself_has_no_folder_names() -> None:
+    assert path_of(".") == ()
+
+
+def test_a_log_belongs_to_the_rank_in_its_name() -> None:
+    assert rank_of_log("task_00003.log") == 3
+    assert rank_of_log("task_100002.log") == 100_002
+    for name in ("task_3.log", "task_000003.log", "task_00003.log.gz", "00003.log", "x", ""):
+        assert rank_of_log(name) is None
+
+
+def test_what_is_too_large_to_parse_and_not_datatroves_is_not_parsed() -> None:
+    text = executor_json(None, pipeline=["x" * 5_000_000], world_size=12)
+    with pytest.raises(ExecutorFileError, match="not as datatrove writes it") as caught:
+        parse_executor(text)
+    assert caught.value.may_be_half
+    as_datatrove = executor_json(pipeline=["x" * 5_000_000], world_size=12)
+    assert parse_executor(as_datatrove).world_size == 12
+
+
+def test_millions_of_members_take_no_memory() -> None:
+    members = b"".join(b'\n    "%x": 1,' % number for number in range(500_000))
+    data = b"{" + members + b'\n    "partition": "p",\n    "world_size": 12\n}'
+    tracemalloc.start()
+    try:
+        assert parse_executor(data) == Executor(12, "slurm", "", skip_completed=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

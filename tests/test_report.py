@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import StallRule
 from exporter.markers import Ranks
 from exporter.report import (
     SORTS,
@@ -20,6 +19,9 @@ from exporter.report import (
     facts,
     report_on,
     sort_rows,
+)
+from exporter.settings import (
+    StallRule,
 )
 from exporter.snapshot import Job, Reading, Root, Snapshot, Totals
 

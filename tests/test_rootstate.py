@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config import RootConfig
 from exporter.rootstate import RootState
 from exporter.scan import JobScan
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Job, Reading, Root
 from exporter.storage.base import Path, StorageError
 

@@ -1,19 +1,26 @@
 """When scans run and end: on real folders, with storage that hangs where it must."""
 
+import asyncio
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hanging import HangingStorage, opener
 from jobs import write_job, write_marker
 
-from exporter.config import RootConfig
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+)
 from exporter.snapshot import Job, Latest, Root, Snapshot
-from exporter.storage.base import StorageError
+from exporter.storage.base import Folder, Reason, StorageError
+from exporter.storage.base import Path as StoragePath
+from exporter.storage.local import LocalStorage
 from exporter.workers import Workers
 
 MakeJob = Callable[..., Path]
@@ -311,3 +318,316 @@ def test_the_sums_of_all_roots_are_divided_last(tmp_path: Path) -> None:
     assert totals.tasks_completed_ratio == 2 / 10
     assert totals.jobs_completed_ratio == 1 / 2
     assert Snapshot().totals.tasks_completed_ratio is None
+
+
+# --- New configuration
+
+
+def test_a_new_configuration_keeps_what_is_the_same(
+    root: Path, run: Callable[..., Running]
+) -> None:
+    first, second = root / "first", root / "second"
+    for folder in (first, second):
+        write_job(folder / "job", tasks=2, completed=[0])
+    running = run(first, second, scan_interval_seconds=3600.0)
+    running.start()
+    wait_until(lambda: running.latest.read().is_ready)
+    before = running.root(first)
+    configs = [state.state.config for state in running.scheduler._roots]
+    running.scheduler.reconfigure(configs[:1])
+    wait_until(lambda: len(running.latest.read().roots) == 1)
+    assert running.root(first) is before
+    running.scheduler.reconfigure(configs)
+    wait_until(lambda: len(running.latest.read().roots) == 2)
+    wait_until(lambda: running.root(second).scans == 1)
+    assert running.root(first) is before
+
+
+def test_a_root_that_hangs_can_be_removed(root: Path, run: Callable[..., Running]) -> None:
+    """What hangs counts as stuck, in another root's time, until it returns."""
+    hung, good = root / "hung", root / "good"
+    for folder in (hung, good):
+        write_job(folder / "job", tasks=2, completed=[0])
+    running = run(hung, good)
+    running.storage(hung).hanging.add(())
+    running.start()
+    wait_until(lambda: running.workers.busy == 1 and running.root(good).scans > 0)
+    configs = [state.state.config for state in running.scheduler._roots]
+    running.scheduler.reconfigure(configs[1:])
+    wait_until(lambda: len(running.latest.read().roots) == 1)
+    wait_until(lambda: running.workers.stuck == 1)
+    scans = running.root(good).scans
+    wait_until(lambda: running.root(good).scans > scans)
+    running.storage(hung).release()
+    wait_until(lambda: running.workers.stuck == 0)
+
+
+def test_reloading_a_root_that_hangs_takes_no_more_threads(
+    root: Path, run: Callable[..., Running]
+) -> None:
+    hung = root / "hung"
+    write_job(hung / "job", tasks=2, completed=[0])
+    running = run(hung)
+    running.storage(hung).hanging.add(())
+    running.start()
+    wait_until(lambda: running.workers.busy == 1)
+    (config,) = [state.state.config for state in running.scheduler._roots]
+    for timeout in range(10, 20):
+        running.scheduler.reconfigure([replace(config, scan_timeout_seconds=float(timeout))])
+        wait_until(
+            lambda t=float(timeout): (
+                running.scheduler._roots[0].state.config.scan_timeout_seconds == t
+            )
+        )
+        skipped = running.root(hung).scans_skipped
+        wait_until(lambda s=skipped: running.root(hung).scans_skipped > s)
+    assert running.workers.stuck + running.workers.busy == 1
+    running.storage(hung).release()
+    wait_until(lambda: running.root(hung).up)
+    assert running.workers.stuck == 0
+
+
+def first_listed(folder: Path) -> str:
+    """The name of the sub-folder that a listing shows first."""
+    with os.scandir(folder) as entries:
+        return next(entry.name for entry in entries)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_hung_folder_does_not_keep_the_last_one_from_being_visited(
+    root: Path, make_job: MakeJob, run: Callable[..., Running], workers: int
+) -> None:
+    for name in ("a", "b"):
+        make_job(name, tasks=3, completed=[0])
+    running = run(root, workers=workers)
+    hung = first_listed(root)
+    running.storage(root).hanging = {(hung,)}
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 3)
+    found = running.root(root)
+    assert found.up
+    assert {job.name: job.error for job in found.jobs} == {
+        "a": "timeout" if hung == "a" else None,
+        "b": "timeout" if hung == "b" else None,
+    }
+
+
+def test_a_root_whose_scans_cannot_begin_is_down_and_its_values_grow_old(
+    root: Path, make_job: MakeJob, run: Callable[..., Running]
+) -> None:
+    names = [f"j{number}" for number in range(8)]
+    for name in names:
+        make_job(name, completed=[0])
+    running = run(root, stale_after_seconds=1.0)
+    running.start()
+    wait_until(lambda: running.root(root).up)
+    for number in range(4):  # one after another, so that each scan but the last lists the root
+        running.storage(root).hanging_jobs |= {(names[number],)}
+        wait_until(lambda: running.workers.stuck > number)  # noqa: B023
+    wait_until(lambda: not running.root(root).up)
+    wait_until(lambda: running.root(root).totals is None)
+    before = running.root(root)
+    wait_until(lambda: running.root(root).scans_skipped >= before.scans_skipped + 3)
+    assert running.root(root).errors == before.errors  # told once
+    running.storage(root).release()
+    wait_until(lambda: running.root(root).up and len(running.root(root).jobs) == 8)
+
+
+class Vanishing(LocalStorage):
+    """Local folders that are moved away once the root was listed."""
+
+    def __init__(self, root: str, vanish: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._vanish = vanish
+        self.is_armed = False
+
+    def list_folder(self, path: StoragePath, last: Folder | None = None, **options: bool) -> Folder:
+        folder = super().list_folder(path, last, **options)
+        if path == () and self.is_armed:
+            self.is_armed = False
+            self._vanish()
+        return folder
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_root_that_goes_while_it_is_scanned_loses_no_job(
+    root: Path, make_job: MakeJob, replaced: bool
+) -> None:
+    """As when a file system is unmounted in the middle of a scan."""
+    for name in ("a", "b", "p/c"):
+        make_job(name, completed=[0])
+    elsewhere = root.with_name("elsewhere")
+
+    def vanish() -> None:
+        root.rename(elsewhere)
+        if replaced:
+            root.mkdir()
+
+    storage = Vanishing(str(root), vanish)
+    config = RootConfig("r", str(root))
+    scheduler = Scheduler([config], Latest(), Workers(4), lambda *_: storage)
+    scheduler.run_once()
+    storage.is_armed = True
+    (found,) = scheduler.run_once().roots
+    assert not found.up
+    assert dict(found.errors)["root", "partial" if replaced else "not_found"] == 1
+    assert names_in(found) == ["a", "b", "p/c"]
+    assert all(job.reading is not None and job.error is not None for job in found.jobs)
+    (root / "x").unlink(missing_ok=True)
+    if replaced:
+        root.rmdir()
+    elsewhere.rename(root)
+    (found,) = scheduler.run_once().roots
+    assert found.up
+    assert not any(job.error for job in found.jobs)
+
+
+def test_jobs_that_go_while_the_root_is_scanned_are_no_error(root: Path, make_job: MakeJob) -> None:
+    for name in ("a", "b", "p/c"):
+        make_job(name, completed=[0])
+    storage = Vanishing(str(root), lambda: (root / "a").rename(root.with_name("elsewhere")))
+    config = RootConfig("r", str(root))
+    scheduler = Scheduler([config], Latest(), Workers(4), lambda *_: storage)
+    scheduler.run_once()
+    storage.is_armed = True
+    (found,) = scheduler.run_once().roots
+    assert (found.up, names_in(found)) == (True, ["b", "p/c"])
+    assert not any(count for _, count in found.errors)
+
+
+class Breaking(LocalStorage):
+    """Local folders on a storage that breaks down after the root was listed."""
+
+    def __init__(self, root: str, *, for_good: bool, reason: Reason = "unavailable") -> None:
+        super().__init__(root)
+        self._error = StorageError(reason, "it broke")
+        self._for_good = for_good
+        self.calls = 0
+        self.is_broken = False
+
+    def list_folder(self, path: StoragePath, last: Folder | None = None, **options: bool) -> Folder:
+        self.calls += 1
+        if path == () and (not self.is_broken or not self._for_good):
+            folder = super().list_folder(path, last, **options)
+            self.is_broken = True
+            return folder
+        time.sleep(0.01)  # as any storage that can break down
+        raise self._error
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_a_storage_that_breaks_down_is_not_asked_for_every_folder(
+    root: Path, make_job: MakeJob, for_good: bool
+) -> None:
+    for number in range(200):
+        (root / str(number)).mkdir()
+    storage = Breaking(str(root), for_good=for_good)
+    config = RootConfig("r", str(root))
+    workers = Workers(4)
+    (found,) = Scheduler([config], Latest(), workers, lambda *_: storage).run_once().roots
+    if for_good:
+        assert storage.calls < 50
+        assert not found.up
+        assert dict(found.errors)["root", "unavailable"] == 1
+    else:  # the storage answers, so the folders are to blame, and each has its chance
+        assert storage.calls >= 201
+        assert found.up
+        assert dict(found.errors)["job", "unavailable"] == 200
+
+
+@pytest.mark.parametrize("reason", ["timeout", "throttled", "unavailable", "denied"])
+def test_a_storage_that_keeps_failing_is_left_alone_for_longer(
+    root: Path, run: Callable[..., Running], reason: Reason
+) -> None:
+    running = run(root)
+    running.storage(root).failing = {(): StorageError(reason, "it broke")}
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 4)
+    found = running.root(root)
+    backs_off = reason != "denied"
+    assert (found.backoff_seconds > 0.19 * 6) == backs_off
+    running.storage(root).failing = {}
+    wait_until(lambda: running.root(root).up)
+    assert running.root(root).backoff_seconds == 0
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, GeneratorExit])
+@pytest.mark.filterwarnings("error")
+def test_whatever_a_library_raises_no_thread_is_lost(
+    root: Path,
+    make_job: MakeJob,
+    run: Callable[..., Running],
+    error: type[BaseException],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    make_job("good")
+    make_job("strange")
+    running = run(root, workers=1)
+    running.storage(root).failing = {("strange",): error()}  # type: ignore[dict-item]
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 5)
+    found = running.root(root)
+    assert found.up
+    assert job_in(found, "strange").error == "other"
+    assert job_in(found, "good").error is None
+    assert running.workers.stuck == 0
+    assert error.__name__ in caplog.text
+
+
+def test_a_bug_met_with_one_root_stops_no_other(
+    tmp_path: Path, run: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = [tmp_path / name for name in ("bad", "good")]
+    for folder in folders:
+        write_job(folder / "j", completed=[0])
+    running = run(*folders)
+    running.start()
+    wait_until(lambda: all(running.root(folder).up for folder in folders))
+    broken = running.scheduler._roots[0].state
+    broken._jobs = None  # type: ignore[assignment]
+    wait_until(lambda: not running.root(folders[0]).up or "met a bug" in caplog.text)
+    before = running.root(folders[1]).scans
+    wait_until(lambda: running.root(folders[1]).scans >= before + 3)
+    heartbeat = running.scheduler.last_heartbeat
+    wait_until(lambda: running.scheduler.last_heartbeat > heartbeat)
+
+
+def test_roots_that_are_due_at_once_take_turns_and_none_starves(tmp_path: Path) -> None:
+    """Far more slow roots than workers: each scan begins when it can make progress, so
+    that none is given up because it had to wait for the others."""
+    folders = [tmp_path / f"root-{number}" for number in range(40)]
+    for folder in folders:
+        for number in range(3):
+            write_job(folder / f"j{number}", completed=[0])
+
+    class Slow(LocalStorage):
+        def list_folder(self, *args: Any, **options: Any) -> Folder:
+            time.sleep(0.05)
+            return super().list_folder(*args, **options)
+
+    configs = [RootConfig(f.name, str(f), scan_timeout_seconds=2.0) for f in folders]
+    scheduler = Scheduler(configs, Latest(), Workers(2), lambda url, *_: Slow(url))
+    snapshot = scheduler.run_once()
+    assert all(root.up for root in snapshot.roots)
+    assert snapshot.totals.tasks_completed == 120
+
+
+def test_the_wall_clock_decides_nothing(
+    root: Path, make_job: MakeJob, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job("j", completed=[0])
+    running = run(root, stale_after_seconds=5.0)
+    running.start()
+    wait_until(lambda: running.root(root).scans >= 2)
+    real = time.time
+    for jump in (10 * 365 * 86400, -10 * 365 * 86400, 3600, -3600):
+        monkeypatch.setattr(time, "time", lambda: real() + jump)  # noqa: B023
+        before = running.root(root).scans
+        wait_until(lambda: running.root(root).scans >= before + 3)  # noqa: B023
+        found = running.root(root)
+        assert found.up
+        assert found.jobs[0].reading is not None
+        assert found.last_scan_duration_seconds is not None
+        assert 0 <= found.last_scan_duration_seconds < 60
+        assert found.last_successful_scan_timestamp is not None
+        assert abs(found.last_successful_scan_timestamp - real() - jump) < 60

@@ -25,8 +25,11 @@ from servers import (
     silent_server,
 )
 
-from exporter.config import RootConfig, StorageOptions
 from exporter.scheduler import Scheduler
+from exporter.settings import (
+    RootConfig,
+    StorageOptions,
+)
 from exporter.snapshot import Latest, Root
 from exporter.storage.base import Folder, Reason, StorageError, Version
 from exporter.storage.s3 import S3Storage
@@ -106,7 +109,7 @@ def calls_of(storage: S3Storage) -> dict[str, Callable[[], object]]:
     }
 
 
-LISTINGS = ("list_folder", "list_logs")
+LISTINGS = ("list_folder", "has_executor_file", "look", "list_logs")
 
 
 # Keys
@@ -212,10 +215,10 @@ def test_listings_of_several_pages_are_whole(keys: Keys) -> None:
         assert list(markers.ranks) == ranks
         assert markers.modified_ns is not None
         assert len(markers.modified_ns) == len(names)
-        assert dict(storage.requests.totals())["list"] == 3
+        assert dict(storage.requests.totals())["list"] == 4  # one beyond the end
         found = storage.list_folder(("many",), with_subfolders=True).subfolders
         assert sorted(found) == sorted(folders)
-        assert dict(storage.requests.totals())["list"] == 5
+        assert dict(storage.requests.totals())["list"] == 7  # the first: it might be a job
 
 
 # Who may
@@ -257,14 +260,13 @@ def test_anonymous_access_that_is_not_allowed_is_denied(keys: Keys) -> None:
 
 
 def test_an_object_one_may_not_look_at_is_not_a_missing_one(exact_keys: Keys) -> None:
-    """Allowed to list, not to read: HEAD is answered 403 without a body."""
+    """Allowed to list, not to read: a scan looks at listings until it has to read."""
     exact_keys.put_job("job")
     assert isinstance(exact_keys.server, Moto)
     with closing(exact_keys.open(**exact_keys.server.lister.options)) as storage:
-        calls = calls_of(storage)
         assert storage.list_folder(("job",), with_subfolders=True).has_executor_file
-        for name in ("has_executor_file", "look", "read_executor"):
-            assert failure(calls[name]).reason == "denied"
+        assert JobFolder(storage, "job").ranks() == [0, 1]
+        assert failure(JobFolder(storage, "job").read).reason == "denied"
 
 
 def test_credentials_that_were_replaced_on_disk_are_used(
@@ -418,29 +420,11 @@ def test_an_error_is_classified_by_what_the_server_says(
             assert_counts_are_right(storage, server)
 
 
-@pytest.mark.parametrize(
-    ("status", "reasons"),
-    [
-        (400, {"other", "invalid", "denied"}),
-        (403, {"denied"}),
-        (429, {"throttled"}),
-        (500, {"unavailable"}),
-        (503, {"unavailable", "throttled"}),
-    ],
-)
-def test_a_head_request_has_only_its_status_to_go_by(status: int, reasons: set[Reason]) -> None:
-    """Answers to HEAD have no body. Only 404 means that there is no such object."""
-    with HttpServer(lambda _: Answer(status)) as server, closing(storage_on(server)) as storage:
-        for name in ("has_executor_file", "look"):
-            assert failure(calls_of(storage)[name]).reason in reasons, name
-        assert_counts_are_right(storage, server)
-
-
 def test_a_request_that_succeeds_at_the_second_attempt_counts_twice() -> None:
     answers = iter([Answer(503, error_body("SlowDown"), XML), Answer(200, WHOLE_PAGE, XML)])
     with HttpServer(lambda _: next(answers)) as server, closing(storage_on(server)) as storage:
         assert storage.list_folder((), with_subfolders=True).subfolders == ()
-        assert storage.requests.totals() == (("list", 2), ("head", 0), ("get", 0))
+        assert storage.requests.totals() == (("list", 2), ("get", 0))
         assert_counts_are_right(storage, server)
 
 
@@ -633,7 +617,7 @@ def test_calls_to_a_server_that_hangs_end_within_their_limit(
     hanging_calls: dict[str, _Hang],
 ) -> None:
     """Last in this module: these calls run since its beginning."""
-    assert len(hanging_calls) == 8
+    assert len(hanging_calls) == 10
     for name, hang in hanging_calls.items():
         error = failure(lambda hang=hang: hang.outcome.result(CALL_SECONDS + 15))
         assert error.reason == "timeout", name

@@ -59,6 +59,17 @@ def test_a_time_of_another_day_or_year_has_its_date() -> None:
     assert wording.moment(now) == "2023-11-14 22:13:20 UTC"
 
 
+def test_a_time_that_no_calendar_has_is_the_first_or_last_that_it_has() -> None:
+    assert wording.moment(1e18) == "9999-12-31 23:59:59 UTC"
+    assert wording.moment(-1e18) == "1970-01-01 00:00:00 UTC"
+    assert wording.clock(1e18, 0) == "31 Dec 9999 23:59 UTC"
+
+
+def test_ranks_are_listed_as_slurm_takes_them() -> None:
+    assert wording.ranges([(3, 3), (17, 20)]) == "3,17-20"
+    assert wording.ranges([]) == ""
+
+
 def test_there_are_words_for_every_reason() -> None:
     assert set(wording.REASONS) == set(REASONS)
 

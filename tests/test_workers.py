@@ -1,5 +1,8 @@
 """The thread pool: turns, overdue and stuck calls, bounds."""
 
+import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,3 +111,52 @@ def test_closing_drops_what_waits_and_ends_idle_threads(gate: threading.Event) -
     gate.set()
     wait_until(lambda: threading.active_count() == before)
     assert not ran
+
+
+def test_a_call_that_raises_anything_costs_no_thread(caplog: pytest.LogCaptureFixture) -> None:
+    workers = Workers(1)
+    for error in (ZeroDivisionError, SystemExit, asyncio.CancelledError, KeyboardInterrupt):
+
+        def fail(error: type[BaseException] = error) -> None:
+            raise error
+
+        workers.submit("a", fail)
+    ran = threading.Event()
+    workers.submit("a", ran.set)
+    assert ran.wait(20)
+    wait_until(lambda: workers.busy == 0)
+    assert caplog.text.count("met a bug") == 4
+    workers.close()
+
+
+NO_THREADS = """
+import resource, threading
+from exporter.workers import Workers
+
+threading.stack_size(1 << 30)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+limit = used + (1 << 29)
+resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+workers, ran = Workers(4), []
+for attempt in range(3):
+    try:
+        workers.submit("a", lambda: ran.append("refused"))
+        print("started")
+    except RuntimeError:
+        print("refused")
+workers.relieve()
+workers.abandon("a")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+done = threading.Event()
+workers.submit("a", done.set)
+print(done.wait(20), ran)
+"""
+
+
+def test_a_system_that_gives_no_threads_is_asked_again_later() -> None:
+    """What was refused is not run behind the caller's back once there are threads."""
+    run = subprocess.run(
+        [sys.executable, "-c", NO_THREADS], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split("\n") == ["refused"] * 3 + ["True []", ""]

@@ -8,11 +8,20 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from exporter.storage.base import Storage
+from exporter.storage.base import Storage, StorageError
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
-# Those that fsspec asks for only when a file system is used.
-_PACKAGES = {"hdfs": "pyarrow", "viewfs": "pyarrow"}
+_HDFS_SCHEMES = frozenset({"hdfs", "viewfs"})
+_WEBHDFS_SCHEMES = frozenset({"webhdfs"})
+# scheme: (package to import, extra of ours that installs it)
+_EXTRAS = {
+    **dict.fromkeys(_HDFS_SCHEMES, ("hdfs_native", "hdfs")),
+    **dict.fromkeys(_WEBHDFS_SCHEMES, ("requests", "hdfs")),
+    "hf": ("huggingface_hub", "hf"),
+    **dict.fromkeys(("gs", "gcs"), ("gcsfs", "gcs")),
+    **dict.fromkeys(("az", "abfs", "abfss"), ("adlfs", "azure")),
+    **dict.fromkeys(("sftp", "ssh"), ("paramiko", "sftp")),
+}
 
 
 def scheme_of(url: str) -> str:
@@ -26,6 +35,7 @@ def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Stor
 
     Opening asks the storage nothing; it may take a second to import the backend.
     `options` go to fsspec, `connections` bounds the requests in flight.
+    StorageError if `problem_with` the URL there is something.
     """
     scheme = scheme_of(url)
     if scheme == "file":
@@ -36,9 +46,29 @@ def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Stor
         from exporter.storage.s3 import S3Storage
 
         return S3Storage(url, options, connections)
+    if (problem := problem_with(url)) is not None:
+        raise StorageError("other", problem)
+    if scheme in _HDFS_SCHEMES | _WEBHDFS_SCHEMES:
+        return _open_hdfs(scheme, url, options, connections)
     from exporter.storage.generic import GenericStorage
 
     return GenericStorage(url, options)
+
+
+def _open_hdfs(scheme: str, url: str, options: Mapping[str, Any], connections: int) -> Storage:
+    from exporter.storage.hdfs import HdfsStorage, NameNode
+
+    authority, _, path = url.partition("://")[2].partition("/")
+    namenode: NameNode
+    if scheme in _WEBHDFS_SCHEMES:
+        from exporter.storage.webhdfs import WebNameNode
+
+        namenode = WebNameNode(authority, options, connections)
+    else:
+        from exporter.storage.hdfs_rpc import RpcNameNode
+
+        namenode = RpcNameNode(f"{scheme}://{authority}", options, connections)
+    return HdfsStorage(namenode, f"/{path}")
 
 
 def problem_with(url: str) -> str | None:
@@ -47,10 +77,16 @@ def problem_with(url: str) -> str | None:
     scheme = scheme_of(url)
     if scheme == "file" or scheme in _S3_SCHEMES:
         return None
+    if scheme in _EXTRAS:
+        package, extra = _EXTRAS[scheme]
+        if find_spec(package) is None:
+            return (
+                f"{scheme}:// needs a package that is not installed:"
+                f" pip install 'datatrove-exporter[{extra}]'"
+            )
+        return None
     from fsspec import get_filesystem_class
 
-    if (package := _PACKAGES.get(scheme)) and find_spec(package) is None:
-        return f"{scheme}:// needs a package that is not installed ({package})"
     try:
         get_filesystem_class(scheme)
     except ValueError:

@@ -97,6 +97,8 @@ class Look:
     gives them for nothing. `completions_modified_ns` is that folder's own modification
     time, where it has one. `has_logs` tells whether ``logs/`` holds anything; it may be
     False without a look once there is a marker. `state` is the backend's own.
+    `world_size` is what ``executor.json`` of this version says, 0 if it cannot say;
+    whoever read it adds it, so that a backend can ask for the ranks that are missing.
     """
 
     executor: Version
@@ -104,6 +106,7 @@ class Look:
     has_logs: bool
     completions_modified_ns: int | None = None
     state: object = field(default=None, compare=False, repr=False)
+    world_size: int | None = field(default=None, compare=False)
 
 
 class Storage(Protocol):
@@ -126,9 +129,10 @@ class Storage(Protocol):
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
-        """Look at the job in a folder that was just listed. `last` may come with marker
-        times that were added since. Returns `last` itself if nothing changed.
-        StorageError("not_found") when the job is gone."""
+        """Look at the job in a folder that was just listed; a first look may use what that
+        listing showed. `last` may come with marker times that were added since. Returns
+        `last` itself if nothing changed. StorageError("not_found") when the job is
+        gone."""
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         """Content of ``executor.json`` and the version it has, which is `seen` where the

@@ -9,27 +9,28 @@ import ftplib
 from typing import Any
 
 from exporter.storage.base import Reason, StorageError
+from exporter.storage.dialect import Count, Dialect, Entries, read_opened
 
 _UNKNOWN_COMMAND = ("500", "502")
 _NO_SUCH_FOLDER_OR_NOT_ALLOWED = ("501", "550")
 
 
-def ls(filesystem: Any, folder: str) -> list[dict[str, Any]]:
-    """Entries of `folder` (an absolute path) in the form of ``filesystem.ls``."""
+def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
     folder = folder.rstrip("/")
+    count()
     try:
         return _entries(filesystem.ftp, folder)
     except ftplib.error_perm as refusal:
         parent, _, name = folder.rpartition("/")
         if not name or not str(refusal).startswith(_NO_SUCH_FOLDER_OR_NOT_ALLOWED):
             raise
-    types = {entry["name"]: entry["type"] for entry in ls(filesystem, parent)}
+    types = {entry["name"]: entry["type"] for entry in _ls(filesystem, parent, count)}
     if folder not in types:
         raise FileNotFoundError
     raise PermissionError if types[folder] == "directory" else NotADirectoryError
 
 
-def _entries(connection: ftplib.FTP, folder: str) -> list[dict[str, Any]]:
+def _entries(connection: ftplib.FTP, folder: str) -> Entries:
     try:
         lines = list(connection.mlsd(folder or "/"))
     except ftplib.error_perm as error:
@@ -47,8 +48,7 @@ def _entries(connection: ftplib.FTP, folder: str) -> list[dict[str, Any]]:
     return entries
 
 
-def refusal_of(error: Exception) -> StorageError | None:
-    """The error that an FTP server's answer stands for; None if it is none."""
+def _refusal_of(error: Exception) -> StorageError | None:
     if not isinstance(error, ftplib.Error):
         return None
     code = str(error)[:3]
@@ -58,3 +58,10 @@ def refusal_of(error: Exception) -> StorageError | None:
         return StorageError("unavailable", f"FTP answered {code}")
     reason: Reason = "denied" if code in ("530", "532", "550") else "other"
     return StorageError(reason, f"FTP answered {code}")
+
+
+def _close(filesystem: Any) -> None:
+    filesystem.ftp.close()
+
+
+DIALECT = Dialect(ls=_ls, read=read_opened, error_of=_refusal_of, close=_close)

@@ -1,25 +1,28 @@
 """Any other fsspec filesystem: correct everywhere, clever nowhere.
 
 Only ``ls`` and ``open`` are used, with every cache switched off that fsspec lets one
-switch off; the rest are emptied before each call. Most fsspec filesystems are written
-for one thread (an FTP connection carries one command at a time), so calls to one root
-are made one after another. After a failure other than "no such file" or "not allowed"
-the filesystem object is thrown away: a broken connection does not mend itself.
+switch off; the rest are emptied before each call. Where a filesystem's own will not do,
+its dialect says what to do instead. Most fsspec filesystems are written for one thread
+(an FTP connection carries one command at a time), so calls to one root are made one after
+another, unless the dialect knows better. After a failure other than "no such file" or
+"not allowed" the filesystem object is thrown away: a broken connection does not mend
+itself.
 
 What a filesystem does not tell (modification times, on some) is left out.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.core import url_to_fs
 
 from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
 from exporter.markers import Markers
-from exporter.storage import ftp
 from exporter.storage.base import (
     Folder,
     Look,
@@ -29,6 +32,18 @@ from exporter.storage.base import (
     Version,
     from_os_error,
 )
+from exporter.storage.dialect import Dialect, Entries, ls_plainly, read_opened
+
+_DIALECTS = {
+    "ftp": "ftp",
+    "hf": "hub",
+    **dict.fromkeys(("sftp", "ssh"), "sftp"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "azure"),
+}
+_FAILURES_OF_THE_CONNECTION = ("unavailable", "timeout", "partial", "other")
+
+T = TypeVar("T")
 
 
 class GenericStorage:
@@ -37,7 +52,9 @@ class GenericStorage:
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = options
+        self._dialect = _dialect_of(url.partition("://")[0])
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._filesystem: fsspec.AbstractFileSystem | None = None
         self._root = ""
         self.requests = Requests("list", "read")
@@ -127,17 +144,23 @@ class GenericStorage:
             raise
 
     def close(self) -> None:
-        self._filesystem = None
+        with self._opening:
+            filesystem, self._filesystem = self._filesystem, None
+        if filesystem is not None:
+            self._end(filesystem)
 
     def _list(self, path: Path) -> "list[_Entry]":
         """Everything directly below `path`."""
-        with self._lock:
+
+        def count() -> None:
             self.requests.add("list")
-            try:
-                filesystem, folder = self._open(path)
-                listed = _ls(filesystem, folder)
-            except Exception as error:
-                raise self._failed(error) from None
+
+        def ls(filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[str, Entries]:
+            return folder, self._dialect.ls(filesystem, folder, count)
+
+        folder, listed = self._ask(path, ls)
+        if not listed and path and not self._dialect.has_folders:
+            raise StorageError("not_found", "no such folder")
         entries = [_Entry(item) for item in listed]
         if len(entries) == 1 and entries[0].is_file and entries[0].path == folder.rstrip("/"):
             raise StorageError("invalid", "not a folder")
@@ -146,33 +169,70 @@ class GenericStorage:
 
     def _read(self, path: Path, limit_bytes: int) -> bytes:
         """Content of one file of at most `limit_bytes`."""
-        with self._lock:
+
+        def read(filesystem: fsspec.AbstractFileSystem, file: str) -> bytes:
             self.requests.add("read")
-            try:
-                filesystem, file = self._open(path)
-                with filesystem.open(file, "rb") as stream:
-                    data: bytes = stream.read(limit_bytes + 1)
-            except Exception as error:
-                raise self._failed(error) from None
+            return self._dialect.read(filesystem, file, limit_bytes)
+
+        data = self._ask(path, read)
         if len(data) > limit_bytes:
             raise StorageError("too_large", f"larger than {limit_bytes} bytes")
         return data
 
-    def _open(self, path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
-        if self._filesystem is None:
-            self._filesystem, self._root = url_to_fs(
-                self._url,
-                **{**self._options, "use_listings_cache": False},
-                skip_instance_cache=True,
-            )
-        self._filesystem.invalidate_cache()
-        return self._filesystem, "/".join([self._root.rstrip("/"), *path]) or "/"
+    def _ask(self, path: Path, question: Callable[[fsspec.AbstractFileSystem, str], T]) -> T:
+        """The answer to a question about the file or folder at `path`."""
+        for _ in range(self._dialect.attempts):
+            with self._alone():
+                filesystem = None
+                try:
+                    filesystem, place = self._open(path)
+                    return question(filesystem, place)
+                except Exception as error:
+                    failure = self._failed(error, filesystem)
+            if failure.reason not in ("unavailable", "partial"):
+                break
+        raise failure
 
-    def _failed(self, error: Exception) -> StorageError:
-        failure = _storage_error(error)
-        if failure.reason not in ("not_found", "denied", "invalid"):
-            self._filesystem = None
+    def _alone(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._dialect.is_concurrent else self._lock
+
+    def _open(self, path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
+        with self._opening:
+            if self._filesystem is None:
+                self._filesystem, self._root = url_to_fs(
+                    self._url,
+                    **{**self._options, **self._dialect.options},
+                    skip_instance_cache=True,
+                )
+            filesystem = self._filesystem
+        if not self._dialect.is_concurrent:
+            filesystem.invalidate_cache()
+        return filesystem, "/".join([self._root.rstrip("/"), *path]) or "/"
+
+    def _failed(
+        self, error: Exception, filesystem: fsspec.AbstractFileSystem | None
+    ) -> StorageError:
+        failure = _storage_error(error, self._dialect)
+        if failure.reason in _FAILURES_OF_THE_CONNECTION:
+            with self._opening:
+                if self._filesystem is filesystem:
+                    self._filesystem = None
+            if filesystem is not None and not self._dialect.is_concurrent:
+                self._end(filesystem)  # nobody else is using it
         return failure
+
+    def _end(self, filesystem: fsspec.AbstractFileSystem) -> None:
+        with suppress(Exception):  # it may be what is broken
+            self._dialect.close(filesystem)
+
+
+def _dialect_of(scheme: str) -> Dialect:
+    """Imported only now: it may take a package that is an extra, and a while."""
+    name = _DIALECTS.get(scheme)
+    if name is None:
+        return Dialect(ls_plainly, read_opened)
+    dialect: Dialect = import_module(f"exporter.storage.{name}").DIALECT
+    return dialect
 
 
 class _Entry:
@@ -185,7 +245,9 @@ class _Entry:
         self.is_file = item.get("type") == "file" and not str(item["name"]).endswith("/")
         self.modified_ns = _modified_ns(item)
         self.version_token = tuple(
-            str(item[key]) for key in ("ETag", "etag", "md5", "checksum", "ino") if key in item
+            str(item[key])
+            for key in ("ETag", "etag", "md5", "checksum", "generation", "ino")
+            if item.get(key)
         )
         self.size = item.get("size")
 
@@ -200,20 +262,11 @@ def _version(entries: Mapping[str, _Entry]) -> Version:
     return Version((entry.modified_ns, entry.size, entry.version_token), entry.modified_ns)
 
 
-def _ls(filesystem: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
-    if "ftp" in filesystem.protocol:
-        return ftp.ls(filesystem, folder)
-    listed: list[dict[str, Any]] = filesystem.ls(folder, detail=True)
-    return listed
-
-
 _TIME_KEYS = ("mtime", "modified", "LastModified", "last_modified", "updated", "modify", "created")
 
 
 def _modified_ns(item: Mapping[str, Any]) -> int | None:
     """A listing entry's modification time, from whichever key this filesystem uses."""
-    if isinstance(milliseconds := item.get("modificationTime"), int):  # WebHDFS
-        return milliseconds * 1_000_000
     for key in _TIME_KEYS:
         value = item.get(key)
         if isinstance(value, str):
@@ -239,14 +292,14 @@ def _parse_time(text: str) -> datetime | None:
         return None
 
 
-def _storage_error(error: Exception) -> StorageError:  # noqa: PLR0911 - one per kind
+def _storage_error(error: Exception, dialect: Dialect) -> StorageError:  # noqa: PLR0911
     if isinstance(error, StorageError):
         return error
     if isinstance(error, ImportError):
         return StorageError("other", "the package for this kind of storage is not installed")
     if isinstance(error, EOFError):
         return StorageError("unavailable", "the server closed the connection")
-    if (refusal := ftp.refusal_of(error)) is not None:
+    if (refusal := dialect.error_of(error)) is not None:
         return refusal
     if isinstance(error, OSError):
         return from_os_error(error)

@@ -161,7 +161,8 @@ class LocalStorage:
         else:
             look = self._list_markers(completions, executor, _Listed.now(status, before))
             if not look.markers.ranks and last is not None and last.markers.ranks:
-                executor = self._stat_executor_file(job)  # is the job itself gone?
+                again = self._stat_executor_file(job)  # is the job itself gone?
+                executor = executor if _is_same_writing(executor, again) else again
             look = replace(look, has_logs=last.has_logs if last is not None else False)
         has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
         if look is last and has_logs == look.has_logs and executor == look.executor:

@@ -1,0 +1,80 @@
+"""A terminal of our own: what a command draws there, and the keys a person would press."""
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+CONTROL_C = b"\x03"
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+class Terminal:
+    """A process whose input, output and errors are one terminal."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self.raw = b""
+
+    @property
+    def text(self) -> str:
+        """Everything drawn so far, without colours and movements."""
+        drawn = self.raw.decode(errors="replace")  # it may end within a character
+        return _SEQUENCE.sub("", drawn)
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._descriptor, keys)
+
+    def wait_for(self, condition: Callable[[str], object], seconds: float = 30) -> str:
+        """Read until the text meets the condition."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.text):
+            assert time.monotonic() < deadline, self.text
+            assert self._read(0.1) or self.process.poll() is None, self.text
+        return self.text
+
+    def wait(self, seconds: float = 30) -> int:
+        """Read until the process ends; its exit code."""
+        deadline = time.monotonic() + seconds
+        while self._read(0.1) or self.process.poll() is None:
+            assert time.monotonic() < deadline, self.text
+        return self.process.wait()
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._descriptor], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError:  # the other end was closed
+            return False
+        self.raw += data
+        return bool(data)
+
+
+@contextmanager
+def terminal(command: Sequence[str], *, columns: int = 200, rows: int = 50) -> Iterator[Terminal]:
+    """Run a command on a terminal of this size; killed at the end."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    environment = {n: v for n, v in os.environ.items() if n not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
