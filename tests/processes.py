@@ -196,24 +196,19 @@ def needs(command: str) -> str:
 
 @contextmanager
 def prometheus(
-    folder: Path,
-    target_port: int,
-    *,
-    job: str = "datatrove",
-    scrape: Mapping[str, Any] | None = None,
-    **more: Any,
+    folder: Path, target_port: int, more: Mapping[str, Any] | None = None, **scrape: Any
 ) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes one exporter every second; `folder` is for its files.
-    `scrape` is added to its scrape configuration, `more` to all of it."""
+    """A Prometheus that scrapes one exporter every second; `folder` is for its files,
+    `scrape` is added to its scrape configuration, `more` beside that."""
     (port,) = free_ports(1)
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        **more,
+        **(more or {}),
         "scrape_configs": [
             {
-                "job_name": job,
+                "job_name": "datatrove",
                 "static_configs": [{"targets": [f"{HOST}:{target_port}"]}],
-                **(scrape or {}),
+                **scrape,
             }
         ],
     }

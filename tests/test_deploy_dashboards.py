@@ -205,7 +205,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     with serving(folder, roots=roots, scan={"interval": "1s"}) as exporter:
         exporter.wait_until_ready()
         more = {"rule_files": hurried_rules(folder)}
-        with prometheus(folder, exporter.port, job=SCRAPE_JOB, **more) as server:
+        with prometheus(folder, exporter.port, more, job_name=SCRAPE_JOB) as server:
             wait_until(lambda: len(server.query("datatrove_job_tasks")) == 6, "a scrape", 60)
             shutil.rmtree(gone)
             (root / "unreadable" / "executor.json").write_text("{")

@@ -45,9 +45,8 @@ def monitored(
             prometheus(
                 folder,
                 exporter.port,
-                job=SCRAPE_JOB,
-                rule_files=hurried_rules(folder, seconds),
-                alerting=sending_to(port),
+                {"rule_files": hurried_rules(folder, seconds), "alerting": sending_to(port)},
+                job_name=SCRAPE_JOB,
             )
         )
         yield exporter, watching, received

@@ -296,8 +296,9 @@ def test_a_real_prometheus_scrapes_over_mutual_tls_with_a_password(
     password = tmp_path / "password"
     password.write_text(PASSWORD)
     basic = {"username": "prometheus", "password_file": str(password)}
-    scrape = {"scheme": "https", "tls_config": tls, "basic_auth": basic}
-    with prometheus(tmp_path, exporter.port, scrape=scrape) as server:
+    with prometheus(
+        tmp_path, exporter.port, scheme="https", tls_config=tls, basic_auth=basic
+    ) as server:
         wait_until(lambda: server.value("up") == 1, "Prometheus gets in")
         wait_until(lambda: server.value("datatrove_tasks") == 4, "it sees the job")
         password.write_text("wrong")
