@@ -246,7 +246,7 @@ def system_calls(command: list[str], environment: Mapping[str, str]) -> int:
         subprocess.run(
             strace, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True
         )
-        return int(counts.read().split()[-1])
+        return int(counts.read().split()[-2])
 
 
 def local() -> None:
