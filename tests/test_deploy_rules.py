@@ -28,7 +28,7 @@ from promql import metric_names
 from servers import HOST, wait_until
 
 from exporter.collector import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.config import DEFAULT_STALL_RULE
+from exporter.settings import DEFAULT_STALL_RULE
 from exporter.report import FRESH_INTERVALS, FRESH_SECONDS
 from exporter.telemetry import Telemetry
 
