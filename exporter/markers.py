@@ -37,6 +37,9 @@ class Ranks:
             self._far = frozenset(rank for rank in near if rank >= bits)
             near -= self._far
             last = max(near, default=-1)
+        if last + 1 == len(near):  # all up to the last, as of a completed job
+            self._mask = (1 << len(near)) - 1
+            return
         digits = bytearray(_NOT_MARKED) * (last + 1)
         for rank in near:
             digits[rank] = _MARKED

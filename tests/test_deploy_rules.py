@@ -28,8 +28,8 @@ from promql import metric_names
 from servers import HOST, wait_until
 
 from exporter.collector import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.settings import DEFAULT_STALL_RULE
 from exporter.report import FRESH_INTERVALS, FRESH_SECONDS
+from exporter.settings import DEFAULT_STALL_RULE
 from exporter.telemetry import Telemetry
 
 PROMETHEUS = DEPLOY / "prometheus"

@@ -694,6 +694,7 @@ def test_a_bad_root_is_down_and_has_no_jobs_to_count(
     assert {series for series in page.having(root=name) if not series.endswith("_total")} == {
         "datatrove_root_up",
         "datatrove_root_last_scan_duration_seconds",
+        "datatrove_root_scan_backoff_seconds",
         "datatrove_root_scan_interval_seconds",
     }
     (line,) = lines_about(lines, name)

@@ -30,13 +30,13 @@ from exporter.storage.s3 import S3Storage
 
 STEPS = 8
 HISTORIES = {
-    "s3, 3": 400,
-    "s3, 7": 400,
-    "s3, 1000": 200,
+    "s3, 3": 60,
+    "s3, 7": 60,
+    "s3, 1000": 40,
     "local": 700,
     "memory": 300,
-    "seaweedfs": 60,
-    "moto": 60,
+    "seaweedfs": 40,
+    "moto": 40,
 }
 COARSE_SECONDS = 2
 

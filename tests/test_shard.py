@@ -189,7 +189,7 @@ def test_the_recording_rules_add_shards_up_and_count_replicas_once(
         ]
         targets = [target(whole, job="whole"), target(shards, job="shards")]
         server = stack.enter_context(
-            prometheus(tmp_path, 0, scrape={"static_configs": targets}, rule_files=[str(RULES)])
+            prometheus(tmp_path, 0, {"rule_files": [str(RULES)]}, static_configs=targets)
         )
 
         def recorded(job: str) -> dict[Labels, float]:

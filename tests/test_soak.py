@@ -1,4 +1,4 @@
-"""Nothing grows over ten thousand scans under faults."""
+"""Nothing grows over thousands of scans under faults."""
 
 import subprocess
 import sys
@@ -8,10 +8,10 @@ import pytest
 
 
 @pytest.mark.timeout(1000)
-def test_ten_thousand_scans_under_faults_leave_nothing_behind() -> None:
+def test_thousands_of_scans_under_faults_leave_nothing_behind() -> None:
     """Longer ones: ``make soak``."""
     script = Path(__file__).with_name("soak.py")
     run = subprocess.run(
-        [sys.executable, script, "10000"], capture_output=True, text=True, check=False, timeout=980
+        [sys.executable, script, "2500"], capture_output=True, text=True, check=False, timeout=980
     )
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr[-2000:]}"

@@ -223,17 +223,27 @@ class LocalStorage:
         return (seen if _is_same_writing(seen, version) else version), data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
-        folder = os.path.join(self._root, *path, COMPLETIONS, "")
         times: list[int | None] = []
         try:
-            for rank in ranks:
+            # A name is looked up from there, not each time from the root of the file system.
+            folder = os.open(
+                os.path.join(self._root, *path, COMPLETIONS),
+                os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,
+            )
+        except FileNotFoundError:
+            return [None for _ in ranks]
+        except OSError as error:
+            raise from_os_error(error) from None
+        try:
+            for name in map(marker_name, ranks):
                 try:
-                    times.append(os.stat(folder + marker_name(rank)).st_mtime_ns)
+                    times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
                 except FileNotFoundError:
                     times.append(None)
         except OSError as error:
             raise from_os_error(error) from None
         finally:
+            os.close(folder)
             self.requests.add("stat", len(times))
         return times
 
