@@ -36,7 +36,7 @@ docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
 test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scrape.py
