@@ -110,6 +110,7 @@ class Weather:
         elif kind == 1:
             root.rename(self._folder / "away" / root.name)
         elif kind == 2 and job.exists():
+            (job / "executor.json").unlink(missing_ok=True)  # a write into a pipe would wait
             (job / "executor.json").write_bytes(self._random.randbytes(100))
         elif kind == 3 and job.exists():
             (job / "executor.json").unlink(missing_ok=True)
