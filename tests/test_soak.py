@@ -12,6 +12,6 @@ def test_thousands_of_scans_under_faults_leave_nothing_behind() -> None:
     """Longer ones: ``make soak``."""
     script = Path(__file__).with_name("soak.py")
     run = subprocess.run(
-        [sys.executable, script, "2500"], capture_output=True, text=True, check=False, timeout=980
+        [sys.executable, script, "10000"], capture_output=True, text=True, check=False, timeout=980
     )
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr[-2000:]}"
