@@ -8,9 +8,11 @@ Times are modification times in integer nanoseconds since the Unix epoch (``_ns`
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import compress, pairwise
+from itertools import compress
+from operator import sub
 
 from exporter.jobfolder import rank_of
 
@@ -30,21 +32,28 @@ class Ranks:
 
     def __init__(self, ranks: Iterable[int] = ()) -> None:
         near = set(ranks)
-        bits = _BITS_AT_LEAST + _BITS_PER_RANK * len(near)
         last = max(near, default=-1)
         self._far = frozenset[int]()
+        if last + 1 == len(near):  # all up to the last, as of a completed job
+            self._mask = (1 << len(near)) - 1
+            return
+        bits = _BITS_AT_LEAST + _BITS_PER_RANK * len(near)
         if last >= bits:
             self._far = frozenset(rank for rank in near if rank >= bits)
             near -= self._far
             last = max(near, default=-1)
-        if last + 1 == len(near):  # all up to the last, as of a completed job
-            self._mask = (1 << len(near)) - 1
-            return
         digits = bytearray(_NOT_MARKED) * (last + 1)
         for rank in near:
             digits[rank] = _MARKED
         digits.reverse()
         self._mask = int(digits, 2) if digits else 0
+
+    @classmethod
+    def first(cls, count: int) -> "Ranks":
+        """The ranks from 0 on, as of a completed job."""
+        ranks = cls()
+        ranks._mask = (1 << count) - 1
+        return ranks
 
     def __len__(self) -> int:
         return self._mask.bit_count() + len(self._far)
@@ -124,8 +133,10 @@ class Markers:
     @classmethod
     def of_names(cls, names: Iterable[str], others: int = 0) -> "Markers":
         """From file names; `others` are entries known to be no files."""
-        names = list(names)
+        names = set(names)  # a folder that changes may list a name twice
         if _are_five_digits(names):
+            if int(max(names)) + 1 == len(names):  # no room for a rank that is missing
+                return cls(Ranks.first(len(names)), others)
             return cls(Ranks(map(int, names)), others)
         ranks = [rank for name in names if (rank := rank_of(name)) is not None]
         return cls(Ranks(ranks), others + len(names) - len(ranks))
@@ -143,6 +154,13 @@ class Markers:
         pairs = zip(self.ranks, self.modified_ns, strict=True)
         return {rank: time_ns for rank, time_ns in pairs if time_ns != UNKNOWN}
 
+    def times_below(self, world_size: int) -> list[int]:
+        """Known times of the ranks that belong to a job of that many tasks."""
+        if self.modified_ns is None:
+            return []
+        counting = self.modified_ns[: self.ranks.count_below(world_size)]
+        return [time_ns for time_ns in counting if time_ns != UNKNOWN]
+
     def stray(self, world_size: int) -> int:
         """How many entries do not count for a job of that many tasks."""
         return self.others + len(self.ranks) - self.ranks.count_below(world_size)
@@ -152,11 +170,12 @@ UNKNOWN = -(2**63)
 """Stands for the time of a marker that nobody asked for, in `Markers.modified_ns`."""
 
 
-def _are_five_digits(names: list[str]) -> bool:
-    """Whether all are the names of ranks up to 99999, checked without a look at each."""
+def _are_five_digits(names: Collection[str]) -> bool:
+    """Whether all are the names of ranks up to 99999 and there are any, checked without a
+    look at each."""
     together = "".join(names)
     return (
-        len(together) == 5 * len(names)
+        0 < len(together) == 5 * len(names)
         and together.isascii()
         and together.isdigit()
         and min(map(len, names)) == 5  # and so all of them
@@ -207,8 +226,8 @@ def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
     ones; a marker older than the launch was inherited and says nothing about it.
     """
     ordered = sorted(modified_ns)
-    since_launch = [time_ns for time_ns in ordered if time_ns >= launch_ns]
-    gaps = (later - earlier for earlier, later in pairwise([launch_ns, *since_launch]))
+    since_launch = ordered[bisect_left(ordered, launch_ns) :]
+    gaps = map(sub, since_launch, [launch_ns, *since_launch])
     return Pace(
         completed_since_launch=len(since_launch),
         last_completion_ns=ordered[-1] if ordered else None,

@@ -154,7 +154,7 @@ def _with_reading(
     markers = _with_times(storage, path, memory, executor, before)
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
-    times = [time_ns for rank, time_ns in markers.by_rank().items() if rank < executor.world_size]
+    times = markers.times_below(executor.world_size)
     has_times = bool(times) or completed == 0
     pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
     if times:
@@ -195,28 +195,21 @@ def _with_times(
         may_rewrite = not executor.skip_completed and launch_ns is not None
         since_ns = launch_ns if may_rewrite and launch_ns is not None else UNKNOWN
         markers = _with_known_times(markers, before.look.markers, since_ns)
+    counting = markers.ranks.count_below(executor.world_size)
     if markers.modified_ns is None:
-        is_complete = markers.ranks.count_below(executor.world_size) == executor.world_size
         had_times = before is not None and before.reading is not None and before.reading.history
-        if is_complete and executor.skip_completed and not had_times:
+        if counting == executor.world_size and executor.skip_completed and not had_times:
             return markers
-        unknown = array("q", [UNKNOWN]) * len(markers.ranks)
-        markers = replace(markers, modified_ns=unknown)
-    assert markers.modified_ns is not None
-    wanted = {
-        rank: position
-        for position, (rank, time_ns) in enumerate(
-            zip(markers.ranks, markers.modified_ns, strict=True)
-        )
-        if time_ns == UNKNOWN and rank < executor.world_size
-    }
-    if not wanted:
-        return markers
-    times = array("q", markers.modified_ns)
-    for position, time_ns in zip(
-        wanted.values(), storage.marker_times(path, list(wanted)), strict=True
-    ):
-        times[position] = UNKNOWN if time_ns is None else time_ns
+        times = array("q", [UNKNOWN]) * len(markers.ranks)
+    else:
+        times = array("q", markers.modified_ns)
+    # Ranks ascend, so those that count come first.
+    wanted = [position for position in range(counting) if times[position] == UNKNOWN]
+    if wanted:
+        ranks = list(markers.ranks)
+        asked = storage.marker_times(path, [ranks[position] for position in wanted])
+        for position, time_ns in zip(wanted, asked, strict=True):
+            times[position] = UNKNOWN if time_ns is None else time_ns
     return replace(markers, modified_ns=times)
 
 

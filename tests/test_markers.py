@@ -67,6 +67,14 @@ def test_no_name_is_taken_for_a_marker_but_a_rank_as_it_is_spelt(names: list[str
     assert markers.others == len(names) - len(markers.ranks)
 
 
+@given(st.lists(st.integers(0, 12)))
+def test_names_may_come_twice_and_out_of_order(ranks: list[int]) -> None:
+    """As a listing may, while the folder changes."""
+    markers = Markers.of_names(f"{rank:05d}" for rank in ranks)
+    assert markers == Markers(Ranks(ranks))
+    assert list(markers.ranks) == sorted(set(ranks))
+
+
 def test_marker_times_are_kept_by_rank() -> None:
     markers = Markers.of_times({100_000: 9, 3: 7})
     assert list(markers.ranks) == [3, 100_000]

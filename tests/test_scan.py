@@ -201,3 +201,25 @@ def test_completions_that_is_no_folder_is_an_error(make_job: MakeJob) -> None:
     result = scan(job)
     assert result.error is not None
     assert result.error.reason == "invalid"
+
+
+@pytest.mark.parametrize("with_link", [False, True], ids=["counted", "not to be told by the count"])
+def test_a_folder_among_the_markers_is_stray(make_job: MakeJob, with_link: bool) -> None:
+    """However the storage finds out what is a folder: the quick way, by link counts, too."""
+    job = make_job("j", tasks=3, completed=[0], logs=[0])
+    if with_link:
+        (job / "link").symlink_to(job / "logs")
+    storage = LocalStorage(str(job.parent))
+
+    def seen() -> tuple[int, int]:
+        folder = storage.list_folder(("j",), with_subfolders=True)
+        assert len(folder.subfolders) == 2 + with_link
+        reading = scan_job(storage, ("j",), folder).reading
+        assert reading is not None
+        return reading.tasks_completed, reading.stray_markers
+
+    assert seen() == (1, 0)
+    (job / "completions" / "00001").mkdir()
+    assert seen() == (1, 1)
+    (job / "completions" / "00002").symlink_to(job / "logs")
+    assert seen() == (2, 1)

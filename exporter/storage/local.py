@@ -12,6 +12,11 @@ believed only if the last listing began at least `_SETTLING_SECONDS` after this 
 first seen. A thorough listing does not believe it at all (some Lustre versions were seen
 not to update a folder's times).
 
+A listing gives the kind of each entry along with its name, at a price: a Python object
+each. Most file systems count in a folder's link count the folders in it, so that one with
+two links holds none. Where the job folder's own count shows that they do, the names of
+``completions/`` are listed alone.
+
 ``executor.json`` is opened without blocking and checked after opening: a FIFO in its
 place would hold the thread for ever.
 """
@@ -19,10 +24,10 @@ place would hold the thread for ever.
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_names
 from exporter.markers import Markers
 from exporter.storage.base import (
     Folder,
@@ -35,6 +40,7 @@ from exporter.storage.base import (
 )
 
 _SETTLING_SECONDS = 2.0
+_LINKS_OF_A_FOLDER = 2  # its name, and its own "."
 
 _Status = tuple[int, ...]
 
@@ -61,11 +67,14 @@ class _Listed:
 @dataclass(frozen=True, slots=True)
 class _FolderState:
     """`listed` is None if the folder was not; `executor` if there is no ``executor.json``,
-    or it cannot be looked at. `executor_since` is when that version was first seen."""
+    or it cannot be looked at. `executor_since` is when that version was first seen.
+    `counts_folders` tells the device on which a folder's link count is seen to tell how many
+    folders are in it."""
 
     listed: _Listed | None
     executor: Version | None
     executor_since: float
+    counts_folders: int | None = None
 
 
 class LocalStorage:
@@ -102,7 +111,7 @@ class LocalStorage:
             if not last.has_executor_file:  # to get one would change the folder
                 return last
             has_file, version, since = self._find_executor_file(folder, before)
-            state = _FolderState(before.listed, version, since)
+            state = replace(before, executor=version, executor_since=since)
             return Folder(last.subfolders, has_file, last.identity, state)
         listed = _Listed.now(status, before.listed if before else None)
         subfolders = []
@@ -115,7 +124,8 @@ class LocalStorage:
                 elif _is_folder(entry):
                     subfolders.append(entry.name)
         identity = (found.st_dev, found.st_ino)
-        state = _FolderState(listed, version, since)
+        counts = subfolders and found.st_nlink == _LINKS_OF_A_FOLDER + len(subfolders)
+        state = _FolderState(listed, version, since, found.st_dev if counts else None)
         return Folder(tuple(subfolders), has_file, identity, state)
 
     def _find_executor_file(
@@ -159,7 +169,9 @@ class LocalStorage:
         if last is not None and before is not None and not thorough and before.still_holds(status):
             look = last
         else:
-            look = self._list_markers(completions, executor, _Listed.now(status, before))
+            counts_folders = getattr(folder.state, "counts_folders", None)
+            listed = _Listed.now(status, before)
+            look = self._list_markers(completions, executor, listed, counts_folders)
             if not look.markers.ranks and last is not None and last.markers.ranks:
                 again = self._stat_executor_file(job)  # is the job itself gone?
                 executor = executor if _is_same_writing(executor, again) else again
@@ -180,15 +192,17 @@ class LocalStorage:
         except FileNotFoundError:
             return None
 
-    def _list_markers(self, completions: str, executor: Version, listed: _Listed) -> Look:
+    def _list_markers(
+        self, completions: str, executor: Version, listed: _Listed, counts_folders: int | None
+    ) -> Look:
         if listed.status is None:
             return Look(executor, Markers(), has_logs=False, state=listed)
-        self.requests.add("readdir")
-        self.requests.add("stat")
+        device, *_, links = listed.status
+        holds_no_folder = device == counts_folders and links == _LINKS_OF_A_FOLDER
         try:
-            with os.scandir(completions) as entries:
-                markers = _read_entries(entries)
-            after = os.stat(completions)
+            markers, after = self._read_entries(completions, names_only=holds_no_folder)
+            if holds_no_folder and after.st_nlink != _LINKS_OF_A_FOLDER:  # one came meanwhile
+                markers, after = self._read_entries(completions, names_only=False)
         except FileNotFoundError:
             raise StorageError("partial", "completions/ went while being listed") from None
         if _status(after)[:2] != listed.status[:2]:
@@ -200,6 +214,22 @@ class LocalStorage:
             completions_modified_ns=after.st_mtime_ns,
             state=listed,
         )
+
+    def _read_entries(
+        self, completions: str, *, names_only: bool
+    ) -> tuple[Markers, os.stat_result]:
+        """Markers, and the folder's status when they were listed; kinds come with the
+        names, no entry costs a system call."""
+        self.requests.add("readdir")
+        self.requests.add("stat")
+        if names_only:
+            markers = Markers.of_names(os.listdir(completions))
+        else:
+            with os.scandir(completions) as entries:
+                listed = list(entries)
+            names = [entry.name for entry in listed if not entry.is_dir(follow_symlinks=False)]
+            markers = Markers.of_names(names, others=len(listed) - len(names))
+        return markers, os.stat(completions)
 
     def _has_logs(self, job: str) -> bool:
         self.requests.add("readdir")
@@ -235,7 +265,7 @@ class LocalStorage:
         except OSError as error:
             raise from_os_error(error) from None
         try:
-            for name in map(marker_name, ranks):
+            for name in marker_names(ranks):
                 try:
                     times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
                 except FileNotFoundError:
@@ -268,13 +298,6 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _read_entries(entries: "Iterator[os.DirEntry[str]]") -> Markers:
-    """Names and kinds come from the listing; no entry costs a system call."""
-    listed = list(entries)
-    names = [entry.name for entry in listed if not entry.is_dir(follow_symlinks=False)]
-    return Markers.of_names(names, others=len(listed) - len(names))
 
 
 def _status(found: os.stat_result) -> _Status:
