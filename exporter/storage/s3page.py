@@ -15,7 +15,7 @@ empty or foreign body with status 200 would otherwise read as "no objects".
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from itertools import pairwise
 from typing import Any
@@ -72,7 +72,7 @@ def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
         return (Contents((), (), {}), body) if b"<Key>" not in body else None
     objects = body[begin:end]
     raw_keys = _KEY.findall(objects)
-    times = [_nanoseconds(text) for text in _MODIFIED.findall(objects)]
+    times = _nanoseconds(_MODIFIED.findall(objects))
     count = objects.count(b"<Contents")
     if not len(raw_keys) == len(times) == count == objects.count(_END) or None in times:
         return None
@@ -150,7 +150,13 @@ def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
     return keys
 
 
-def _nanoseconds(text: bytes) -> int | None:
+def _nanoseconds(texts: list[bytes]) -> list[int | None]:
+    """Times as they are written. Many keys of a page share one: AWS tells whole seconds."""
+    by_text = {text: _nanoseconds_of(text) for text in set(texts)}
+    return [by_text[text] for text in texts]
+
+
+def _nanoseconds_of(text: bytes) -> int | None:
     try:
         modified = datetime.fromisoformat(text.decode())
     except ValueError:
@@ -158,5 +164,10 @@ def _nanoseconds(text: bytes) -> int | None:
     return _to_ns(modified) if modified.tzinfo is not None else None
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HALF_MILLISECOND = timedelta(microseconds=500)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def _to_ns(modified: datetime) -> int:
-    return round(modified.timestamp() * 1000) * 1_000_000
+    return (modified - _EPOCH + _HALF_MILLISECOND) // _MILLISECOND * 1_000_000
