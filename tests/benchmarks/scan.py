@@ -287,10 +287,7 @@ def local() -> None:
                     active_cpu,
                 )
             expected = (expected[0] + added, expected[1])
-        if shutil.which("strace"):
-            print_system_calls(folder, min(jobs, 20))
-        else:
-            print("\nSystem calls were not counted: strace is not installed.")
+        print_system_calls(folder, min(jobs, 20))
 
 
 def print_system_calls(folder: Path, jobs: int) -> None:
