@@ -5,11 +5,9 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -180,7 +178,7 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
 @click.option(
     "--directory",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Where to write the job folders; default: a temporary directory.",
 )
 @click.option(
@@ -192,14 +190,17 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
 )
 @click.option("--write-only", is_flag=True, help="Serve nothing; another exporter does.")
 def demo(
-    listen_address: str | None, directory: Path | None, speed: float, *, write_only: bool
+    listen_address: str | None, directory: str | None, speed: float, *, write_only: bool
 ) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
+    import tempfile
+    from pathlib import Path
+
     from exporter.demo import DemoTree
 
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
-        folder = (directory or Path(temporary)).resolve()
+        folder = Path(directory or temporary).resolve()
         tree = DemoTree(folder, speed)
         try:
             tree.write()

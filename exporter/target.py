@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter import log, storage
@@ -79,6 +78,8 @@ def _root_at(folder: str, max_depth: int | None) -> RootConfig:
 
 def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
     """A root as if the URL stood in a configuration file, with the same checks."""
+    from pathlib import Path
+
     from exporter.config import parse
     from exporter.document import ConfigError
 
