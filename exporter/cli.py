@@ -104,6 +104,8 @@ def status(
     """
     from exporter import status as command
 
+    if interval is not None and not watch:
+        raise click.UsageError("--interval is how often to scan with --watch")
     source = context.get_parameter_source("config_file")
     if targets and source is ParameterSource.ENVIRONMENT:
         config_file = None  # what is named on the command line is all that is asked for
@@ -170,7 +172,10 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
         snapshot = command.run(config, output, partial=partial)
     except command.TextfileError as error:
         _fail(str(error))
-    _end(0 if all(root.up for root in snapshot.roots) else 1)
+    failed = command.unread(snapshot)
+    for line in failed:
+        click.echo(line, err=True)
+    _end(1 if failed else 0)
 
 
 @main.command()

@@ -373,6 +373,8 @@ def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
     ("argument", "says"),
     [
         ("nowhere", "nowhere: does not exist"),
+        ("s3:/b/x", "s3:/b/x: does not exist; if it is a URL, it begins with s3://"),
+        ("", "'': names no folder"),
         ("nowhere.yaml", "nowhere.yaml: does not exist"),
         ("link", "link: cannot be looked at, or is a link that leads nowhere"),
         ("file", "file: is a file, and no configuration (*.yaml, *.yml)"),
@@ -401,8 +403,9 @@ def test_bad_input_is_one_clear_line(root: Path, argument: str, says: str) -> No
     [
         ("--watch",),
         ("--watch", "--json"),
-        ("--interval", "soon"),
-        ("--interval", "1ms"),
+        ("--interval", "2s"),
+        ("--watch", "--interval", "soon"),
+        ("--watch", "--interval", "1ms"),
         ("--sort", "colour"),
         ("--max-depth", "-1"),
     ],
