@@ -10,13 +10,16 @@ The package in reading order, which is the order the data takes:
     scan         one job folder -> one reading; largejson: a file too large to parse here
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
+    rootstorage  a root's storage as its scans meet it
+    runner       visits folders on a worker's thread, reports what it found
+    rootscan     one scan of one root; doubt: when not to believe what it sees
     timetable    when a root is due
-    scheduler    when to scan, until when; publishes snapshots
+    scheduler    when to scan, until when; inbox: reports to it; publishes snapshots
     report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families
     exposition   metric families -> bytes, rendered once per change
     query, link  what a URL asks for
-    page, jobpage, api  report and query -> a document; frame, chart: parts of pages
+    page, jobpage, api  report and query -> a document; frame, jobtable, roottable, chart: parts
     views, web   addresses -> documents; HTTP
     access       who may ask: webconfig (the file), tls and auth
     connections  which clients give way when there are too many; protocol: HTTP on one
@@ -26,7 +29,8 @@ The package in reading order, which is the order the data takes:
     missing      which logs the ranks without a marker left
     status, livestatus  the command that shows rows; the same again and again
     textfile     the command that writes metrics to a file
-    cli          commands
+    checkconfig  the command that says what a configuration means
+    options, cli  the options of the command line; commands
 
 Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
 ``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,

@@ -5,133 +5,20 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
-from exporter import log
-from exporter.report import SORTS
-from exporter.settings import (
-    Config,
-    RootConfig,
-    StallRule,
-    format_duration,
-    parse_duration,
-    split_listen_address,
-    without_query,
-)
-from exporter.shard import Shard, parse_shard
-from exporter.snapshot import Root
+from exporter import log, options
+from exporter.settings import Config, RootConfig, split_listen_address
+from exporter.shard import Shard
 
 if TYPE_CHECKING:
-    from exporter.access import Terms
     from exporter.status import Options
-
-_ENVIRONMENT = "DATATROVE_EXPORTER_"
-_Command = TypeVar("_Command", bound=Callable[..., object])
-
-
-def _listen_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None:
-        try:
-            split_listen_address(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-    return value
-
-
-def _shard_of(_: click.Context, __: click.Parameter, value: str) -> Shard:
-    try:
-        return parse_shard(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        seconds = parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if seconds < 1:
-        raise click.BadParameter("shorter than 1s")
-    return seconds
-
-
-def _config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
-    return click.option(
-        "--config.file",
-        "config_file",
-        envvar=f"{_ENVIRONMENT}CONFIG_FILE",
-        required=required,
-        metavar="FILE",
-        help="Configuration file (YAML).",
-    )
-
-
-_config_file = _config_file_option(required=True)
-_web_listen_address = click.option(
-    "--web.listen-address",
-    "listen_address",
-    envvar=f"{_ENVIRONMENT}WEB_LISTEN_ADDRESS",
-    metavar="HOST:PORT",
-    callback=_listen_address,
-    help="Where to listen; overrides the configuration.",
-)
-_web_config_file = click.option(
-    "--web.config.file",
-    "web_config_file",
-    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
-    metavar="FILE",
-    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
-)
-_web_enable_lifecycle = click.option(
-    "--web.enable-lifecycle",
-    "enable_lifecycle",
-    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
-    is_flag=True,
-    help="Let POST /-/reload reload the configuration.",
-)
-_config_watch = click.option(
-    "--config.watch",
-    "watch",
-    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
-    is_flag=True,
-    help="Reload the configuration when its file changes.",
-)
-_log_level = click.option(
-    "--log.level",
-    "log_level",
-    envvar=f"{_ENVIRONMENT}LOG_LEVEL",
-    type=click.Choice(log.LEVELS),
-    help="Overrides the configuration.",
-)
-_log_format = click.option(
-    "--log.format",
-    "log_format",
-    envvar=f"{_ENVIRONMENT}LOG_FORMAT",
-    type=click.Choice(log.FORMATS),
-    help="Overrides the configuration.",
-)
-
-
-_shard = click.option(
-    "--shard",
-    envvar=f"{_ENVIRONMENT}SHARD",
-    default="0/1",
-    show_default=True,
-    metavar="I/N",
-    callback=_shard_of,
-    help="Read only every N-th job, as exporter I of N (counted from 0). I may be a name "
-    "that ends in its number, such as that of a StatefulSet's pod.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -141,14 +28,14 @@ def main() -> None:
 
 
 @main.command()
-@_config_file
-@_web_listen_address
-@_web_config_file
-@_web_enable_lifecycle
-@_config_watch
-@_shard
-@_log_level
-@_log_format
+@options.config_file
+@options.web_listen_address
+@options.web_config_file
+@options.web_enable_lifecycle
+@options.config_watch
+@options.shard
+@options.log_level
+@options.log_format
 def serve(
     config_file: str,
     *,
@@ -178,6 +65,7 @@ def serve(
 def check_config(file: str, *, reach: bool) -> None:
     """Check a configuration file, and the web configuration file it names, and print what
     they mean, secrets masked."""
+    from exporter import checkconfig as command
     from exporter.access import Terms, read_terms
     from exporter.document import ConfigError
 
@@ -186,51 +74,16 @@ def check_config(file: str, *, reach: bool) -> None:
         terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
     except ConfigError as error:
         _fail(str(error))
-    click.echo(_describe(config))
-    click.echo(_describe_access(terms))
+    click.echo(command.describe(config, terms))
     if reach:
-        from exporter.service import scan_once
-
         log.set_up("error", config.log_format)
-        snapshot = scan_once(config)
-        for root in snapshot.roots:
-            click.echo(_reached(root))
-        _end(0 if all(root.up for root in snapshot.roots) else 1)
+        _end(0 if command.reach(config, click.echo) else 1)
 
 
 @main.command()
 @click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
-@_config_file_option(required=False)
-@click.option(
-    "-p",
-    "--prefix",
-    "--log_prefix",
-    default="",
-    help="Only jobs whose name starts so.",
-)
-@click.option(
-    "-hc",
-    "--hide-complete",
-    "--hide_complete",
-    is_flag=True,
-    help="Leave complete jobs out of the table (not of the sums).",
-)
-@click.option("--missing", is_flag=True, help="Also list missing ranks and those of their logs.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-@click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal.")
-@click.option(
-    "--interval",
-    metavar="DURATION",
-    callback=_interval,
-    help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
-)
-@click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]")
-@click.option(
-    "--max-depth",
-    type=click.IntRange(0, 32),
-    help="How deep below a PATH or URL jobs may lie.  [default: 3]",
-)
-@click.option("--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete.")
+@options.config_file_option(required=False)
+@options.status_options
 @click.pass_context
 def status(
     context: click.Context,
@@ -251,19 +104,21 @@ def status(
     """
     from exporter import status as command
 
+    if interval is not None and not watch:
+        raise click.UsageError("--interval is how often to scan with --watch")
     source = context.get_parameter_source("config_file")
     if targets and source is ParameterSource.ENVIRONMENT:
         config_file = None  # what is named on the command line is all that is asked for
     config = _status_config(targets, config_file, max_depth)
-    options = command.Options(**shown)
+    wanted = command.Options(**shown)
     log.set_up("error", "logfmt")
     for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         if not watch:
-            _end(command.run(config, options))
-        _watch(config, options, interval)
+            _end(command.run(config, wanted))
+        _watch(config, wanted, interval)
     except KeyboardInterrupt:
         _end(128 + signal.SIGINT)
     _end(0)
@@ -282,19 +137,19 @@ def _status_config(
         _fail(str(error))
 
 
-def _watch(config: Config, options: "Options", interval: float | None) -> None:
-    if options.as_json or options.missing or options.fail_incomplete:
+def _watch(config: Config, wanted: "Options", interval: float | None) -> None:
+    if wanted.as_json or wanted.missing or wanted.fail_incomplete:
         raise click.UsageError("--watch shows the table and nothing else")
     if not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
     from exporter.livestatus import watch
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    watch(config, options, interval)
+    watch(config, wanted, interval)
 
 
 @main.command()
-@_config_file
+@options.config_file
 @click.option("--output", required=True, metavar="FILE.prom", help="The file to write.")
 @click.option(
     "--partial",
@@ -317,15 +172,18 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
         snapshot = command.run(config, output, partial=partial)
     except command.TextfileError as error:
         _fail(str(error))
-    _end(0 if all(root.up for root in snapshot.roots) else 1)
+    failed = command.unread(snapshot)
+    for line in failed:
+        click.echo(line, err=True)
+    _end(1 if failed else 0)
 
 
 @main.command()
-@_web_listen_address
+@options.web_listen_address
 @click.option(
     "--directory",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Where to write the job folders; default: a temporary directory.",
 )
 @click.option(
@@ -337,14 +195,17 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
 )
 @click.option("--write-only", is_flag=True, help="Serve nothing; another exporter does.")
 def demo(
-    listen_address: str | None, directory: Path | None, speed: float, *, write_only: bool
+    listen_address: str | None, directory: str | None, speed: float, *, write_only: bool
 ) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
+    import tempfile
+    from pathlib import Path
+
     from exporter.demo import DemoTree
 
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
-        folder = (directory or Path(temporary)).resolve()
+        folder = Path(directory or temporary).resolve()
         tree = DemoTree(folder, speed)
         try:
             tree.write()
@@ -395,60 +256,6 @@ def _run(
         address = f"http://{host}:{service.port}"
         click.echo(f"{announce}\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     service.run()
-
-
-def _describe(config: Config) -> str:
-    """The configuration with defaults filled in."""
-    workers = config.scan_workers
-    lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
-    for root in config.roots:
-        lines += _describe_root(root)
-    return "\n".join(lines)
-
-
-def _describe_access(terms: "Terms") -> str:
-    users = len(terms.users)
-    asked = f"a password ({users} users)" if users else "no password"
-    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
-
-
-def _describe_root(root: RootConfig) -> list[str]:
-    hide = root.hide_completed_after_seconds
-    facts = {
-        "url": without_query(root.url),
-        "scan interval": format_duration(root.scan_interval_seconds),
-        "scan timeout": format_duration(root.scan_timeout_seconds),
-        "completed scan interval": format_duration(root.completed_scan_interval_seconds),
-        "verify interval": format_duration(root.verify_interval_seconds),
-        "stale after": format_duration(root.stale_after_seconds),
-        "max depth": root.max_depth,
-        "max jobs with series": root.max_per_root,
-        "hide completed after": "never" if hide is None else format_duration(hide),
-        "stalled after": _describe_stall_rule(root.stall),
-        "prefix": root.prefix,
-        "include": ", ".join(root.include),
-        "exclude": ", ".join(root.exclude),
-        **root.storage_options.masked(),
-    }
-    return [f"root {root.name}", *(f"  {k}: {v}" for k, v in facts.items() if v != "")]
-
-
-def _describe_stall_rule(rule: StallRule) -> str:
-    return (
-        f"{rule.gap_factor:g} times the longest wait, at least "
-        f"{format_duration(rule.after_seconds)}; {format_duration(rule.long_after_seconds)}"
-        " in any case"
-    )
-
-
-def _reached(root: Root) -> str:
-    if root.totals is None:
-        return f"root {root.name} cannot be read: {root.error}"
-    found = root.totals
-    return (
-        f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
-        f"{found.tasks_completed} of {found.tasks} tasks completed"
-    )
 
 
 def _fail(message: str) -> NoReturn:

@@ -118,13 +118,14 @@ def _head(
 
 
 def _freshness(report: Report, scheduler: Scheduler) -> Text:
-    ages = [root.age_seconds for root in report.roots]
-    known = [age for age in ages if age is not None]
-    if len(known) < len(ages):
+    known = [root.age_seconds for root in report.roots if root.age_seconds is not None]
+    if not all(root.attempted for root in report.roots):
         folders, jobs = scheduler.progress
         text = f"first scan: {folders} folders, {jobs} jobs read"
+    elif known:
+        text = f"scanned {wording.ago(max(known))}"
     else:
-        text = f"scanned {wording.ago(max(known, default=0.0))}"
+        text = "nothing could be read yet"
     return Text(f"{text}  ·  Ctrl-C ends", style="dim")
 
 

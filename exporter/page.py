@@ -13,40 +13,16 @@ from exporter.frame import (
     freshness,
     header,
     is_up_to_date,
-    job_progress,
     live,
-    name,
     progress_bar,
-    state_badge,
-    symbol_and_word,
-    time_ago,
     time_at,
-    time_left,
 )
-from exporter.link import job_path
-from exporter.markup import Content, Html, element, join
+from exporter.jobtable import SORTS, job_table
+from exporter.markup import Content, Html, element
 from exporter.query import Query
-from exporter.report import STATES, Filter, Report, RootRow, Row, Sort, State, count_states
-from exporter.wording import REASONS, SYMBOLS, count, duration, percent
-
-_SORTS: dict[Sort, str] = {
-    "attention": "Attention first",
-    "name": "Name",
-    "progress": "Progress, least first",
-    "last": "Last completion, newest first",
-    "idle": "Idle, longest first",
-    "remaining": "Time left, shortest first",
-    "pace": "Pace, slowest first",
-    "launch": "Launch, newest first",
-}
-_COLUMNS: tuple[tuple[str, Sort], ...] = (
-    ("Job", "name"),
-    ("State", "attention"),
-    ("Progress", "progress"),
-    ("Last completion", "last"),
-    ("Time left", "remaining"),
-    ("Launched", "launch"),
-)
+from exporter.report import STATES, Report, State, count_states
+from exporter.roottable import root_table
+from exporter.wording import SYMBOLS, count, duration, percent
 
 
 def render(report: Report, query: Query) -> bytes:
@@ -64,8 +40,8 @@ def render(report: Report, query: Query) -> bytes:
             live("banners", *(banner(root, report.time) or "" for root in report.roots)),
             live("summary", _summary(report, states, query)),
             _form(report, query),
-            live("jobs", _jobs(report, rows, query)),
-            live("roots", _roots(report)),
+            live("jobs", job_table(report, rows, query)),
+            live("roots", root_table(report)),
         ),
     )
 
@@ -156,7 +132,7 @@ def _form(report: Report, query: Query) -> Html:
         _select("root", "Root", [("", "All"), *roots], chosen.roots),
         _select("state", "State", [("", "All"), *((s, s.capitalize()) for s in STATES)],
                 chosen.states),
-        _select("sort", "Sort by", list(_SORTS.items()),
+        _select("sort", "Sort by", list(SORTS.items()),
                 {query.sort}),
     ]  # fmt: skip
     if len(report.roots) < 2:
@@ -196,177 +172,3 @@ def _select(
         element("option", text, value=value, selected=value in chosen) for value, text in options
     )
     return _field(id_, label, element("select", *choices, id=id_, name=id_))
-
-
-def _jobs(report: Report, rows: list[Row], query: Query) -> Html:
-    heading = element("h2", "Jobs", class_="unseen")
-    if not rows:
-        return join(heading, element("div", *_nothing(report), class_="card empty"))
-    shown = query.cut(rows)
-    first = (query.page - 1) * query.per_page + 1
-    number = f"{count(len(rows))} job{'s' if len(rows) > 1 else ''}"
-    if len(rows) < len(report.rows):
-        number += f" of {count(len(report.rows))}"
-    if len(shown) < len(rows):
-        number += f", {count(first)} to {count(first + len(shown) - 1)} shown"
-    order = _SORTS[query.sort].lower() + ("" if query.is_natural else ", reversed")
-    table = element(
-        "table",
-        element("caption", f"{number}, {order}", class_="unseen"),
-        element("thead", element("tr", *(_column(*column, query) for column in _COLUMNS))),
-        element("tbody", *(_row(row, report) for row in shown)),
-    )
-    bar = element(
-        "div", element("p", number, class_="quiet"), _pages(len(rows), query), class_="pages"
-    )
-    below = _pages(len(rows), query, " (below)") if len(shown) > 20 else ""
-    return join(
-        heading, bar, element("div", table, class_="jobs"), element("div", below, class_="pages")
-    )
-
-
-def _nothing(report: Report) -> tuple[Content, ...]:
-    if report.rows:
-        return ("No job matches. ", element("a", "Show all jobs", href="?"))
-    if not all(root.attempted for root in report.roots):
-        return ("The first scan is under way; jobs appear here when it ends.",)
-    return (
-        "No jobs below the configured roots. A job is a folder with an ",
-        element("code", "executor.json"),
-        ", the logging_dir of a datatrove pipeline.",
-    )
-
-
-def _column(label: str, sort: Sort, query: Query) -> Html:
-    class_ = f"column-{sort}"
-    if sort != query.sort:
-        link = element("a", label, href=f"?{query.sorted_by(sort).encode()}")
-        return element("th", link, scope="col", class_=class_)
-    ascending = query.order == "asc"
-    arrow = element("span", " ↑" if ascending else " ↓", aria_hidden="true")
-    link = element("a", label, arrow, href=f"?{query.sorted_by(sort).encode()}")
-    direction = "ascending" if ascending else "descending"
-    return element("th", link, scope="col", class_=class_, aria_sort=direction)
-
-
-def _row(row: Row, report: Report) -> Html:
-    now = report.time
-    job = element("a", name(row.job_name), href=f"jobs/{job_path(row.root, row.job_name)}")
-    root = element("small", name(row.root)) if len(report.roots) > 1 else ""
-    why = element("small", REASONS[row.error]) if row.error else ""
-    launched = element("span", "–", class_="quiet")
-    if row.launch_timestamp is not None:
-        launched = time_ago(row.launch_timestamp, now)
-    left = "when none" if row.remaining_seconds is None else "when"
-    return element(
-        "tr",
-        element("th", job, root, scope="row"),
-        element("td", state_badge(row.state), why, class_="state-cell"),
-        element("td", job_progress(row), class_="progress"),
-        element("td", *_last(row, now), class_="when", data_label="Last completion"),
-        element("td", time_left(row, now), class_=left, data_label="Time left"),
-        element("td", launched, class_="when column-launch"),
-    )
-
-
-def _last(row: Row, now: float) -> tuple[Content, ...]:
-    """The last completion, and whether to wait so long is usual."""
-    if row.last_completion_timestamp is None:
-        return (element("span", "none yet" if row.tasks else "–", class_="quiet"),)
-    last = time_ago(row.last_completion_timestamp, now)
-    if row.state == "stalled":
-        last = element("span", last, class_="bad")
-    if row.is_complete or row.longest_completion_gap_seconds is None:
-        return (last,)
-    return (last, element("small", f"longest wait {duration(row.longest_completion_gap_seconds)}"))
-
-
-def _pages(total: int, query: Query, which: str = "") -> Html | str:
-    """Links to the neighbouring pages, if there is more than one."""
-    pages = query.pages(total)
-    if pages == 1:
-        return ""
-
-    def link(label: str, page: int) -> Html:
-        if not 1 <= page <= pages:
-            return element("span", label, class_="quiet")
-        return element("a", label, href=f"?{replace(query, page=page).encode()}")
-
-    return element(
-        "nav",
-        link("← Previous", query.page - 1),
-        f" Page {query.page} of {pages} ",
-        link("Next →", query.page + 1),
-        aria_label=f"Pages of jobs{which}",
-    )
-
-
-def _roots(report: Report) -> Html:
-    """How old and how complete the information on each root is."""
-    columns = ("Root", "State", "Tasks completed", "Jobs complete", "Last full scan")
-    table = element(
-        "table",
-        element("caption", "Roots and their scans", class_="unseen"),
-        element(
-            "thead", element("tr", *(element("th", column, scope="col") for column in columns))
-        ),
-        element("tbody", *(_root(root, report.time) for root in report.roots)),
-    )
-    return element("section", element("h2", "Roots"), element("div", table, class_="jobs roots"))
-
-
-def _root(root: RootRow, now: float) -> Html:
-    totals = root.totals
-    jobs: Content = element("span", "unknown", class_="quiet")
-    tasks: Content = jobs
-    if totals is not None:
-        jobs = f"{count(totals.jobs_completed)} of {count(totals.jobs)}"
-        if totals.tasks:
-            tasks = join(
-                progress_bar(f"root {root.root}", totals.tasks_completed, totals.tasks),
-                element(
-                    "div",
-                    element("span", percent(totals.tasks_completed / totals.tasks)),
-                    element(
-                        "span",
-                        f"{count(totals.tasks_completed)} / {count(totals.tasks)}",
-                        class_="quiet",
-                    ),
-                    class_="line",
-                ),
-            )
-    scanned: tuple[Content, ...] = (element("span", "never", class_="quiet"),)
-    if root.last_successful_scan_timestamp is not None:
-        scanned = (
-            time_ago(root.last_successful_scan_timestamp, now),
-            element("small", _rhythm(root)),
-        )
-    link = element(
-        "a", name(root.root), href=f"?{Query(Filter(roots=frozenset({root.root}))).encode()}"
-    )
-    return element(
-        "tr",
-        element("th", link, scope="row"),
-        element("td", _root_state(root), class_="state-cell"),
-        element("td", tasks, class_="progress"),
-        element("td", jobs, class_="when", data_label="Jobs complete"),
-        element("td", *scanned, class_="when", data_label="Last full scan"),
-    )
-
-
-def _root_state(root: RootRow) -> Html:
-    if not root.attempted:
-        return symbol_and_word("…", "first scan", "state waiting")
-    if not root.up:
-        return symbol_and_word("✗", "failing", "state unreadable")
-    if not root.is_fresh:
-        return symbol_and_word("!", "old", "state stalled")
-    return symbol_and_word("✓", "up to date", "state complete")
-
-
-def _rhythm(root: RootRow) -> str:
-    """How long a scan takes, and how often there is one."""
-    every = f"every {duration(root.scan_interval_seconds)}"
-    if root.last_scan_duration_seconds is None:
-        return every
-    return f"{every}, takes {duration(root.last_scan_duration_seconds)}"

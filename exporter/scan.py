@@ -9,7 +9,6 @@ import time
 from array import array
 from dataclasses import dataclass, replace
 
-from exporter import largejson
 from exporter.jobfolder import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
@@ -128,6 +127,8 @@ def _parse(data: bytes) -> Executor:
     try:
         return parse_executor(data)
     except LargeFileError:
+        from exporter import largejson  # hardly ever needed, and it starts processes
+
         return largejson.parse(data)
 
 

@@ -15,11 +15,8 @@ from exporter.document import ConfigError
 from exporter.log import event
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
-from exporter.settings import (
-    Config,
-    split_listen_address,
-)
-from exporter.snapshot import Latest, Snapshot
+from exporter.settings import Config, split_listen_address
+from exporter.snapshot import Latest
 from exporter.supervisor import Supervisor
 from exporter.telemetry import Telemetry
 from exporter.watch import Watch
@@ -33,11 +30,6 @@ _SIGNAL_SECONDS = 0.2
 
 class StartError(Exception):
     """The service cannot start; one line that says why."""
-
-
-def scan_once(config: Config) -> Snapshot:
-    """Scan every root once, each until its end or its deadline."""
-    return Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
 
 
 class Service:

@@ -7,7 +7,6 @@ listing. A job that moves to another folder may move to another exporter.
 
 import re
 from dataclasses import dataclass
-from hashlib import blake2b
 
 _LIMIT = 1000
 # Every shard lists every folder, so many more would only list.
@@ -29,6 +28,8 @@ class Shard:
         """Whether this exporter reads the job of that root."""
         if self.count == 1:
             return True
+        from hashlib import blake2b  # takes OpenSSL with it, which few need
+
         # NUL is in no name, so no two pairs are one text.
         key = f"{root}\0{job_name}".encode("utf-8", "surrogateescape")
         number = int.from_bytes(blake2b(key, digest_size=8).digest(), "big")

@@ -5,7 +5,6 @@ folder comes sooner than that of datatrove's ``jobs_status``.
 """
 
 import json
-import shutil
 import sys
 import threading
 import time
@@ -91,6 +90,8 @@ def _progress_of(scheduler: Scheduler) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    from shutil import get_terminal_size
+
     ended = threading.Event()
 
     def tell() -> None:
@@ -101,7 +102,7 @@ def _progress_of(scheduler: Scheduler) -> Iterator[None]:
             folders, jobs = scheduler.progress
             passed = wording.duration(time.monotonic() - started)
             text = f"scanning: {folders} folders, {jobs} jobs read, {passed}"
-            room = shutil.get_terminal_size().columns - 1
+            room = get_terminal_size().columns - 1
             sys.stderr.write(f"{_ERASE_LINE}{text[:room]}")
             sys.stderr.flush()
         if shown:

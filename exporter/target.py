@@ -7,9 +7,9 @@ name instead.
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter import log, storage
@@ -46,7 +46,8 @@ def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int 
             config = replace(more, roots=())
             roots += more.roots
         else:
-            raise TargetError(f"{display_name(argument)}: {_what_is_wrong_with(argument)}")
+            shown = display_name(argument) or "''"
+            raise TargetError(f"{shown}: {_what_is_wrong_with(argument)}")
     unique = {root.name: root for root in reversed(roots)}
     return replace(config, roots=tuple(reversed(unique.values())))
 
@@ -79,6 +80,8 @@ def _root_at(folder: str, max_depth: int | None) -> RootConfig:
 
 def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
     """A root as if the URL stood in a configuration file, with the same checks."""
+    from pathlib import Path
+
     from exporter.config import parse
     from exporter.document import ConfigError
 
@@ -106,6 +109,10 @@ def _without_secrets(url: str) -> str:
 
 
 def _what_is_wrong_with(path: str) -> str:
+    if not path:
+        return "names no folder"
+    if (url := re.match(r"(\w+):/?(?=[^/])", path)) and not os.path.lexists(path):
+        return f"does not exist; if it is a URL, it begins with {url[1]}://"
     if not os.path.lexists(path):
         return "does not exist"
     if not os.path.exists(path):

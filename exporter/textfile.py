@@ -33,7 +33,7 @@ def run(config: Config, output: str, *, partial: bool = False) -> Snapshot:
     enough that one root could be read."""
     latest = Latest()
     snapshot = Scheduler(config.roots, latest, Workers(config.scan_workers)).run_once()
-    failed = [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
+    failed = unread(snapshot)
     if failed and (not partial or len(failed) == len(snapshot.roots)):
         kept = "was left as it is" if os.path.exists(output) else "was not written"
         raise TextfileError("\n".join((*failed, f"{output} {kept}")))
@@ -42,6 +42,11 @@ def run(config: Config, output: str, *, partial: bool = False) -> Snapshot:
     except OSError as error:
         raise TextfileError(f"{output} cannot be written: {error.strerror}") from None
     return snapshot
+
+
+def unread(snapshot: Snapshot) -> list[str]:
+    """A line for each root that could not be read."""
+    return [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
 
 
 def _exposition(latest: Latest) -> bytes:

@@ -3,10 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from jobs import write_job
 
 pytest_plugins = ["servers_fixtures", "browser_fixtures"]
+
+# Nothing asserts a time: a busy machine, or coverage, makes every example slow.
+hypothesis.settings.register_profile(
+    "no times", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no times")
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Clients that mean no good, by the hundred: a good scraper is answered all the while."""
 
+import json
 import os
 import resource
 import signal
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 from certificates import Certificates
 from processes import Exporter, get, serving
-from servers import HOST, wait_until
+from servers import HOST, running, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # most of it is waiting for the server to hang up
 
@@ -125,6 +127,21 @@ def descriptors(exporter: Exporter) -> int:
     return len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
 
 
+def connections(exporter: Exporter) -> int:
+    """Sockets that the exporter holds for clients; the kernel may hold on to others."""
+    folder = Path(f"/proc/{exporter.process.pid}")
+    held = set()
+    for link in (folder / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            held.add(os.readlink(link))
+    sockets = [line.split() for line in (folder / "net/tcp").read_text().splitlines()[1:]]
+    port = f":{exporter.port:04X}"
+    return sum(
+        local.endswith(port) and not remote.endswith(":0000") and f"socket:[{inode}]" in held
+        for _, local, remote, *_, inode in (fields[:10] for fields in sockets)
+    )
+
+
 def memory_bytes(exporter: Exporter) -> int:
     pages = Path(f"/proc/{exporter.process.pid}/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize()
@@ -193,6 +210,36 @@ def test_clients_that_do_not_read(exporter: Exporter) -> None:
         assert memory_bytes(exporter) - before < 200 * MEBIBYTE < HELD * page
         wait_until(lambda: descriptors(exporter) < 50, "all are cut off", seconds=90)
         assert len(clients) == CROWD
+
+
+WITHOUT_SWEEPING = """
+import sys
+import exporter.connections, exporter.web
+exporter.connections._END_AFTER_SECONDS["answering"] = 86400
+exporter.web._WRITE_SECONDS = 2
+from exporter.cli import main
+main()
+"""
+
+
+def test_a_response_that_is_never_read_has_a_deadline_of_its_own(
+    tmp_path: Path, large: Path
+) -> None:
+    """There is room for everybody, and nobody else who would cut the client off."""
+    file, log = tmp_path / "exporter.yaml", tmp_path / "exporter.log"
+    web = {"listen_address": f"{HOST}:0"}
+    file.write_text(json.dumps({"roots": [str(large)], "scan": {"interval": "1h"}, "web": web}))
+    command = [sys.executable, "-P", "-c", WITHOUT_SWEEPING, "serve", f"--config.file={file}"]
+    with running(command, log) as process:
+        exporter = Exporter(process, log).wait_for_port()
+        exporter.wait_until_ready()
+        assert len(exporter.get("/metrics").body) > 3 * MEBIBYTE
+        wait_until(lambda: connections(exporter) == 0, "nobody is connected")
+        with connect(exporter.port, receive_bytes=4096) as client:
+            client.sendall(REQUEST)
+            wait_until(lambda: connections(exporter) == 1, "it is answered")
+            wait_until(lambda: connections(exporter) == 0, "it is cut off")
+        assert "Traceback" not in exporter.output
 
 
 def test_a_thousand_scrapes_at_once(exporter: Exporter) -> None:

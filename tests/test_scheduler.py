@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -434,8 +436,8 @@ def test_a_root_whose_scans_cannot_begin_is_down_and_its_values_grow_old(
     wait_until(lambda: running.root(root).up and len(running.root(root).jobs) == 4)
 
 
-class Vanishing(LocalStorage):
-    """Local folders that are moved away once the folder `after` was listed."""
+class Vanishing(HangingStorage):
+    """Local folders to which something happens once the folder `after` was listed."""
 
     def __init__(self, root: str, vanish: Callable[[], object], after: StoragePath = ()) -> None:
         super().__init__(root)
@@ -496,6 +498,36 @@ def test_jobs_that_go_while_the_root_is_scanned_are_no_error(root: Path, make_jo
     (found,) = scheduler.run_once().roots
     assert (found.up, names_in(found)) == (True, ["b", "p/c"])
     assert not any(count for _, count in found.errors)
+
+
+def test_a_check_that_hangs_makes_the_root_down_and_loses_no_job(
+    root: Path, make_job: MakeJob
+) -> None:
+    """A folder goes, and the storage hangs just when it is asked whether the root is there."""
+    for name in ("a", "b"):
+        make_job(name, completed=[0])
+
+    def vanish() -> None:
+        (root / "a").rename(root.with_name("elsewhere"))
+        storage.hanging.add(())
+
+    storage = Vanishing(str(root), vanish)
+    config = RootConfig("r", str(root), scan_timeout_seconds=1)
+    workers = Workers(4)
+    scheduler = Scheduler([config], Latest(), workers, lambda *_: storage)
+    scheduler.run_once()
+    storage.is_armed = True
+    (found,) = scheduler.run_once().roots
+    assert not found.up
+    assert dict(found.errors)["root", "timeout"] == 1
+    assert names_in(found) == ["a", "b"]
+    assert workers.stuck == 1
+    (found,) = scheduler.run_once().roots
+    assert (found.scans_skipped, workers.stuck) == (1, 1), "it is not asked while it hangs"
+    storage.release()
+    wait_until(lambda: workers.stuck == 0)
+    wait_until(lambda: scheduler.run_once().roots[0].up)
+    assert names_in(scheduler.run_once().roots[0]) == ["b"]
 
 
 class Breaking(LocalStorage):
@@ -593,6 +625,72 @@ def test_a_bug_met_with_one_root_stops_no_other(
     wait_until(lambda: running.root(folders[1]).scans >= before + 3)
     heartbeat = running.scheduler.last_heartbeat
     wait_until(lambda: running.scheduler.last_heartbeat > heartbeat)
+
+
+class Faulty(Workers):
+    """Workers that fail their scheduler, and no root, when `is_armed`."""
+
+    is_armed = False
+
+    def relieve(self) -> None:
+        if self.is_armed:
+            self.is_armed = False
+            raise ZeroDivisionError
+        super().relieve()
+
+
+def test_a_bug_of_the_scheduler_itself_does_not_end_it(
+    root: Path, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = make_job("j", completed=[0])
+    workers, latest = Faulty(4), Latest()
+    config = RootConfig("r", str(root), scan_interval_seconds=0.2)
+    scheduler = Scheduler([config], latest, workers)
+    thread = threading.Thread(target=scheduler.run, daemon=True)
+    thread.start()
+    wait_until(lambda: latest.read().roots[0].up)
+    workers.is_armed = True
+    wait_until(lambda: not workers.is_armed)
+    write_marker(job, "00001", time.time())
+    wait_until(lambda: latest.read().roots[0].totals.tasks_completed == 2 or not thread.is_alive())
+    assert thread.is_alive()
+    assert "ZeroDivisionError" in caplog.text
+    scheduler.stop()
+    thread.join(10)
+
+
+NO_THREADS = """
+import resource, signal, sys, threading
+from exporter.scheduler import Scheduler
+from exporter.settings import RootConfig
+from exporter.snapshot import Latest
+from exporter.workers import Workers
+
+def lift(*_):
+    print("lifted", workers.busy)
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+threading.stack_size(1 << 30)
+workers = Workers(4)
+scheduler = Scheduler([RootConfig("r", sys.argv[1])], Latest(), workers)
+signal.signal(signal.SIGALRM, lift)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 29), resource.RLIM_INFINITY))
+signal.setitimer(signal.ITIMER_REAL, 2)
+(root,) = scheduler.run_once().roots
+print(root.up, len(root.jobs), sum(count for _, count in root.errors))
+"""
+
+
+def test_a_scan_waits_for_threads_that_the_system_does_not_give(
+    root: Path, make_job: MakeJob
+) -> None:
+    make_job("j", completed=[0])
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", NO_THREADS, root], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split("\n") == ["lifted 0", "True 1 0", ""]
 
 
 def test_roots_that_are_due_at_once_take_turns_and_none_starves(tmp_path: Path) -> None:

@@ -373,6 +373,8 @@ def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
     ("argument", "says"),
     [
         ("nowhere", "nowhere: does not exist"),
+        ("s3:/b/x", "s3:/b/x: does not exist; if it is a URL, it begins with s3://"),
+        ("", "'': names no folder"),
         ("nowhere.yaml", "nowhere.yaml: does not exist"),
         ("link", "link: cannot be looked at, or is a link that leads nowhere"),
         ("file", "file: is a file, and no configuration (*.yaml, *.yml)"),
@@ -401,8 +403,9 @@ def test_bad_input_is_one_clear_line(root: Path, argument: str, says: str) -> No
     [
         ("--watch",),
         ("--watch", "--json"),
-        ("--interval", "soon"),
-        ("--interval", "1ms"),
+        ("--interval", "2s"),
+        ("--watch", "--interval", "soon"),
+        ("--watch", "--interval", "1ms"),
         ("--sort", "colour"),
         ("--max-depth", "-1"),
     ],
@@ -537,6 +540,7 @@ def test_watching_storage_that_does_not_answer_goes_on_drawing(
         (root / "j/completions/00001").touch()
         drawn.wait_for(lambda text: "2/2" in text)
         drawn.wait_for(lambda text: "silent cannot be read: timeout: " in text)
+        drawn.wait_for(lambda text: re.search(r"scanned .*Ctrl-C ends", text))
         drawn.press(CONTROL_C)
         assert drawn.wait() == 0
 

@@ -1,12 +1,15 @@
 """Real job folders, copied onto each storage and scanned there as a root."""
 
+import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from archive import DATA, TRUTH, UNREADABLE
 from test_datatrove import KINDS, Watch, jobs_of
+from test_status import status
 from test_storage import Backend, GoogleBackend, HdfsBackend, HubBackend
 from test_storage import backend as backend  # noqa: PLC0414 - a fixture
 
@@ -84,6 +87,32 @@ def test_real_jobs_are_read_there_as_what_they_are(
     reading = third[grown].reading
     assert reading is not None
     assert reading.tasks_completed == TRUTH[grown]["completed"] + 1
+
+
+@pytest.mark.parametrize("backend", [*ELSEWHERE, "ftp"], indirect=True)
+def test_status_shows_what_lies_there_and_the_logs_of_missing_ranks(
+    backend: Backend, tmp_path: Path
+) -> None:
+    backend.write("deep/job/executor.json", b'{"world_size": 3}')
+    backend.write("deep/job/completions/00000")
+    for rank in (0, 2):
+        backend.write(f"deep/job/logs/task_{rank:05d}.log", b"text")
+    file = tmp_path / "config.yaml"
+    roots = [
+        {"name": "there", "url": backend.url, "storage_options": backend.options},
+        {"name": "no", "url": f"{backend.url}-no", "storage_options": backend.options},
+    ]
+    file.write_text(json.dumps({"roots": roots}))
+    run = status(file, "--missing")
+    log = f"{backend.url}/deep/job/logs/task_00002.log"
+    assert f"there: deep/job misses 1-2\n  {log}\n" in run.out, run.err
+    assert run.summary == (0, 1, 1, 3)
+    if "no jobs found" in run.err:  # object stores have no folders that could be missing
+        assert re.fullmatch(r"no: no jobs found, .*\n", run.err)
+        assert run.code == 0
+    else:
+        assert re.fullmatch(r"no cannot be read: not_found: .*\n", run.err)
+        assert run.code == 1
 
 
 def check(root: Root) -> None:

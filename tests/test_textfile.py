@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -141,6 +142,7 @@ def test_other_roots_can_be_written_if_that_is_wanted(
     assert run.stderr.splitlines()[-1] == f"{output} was not written"
     run = textfile(config, output, "--partial")
     assert run.returncode == 1
+    assert re.fullmatch(r"gone cannot be read: not_found: .*\n", run.stderr)
     page = Page(output.read_text())
     assert page.value("datatrove_root_up", root="r") == 1
     assert page.value("datatrove_root_up", root="gone") == 0
