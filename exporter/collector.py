@@ -161,6 +161,24 @@ ROOT_FAMILIES: tuple[Family[Root], ...] = (
         _one(lambda root: root.scan_interval_seconds if root.attempted else None),
     ),
     Family(
+        "datatrove_root_stalled_after_seconds",
+        "Configured stalled_after: the least time without a completed task after which a job "
+        "of the root counts as stalled; absent before the first scan.",
+        _one(lambda root: root.stall.after_seconds if root.attempted else None),
+    ),
+    Family(
+        "datatrove_root_stalled_gap_factor",
+        "Configured stalled_gap_factor: how many times its longest wait for a completed task so "
+        "far a job of the root may wait before it counts as stalled; absent before the first scan.",
+        _one(lambda root: root.stall.gap_factor if root.attempted else None),
+    ),
+    Family(
+        "datatrove_root_stalled_long_after_seconds",
+        "Configured stalled_long_after: the time without a completed task after which a job of "
+        "the root counts as stalled even when few tasks are left; absent before the first scan.",
+        _one(lambda root: root.stall.long_after_seconds if root.attempted else None),
+    ),
+    Family(
         "datatrove_root_scan_backoff_seconds",
         "How much longer than the interval the next scan of the root is put off because its "
         "storage keeps failing, give or take a quarter; 0 while it does not, absent before "

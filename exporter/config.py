@@ -5,6 +5,7 @@ models), the meaning (defaults, environment, files). A message never quotes a va
 the file holds secrets.
 """
 
+import math
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from exporter.document import LIMIT_BYTES, ConfigError, Document, Location, Mistake
 from exporter.settings import (
+    DEFAULT_STALL_RULE,
     DURATION_EXPECTED,
     Config,
     RootConfig,
@@ -89,13 +91,13 @@ def parse(
     references = _References(folder, environment)
     value = references.replaced(document.value)
     mistakes = [*document.mistakes, *references.mistakes, *_check_names(value, folder)]
+    mistakes += _check_stall_rules(value)
     try:
         model = _FileModel.model_validate(value, context=problem_with)
     except ValidationError as error:
         known = {mistake.location for mistake in document.mistakes}
         mistakes += (m for m in mistakes_of(error) if m.location not in known)
     else:
-        mistakes += _check_stall_rules(model)
         if not mistakes:
             return _config(model, source, folder)
     raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
@@ -120,8 +122,9 @@ def _factor(value: object) -> float:
     return float(value)
 
 
+_at_least_a_second = _at_least(1)
 _Duration = Annotated[float, BeforeValidator(_at_least(0))]
-_Positive = Annotated[float, BeforeValidator(_at_least(1))]
+_Positive = Annotated[float, BeforeValidator(_at_least_a_second)]
 _Workers = Annotated[int, Field(ge=1, le=256)]
 _Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 _Factor = Annotated[float, BeforeValidator(_factor)]
@@ -184,9 +187,9 @@ class _ScanModel(_Model):
 class _JobsModel(_Model):
     hide_completed_after: _Duration | None = None
     max_per_root: _Limit = 20_000
-    stalled_after: _Positive = 3600.0
-    stalled_gap_factor: _Factor = 3.0
-    stalled_long_after: _Positive = 86_400.0
+    stalled_after: _Positive = DEFAULT_STALL_RULE.after_seconds
+    stalled_gap_factor: _Factor = DEFAULT_STALL_RULE.gap_factor
+    stalled_long_after: _Positive = DEFAULT_STALL_RULE.long_after_seconds
 
 
 def _check_listen_address(address: str) -> str:
@@ -394,16 +397,34 @@ def _stall_rule(model: _FileModel, root: _RootModel) -> StallRule:
     )
 
 
-def _check_stall_rules(model: _FileModel) -> Iterator[Mistake]:
-    """A job that is idle for "long" must be idle for longer than that it may be stalled."""
+def _check_stall_rules(value: object) -> Iterator[Mistake]:
+    """A job that is idle for "long" must be idle for longer than that it may be stalled; as
+    far as the file's plain data has both durations."""
+    if not isinstance(value, dict):
+        return
+    jobs, roots = value.get("jobs", {}), value.get("roots")
+    if not isinstance(jobs, dict):
+        return
+    default = DEFAULT_STALL_RULE
+    after = _seconds(jobs.get("stalled_after"), default.after_seconds)
+    long_after = _seconds(jobs.get("stalled_long_after"), default.long_after_seconds)
     text = "shorter than stalled_after"
-    if model.jobs.stalled_long_after < model.jobs.stalled_after:
+    if long_after < after:
         yield Mistake(("jobs", "stalled_long_after"), text)
-    for index, root in enumerate(model.roots):
-        rule = _stall_rule(model, root)
-        says_so_itself = root.stalled_after is not None or root.stalled_long_after is not None
-        if says_so_itself and rule.long_after_seconds < rule.after_seconds:
+    for index, root in enumerate(roots if isinstance(roots, list) else ()):
+        own = root if isinstance(root, dict) else {}
+        says = [own.get("stalled_after"), own.get("stalled_long_after")]
+        if says != [None, None] and _seconds(says[1], long_after) < _seconds(says[0], after):
             yield Mistake(("roots", index, "stalled_long_after"), text)
+
+
+def _seconds(duration: object, shared: float) -> float:
+    """The duration, or what is said for all; not a number, hence not less than any, when it
+    is a mistake of its own."""
+    try:
+        return shared if duration is None else _at_least_a_second(duration)
+    except ValueError:
+        return math.nan
 
 
 def _first(own: _T | None, shared: _T) -> _T:

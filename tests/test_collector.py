@@ -13,6 +13,7 @@ from exporter.collector import (
     ROOT_FAMILIES,
     SnapshotCollector,
 )
+from exporter.settings import StallRule
 from exporter.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
 
 READING = Reading(10, 4, 3, 2, 100.5, 200.25, 60.0, True, "slurm", "dedup")
@@ -106,6 +107,13 @@ def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
         "datatrove_scan_errors_total": 0,
         "datatrove_storage_requests_total": 0,
     }
+
+
+def test_a_root_tells_when_its_jobs_are_stalled() -> None:
+    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0), attempted=True)
+    assert value(snapshot, "datatrove_root_stalled_after_seconds", root="r") == 5.5
+    assert value(snapshot, "datatrove_root_stalled_gap_factor", root="r") == 2.5
+    assert value(snapshot, "datatrove_root_stalled_long_after_seconds", root="r") == 7
 
 
 def test_ratios_are_absent_without_anything_to_divide_by() -> None:

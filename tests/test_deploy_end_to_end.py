@@ -118,26 +118,26 @@ def denied_root(folder: Path) -> Iterator[tuple[dict[str, object], Callable[[], 
 def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
     tmp_path: Path, making: Callable[..., object]
 ) -> None:
-    lost, alive = tmp_path / "lost", tmp_path / "alive"
-    for folder in (lost, alive):
+    lost, alive, patient = (tmp_path / name for name in ("lost", "alive", "patient"))
+    for folder in (lost, alive, patient):
         folder.mkdir()
         write_job(folder / "ready", tasks=1, completed=[0])
-    # Of the rules' numbers only these: recent, stale, and the least time to call it stalled.
-    seconds = {"600": "6", "900": "10", "3600": "20"}
+    seconds = {"600": "6", "900": "10"}  # of the rules' numbers only these: recent, and stale
     with ExitStack() as stack:
         root, break_it = stack.enter_context(making(lost))
         roots = [{"name": "lost", **root}, {"name": "alive", "url": str(alive)}]
-        scan = {"interval": "1s", "timeout": "3s"}
+        roots.append({"name": "patient", "url": str(patient), "stalled_after": "3h"})
+        scan, jobs = {"interval": "1s", "timeout": "3s"}, {"stalled_after": "20s"}
         _, watching, received = stack.enter_context(
-            monitored(tmp_path, seconds=seconds, roots=roots, scan=scan)
+            monitored(tmp_path, seconds=seconds, roots=roots, scan=scan, jobs=jobs)
         )
         idle = "root_job_name:datatrove_job_idle_seconds:min"
-        for folder in (lost, alive):
+        for folder in (lost, alive, patient):
             launch = time.time() - 50
             write_job(
                 folder / "job", tasks=100, completed=range(50), launch=launch, seconds_between=1
             )
-        wait_until(lambda: len(watching.query(idle)) == 2, "both jobs are known", PATIENCE_SECONDS)
+        wait_until(lambda: len(watching.query(idle)) == 3, "all jobs are known", PATIENCE_SECONDS)
         break_it()
         stale = wait_until(
             lambda: received.named("DatatroveScanStale"), "the stale scan", PATIENCE_SECONDS
@@ -149,14 +149,15 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
             labels = alert["labels"]
             assert (path, labels["severity"], labels["root"]) == ("/oncall", "critical", "lost")
             assert labels["instance"].startswith(HOST)
-        # The same job where storage answers: so it is old data that silences the other.
+        # The same job where storage answers: so it is old data that silences the other, and the
+        # root's own configuration the third.
         assert {alert["labels"]["root"] for _, alert in stalled} == {"alive"}
         wait_until(
             lambda: watching.query(f'{idle}{{root="alive"}} > 25'),
             "it has been idle for longer than it may",
             PATIENCE_SECONDS,
         )
-        about_jobs = 'ALERTS{root="lost", alertname=~"DatatroveJob(Stalled.*|Vanished)"}'
+        about_jobs = 'ALERTS{root!="alive", alertname=~"DatatroveJob(Stalled.*|Vanished)"}'
         assert watching.query(f"count_over_time({about_jobs}[10m])") == []
 
 

@@ -18,6 +18,7 @@ from processes import needs
 
 from exporter.collector import collect
 from exporter.report import Row, report_on
+from exporter.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.snapshot import Job, Reading, Root, Snapshot, Totals
 
 HOUR = 3600
@@ -99,10 +100,20 @@ def history(chance: random.Random, number: int) -> History:
     return History(f"job-{number}", tasks, launch, start, inherited, ordered, unreadable)
 
 
+def stall_rule(chance: random.Random) -> StallRule:
+    """What somebody may have configured: of minutes, or of days."""
+    after = chance.choice([60.0, 900.0, 5.5 * HOUR, 20.0 * HOUR])
+    factor = chance.choice([1.0, 1.5, 2.7, 10.0])
+    return StallRule(after, factor, after * chance.choice([1, 2, 6]))
+
+
 def snapshots(chance: random.Random) -> Iterator[tuple[int, Snapshot]]:
     """At each step, what was scanned last: one root all the time, one that should be
-    scanned every hour and is every four, and one whose scans fail now and then."""
+    scanned every hour and is every four, and one whose scans fail now and then. In each
+    a job is stalled after another time, in one of them after the default."""
     of = {name: [history(chance, n) for n in range(JOBS_PER_ROOT)] for name in "abc"}
+    rules = {name: stall_rule(chance) for name in of}
+    rules[chance.choice("abc")] = DEFAULT_STALL_RULE
     intervals = {"a": 60, "b": HOUR, "c": 60}
     lost = {step for step in range(1, STEPS) if chance.random() < 0.4}
     last: dict[str, int] = {}
@@ -117,6 +128,7 @@ def snapshots(chance: random.Random) -> Iterator[tuple[int, Snapshot]]:
                 Root(
                     name,
                     scan_interval_seconds=float(intervals[name]),
+                    stall=rules[name],
                     up=True,
                     attempted=True,
                     jobs=jobs,

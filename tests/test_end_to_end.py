@@ -658,6 +658,7 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
         "tasks": 4,
         "tasks_completed": 2,
         "tasks_completed_ratio": 0.5,
+        "stalled_gap_factor": 3,
     }
     assert about_root["datatrove_root_last_successful_scan_timestamp_seconds"] > LAUNCH
     (line,) = lines_about(lines, name)
@@ -696,6 +697,9 @@ def test_a_bad_root_is_down_and_has_no_jobs_to_count(
         "datatrove_root_last_scan_duration_seconds",
         "datatrove_root_scan_backoff_seconds",
         "datatrove_root_scan_interval_seconds",
+        "datatrove_root_stalled_after_seconds",
+        "datatrove_root_stalled_gap_factor",
+        "datatrove_root_stalled_long_after_seconds",
     }
     (line,) = lines_about(lines, name)
     assert f" reason={reason} " in line
