@@ -371,6 +371,7 @@ class HttpServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its headers' receipt
 
             def setup(self) -> None:
                 super().setup()
