@@ -365,6 +365,7 @@ class HttpServer:
     """An HTTP server on this process' threads that gives the answers of a function."""
 
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self.answer = answer
         self.received: list[Request] = []
         self.connections: set[socket.socket] = set()
         server = self
