@@ -98,6 +98,21 @@ def test_a_job_on_one_page_costs_one_list_and_one_get(bucket: Bucket, storage: S
     assert bucket.cost(storage)[:2] == (PAGE_KEYS - 1, Counter(list=1, get=1))
 
 
+@pytest.mark.parametrize("with_subfolders", [False, True])
+def test_logs_beyond_the_first_page_cost_a_list_only_where_sub_folders_matter(
+    bucket: Bucket, storage: S3Storage, with_subfolders: bool
+) -> None:
+    bucket.put_job(200, range(60))
+    bucket.objects.put_many([f"logs/job/logs/task_{rank:05d}.log" for rank in range(60)])
+    bucket.put_job(3, range(1), "job/merged")
+    folder = storage.list_folder(JOB, with_subfolders=with_subfolders)
+    result = scan_job(storage, JOB, folder)
+    assert bucket.objects.answered == Counter(list=1 + with_subfolders, get=1)
+    assert ("merged" in folder.subfolders) == with_subfolders
+    assert result.reading is not None
+    assert result.reading.tasks_completed == 60
+
+
 def test_a_large_job_costs_its_pages_and_the_end_of_them(
     bucket: Bucket, storage: S3Storage
 ) -> None:
