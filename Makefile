@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench soak fuzz coverage \
+.PHONY: help demo check format lint types imports docker-lint test bench soak histories fuzz coverage \
 	dashboards mutate-rules wheel lock clean
 
 help: ## List the targets
@@ -47,6 +47,10 @@ bench: wheel ## Benchmarks: ratios within one run
 soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
 	$(BIN)/python tests/soak.py 100000
 	HOSTILE_MARKERS=1000000 HOSTILE_JOBS=100000 $(BIN)/pytest --timeout 1200 tests/test_hostile.py -k full
+
+HISTORIES ?= 2000
+histories: wheel .cache/servers/ready ## Thousands of random job histories on each backend, an hour (HISTORIES=2000 each)
+	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/test_histories.py $(ARGS)
 
 FUZZ_SECONDS ?= 300
 fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SECONDS=300 each)

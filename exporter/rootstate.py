@@ -157,8 +157,9 @@ class RootState:
             self._fail(state, result.error, now)
             return
         config = self.config
+        if result.is_settled and not (state.is_settled and now < state.look_due):
+            state.look_due = self._next_look(path, state, now)
         state.is_settled = result.is_settled
-        state.look_due = now + config.completed_scan_interval_seconds
         if thorough and now >= state.verify_due:
             state.verify_due = now + config.verify_interval_seconds - config.scan_interval_seconds
         if _LOG.isEnabledFor(logging.DEBUG) and result.reading is not None:
@@ -175,6 +176,13 @@ class RootState:
             self._recovered.append(state.name)
         state.reading = result.reading
         state.error = state.failed_since = state.logged = None
+
+    def _next_look(self, path: Path, state: _JobState, now: float) -> float:
+        """When to look again at a job that is complete, as it was at the last look or not.
+        Many become so in one scan (the first, and the first after an outage)."""
+        interval = self.config.completed_scan_interval_seconds
+        following = state.look_due + interval
+        return following if state.is_settled and following > now else now + _share(path) * interval
 
     def folder_failed(self, path: Path, error: StorageError, now: float) -> None:
         """A folder below the root could not be listed, or a job not be read in time.

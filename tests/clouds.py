@@ -184,7 +184,9 @@ class Hub:
             start = 0 if not path else start
             cut = key.find("/", start)
             if cut >= 0 and not is_recursive:
-                items.setdefault(key[:cut], _folder(key[:cut], is_bucket=is_bucket))
+                if key[:cut] not in items:
+                    tree = "" if is_bucket else self._tree_id(f"{where}/{key[:cut]}/")
+                    items[key[:cut]] = _folder(key[:cut], tree)
             else:
                 items[key] = _file(key, data, when, is_bucket=is_bucket)
         if not items and path and not is_bucket:
@@ -196,15 +198,23 @@ class Hub:
             headers["Link"] = f'<{self.server.url}{request.path}?{query}>; rel="next"'
         return _json(list(items.values())[first : first + self.page_size], headers)
 
+    def _tree_id(self, prefix: str) -> str:
+        """What says as much as git's name for a tree: of the names and content in it."""
+        files = sorted((k, data) for k, (data, _) in self.files.items() if k.startswith(prefix))
+        return hashlib.sha1(
+            repr([(k.removeprefix(prefix), data) for k, data in files]).encode()
+        ).hexdigest()
+
 
 def _is_below(key: str, path: str, *, by_letters: bool) -> bool:
     return key.startswith(path) if by_letters or not path else key.startswith(f"{path}/")
 
 
-def _folder(path: str, *, is_bucket: bool) -> dict[str, Any]:
-    if is_bucket:
+def _folder(path: str, tree: str) -> dict[str, Any]:
+    """An entry of a repository's folder, or without a `tree` of a bucket's."""
+    if not tree:
         return {"type": "directory", "path": path, "uploadedAt": None}
-    return {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
+    return {"type": "directory", "path": path, "size": 0, "oid": tree}
 
 
 def _file(path: str, data: bytes, when: datetime, *, is_bucket: bool) -> dict[str, Any]:

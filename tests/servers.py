@@ -365,12 +365,14 @@ class HttpServer:
     """An HTTP server on this process' threads that gives the answers of a function."""
 
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self.answer = answer
         self.received: list[Request] = []
         self.connections: set[socket.socket] = set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its headers' receipt
 
             def setup(self) -> None:
                 super().setup()

@@ -2,10 +2,12 @@
 
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.handlers
@@ -96,6 +98,21 @@ def test_a_job_on_one_page_costs_one_list_and_one_get(bucket: Bucket, storage: S
     assert bucket.cost(storage)[:2] == (PAGE_KEYS - 1, Counter(list=1, get=1))
 
 
+@pytest.mark.parametrize("with_subfolders", [False, True])
+def test_logs_beyond_the_first_page_cost_a_list_only_where_sub_folders_matter(
+    bucket: Bucket, storage: S3Storage, with_subfolders: bool
+) -> None:
+    bucket.put_job(200, range(60))
+    bucket.objects.put_many([f"logs/job/logs/task_{rank:05d}.log" for rank in range(60)])
+    bucket.put_job(3, range(1), "job/merged")
+    folder = storage.list_folder(JOB, with_subfolders=with_subfolders)
+    result = scan_job(storage, JOB, folder)
+    assert bucket.objects.answered == Counter(list=1 + with_subfolders, get=1)
+    assert ("merged" in folder.subfolders) == with_subfolders
+    assert result.reading is not None
+    assert result.reading.tasks_completed == 60
+
+
 def test_a_large_job_costs_its_pages_and_the_end_of_them(
     bucket: Bucket, storage: S3Storage
 ) -> None:
@@ -183,6 +200,56 @@ def test_new_jobs_cost_one_list_for_each_folder_level(bucket: Bucket) -> None:
     assert {job.name for job in root.jobs} >= {"deep/er/job-new", "deep/er/job-0"}
     after = dict(root.requests)
     assert after["list"] - before["list"] == 24
+    workers.close()
+
+
+def test_completed_jobs_are_looked_at_in_turn_and_not_all_at_once(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten scans to a turn; all jobs are first seen in one scan, and again after an outage."""
+    jobs, passed = PAGE_KEYS, [0.0]
+    pages_of_the_root = 1
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + passed[0], time=time.time, thread_time=time.thread_time
+    )
+    monkeypatch.setattr("exporter.scheduler.time", clock)
+    for number in range(jobs):
+        bucket.put_job(3, range(3), f"job-{number}")
+    options = StorageOptions({"endpoint_url": bucket.server.url, "key": "k", "secret": "s"})
+    config = RootConfig(
+        "s3",
+        "s3://bucket/logs",
+        storage_options=options,
+        scan_interval_seconds=60,
+        completed_scan_interval_seconds=570,  # between nine and ten scans
+        verify_interval_seconds=1e6,
+    )
+    workers = Workers(8)
+    scheduler = Scheduler([config], Latest(), workers)
+
+    def scan() -> int:
+        """LISTs of one scan, by the server's count, but for those of the root itself."""
+        bucket.objects.answered.clear()
+        root = scheduler.run_once().roots[0]
+        assert (root.up, len(root.jobs)) == (True, jobs)
+        passed[0] += 60
+        return bucket.objects.answered["list"] - pages_of_the_root
+
+    def turns() -> None:
+        """A turn costs a job one LIST for its markers, and one for its sub-folders."""
+        for _ in range(3):
+            asked = [scan() for _ in range(10)]
+            assert jobs <= sum(asked) <= 2.2 * jobs, asked
+            assert 0 < min(asked) <= max(asked) < jobs / 2, asked
+
+    scan()
+    turns()
+    bucket.spoil = lambda request, _: Answer(503, b"")
+    assert not scheduler.run_once().roots[0].up
+    passed[0] += 60
+    bucket.spoil = lambda _, answer: answer
+    scan()
+    turns()
     workers.close()
 
 

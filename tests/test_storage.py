@@ -108,8 +108,9 @@ class MemoryBackend:
         self._filesystem.rm(f"{self._root}/{path}", recursive=True)
 
     def modified(self, path: str) -> float:
-        modified: float = self._filesystem.modified(f"{self._root}/{path}").timestamp()
-        return modified
+        # Its listings tell when a file was begun, and nothing else.
+        begun: float = self._filesystem.info(f"{self._root}/{path}")["created"].timestamp()
+        return begun
 
     def connections(self) -> int:
         return 0
@@ -277,8 +278,9 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     match request.param:
         case "local":
             yield FolderBackend(tmp_path, str(tmp_path), {})
-        case "s3":
-            backend = S3Backend(request.getfixturevalue("s3_server"), name)
+        case "s3" | "moto":
+            server_name = {"s3": "s3_server", "moto": "moto_server"}[request.param]
+            backend = S3Backend(request.getfixturevalue(server_name), name)
             yield backend
             backend._client.close()
         case "memory":
@@ -301,8 +303,9 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             azure = AzureBackend(request.getfixturevalue("azure_server"), name)
             yield azure
             azure._client.close()
-        case "hf":
-            yield HubBackend(request.getfixturevalue("hub_server"), "buckets/owner/name", name)
+        case "hf" | "hf repository":
+            place = {"hf": "buckets/owner/name", "hf repository": "datasets/owner/name"}
+            yield HubBackend(request.getfixturevalue("hub_server"), place[request.param], name)
         case "ftp" | "sftp":
             server: FtpServer = request.getfixturevalue(f"{request.param}_server")
             folder = server.folder / name / "root"

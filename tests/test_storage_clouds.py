@@ -2,6 +2,7 @@
 something is wrong."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -12,9 +13,13 @@ from looks import JobFolder
 from servers import BUCKET, HOST, Answer, FtpServer, HttpServer, free_ports, silent_server
 from test_storage import AzureBackend, GoogleBackend, HubBackend, failure, write_small_job
 
+from exporter.scheduler import Scheduler
+from exporter.settings import RootConfig, StorageOptions
+from exporter.snapshot import Latest
 from exporter.storage import azure, gcs, open_storage
 from exporter.storage import hub as hub_dialect
 from exporter.storage.base import Storage
+from exporter.workers import Workers
 
 Cloud = GoogleBackend | AzureBackend | HubBackend
 
@@ -89,7 +94,8 @@ def test_a_job_costs_two_listings_and_the_servers_count_says_the_same(place: Pla
     assert place.storage.read_executor(("job1",), look.executor, 1000)[1] == b'{"world_size": 4}'
     assert place.spent() == {"read": 1}
     assert job.look(look).executor.is_same(look.executor)
-    assert place.spent() == {"list": 2}
+    is_repository = "hf://datasets/" in place.backend.url  # tells trees
+    assert place.spent() == {"list": 1 if is_repository else 2}
 
 
 def test_a_folder_is_not_taken_for_those_whose_names_only_begin_like_it(place: Place) -> None:
@@ -144,6 +150,43 @@ def test_repositories_tell_content_but_no_times(hub_server: Hub) -> None:
         assert job.version().is_same(look.executor)
         write_small_job(backend, "job", tasks=5, completed=2)
         assert not job.version().is_same(look.executor)
+
+
+@pytest.mark.parametrize("place", ["hf bucket", "hf repository"], indirect=True)
+def test_a_scan_of_the_hub_asks_as_little_as_it_tells(place: Place) -> None:
+    """By the Hub's count. A bucket tells nothing of a folder but its name."""
+    jobs = 5
+    is_repository = "hf://datasets/" in place.backend.url
+    for number in range(jobs):
+        write_small_job(place.backend, f"deep/job{number}", tasks=9, completed=number)
+        place.backend.write(f"deep/job{number}/logs/task_00000.log")
+    config = RootConfig("hub", place.backend.url, storage_options=StorageOptions(place.options))
+    workers = Workers(2)
+    scheduler = Scheduler([config], Latest(), workers)
+    counted = place.backend._hub.server.received
+
+    def scan() -> tuple[list[int], Counter[str]]:
+        """(tasks completed, requests by what they ask for)"""
+        counted.clear()
+        root = scheduler.run_once().roots[0]
+        assert all(job.reading is not None and job.reading.started for job in root.jobs)
+        done = [job.reading.tasks_completed for job in root.jobs if job.reading is not None]
+        return done, Counter("list" if "/tree" in r.path else "read" for r in counted)
+
+    # The root, `deep`, and each job; its markers, or the logs of the one that has none.
+    first, asked = scan()
+    assert first == [0, 1, 2, 3, 4]
+    assert asked == Counter(list=2 + jobs + (jobs - 1 if is_repository else jobs), read=jobs)
+    again, asked = scan()
+    assert again == first
+    assert asked == Counter(list=2 + jobs + (0 if is_repository else jobs))
+    place.backend.write("deep/job3/completions/00007")
+    place.backend.delete("deep/job4/completions/00000")
+    write_small_job(place.backend, "deep/job1", tasks=8, completed=1)
+    changed, asked = scan()
+    assert changed == [0, 1, 2, 4, 3]
+    assert asked == Counter(list=2 + jobs + (2 if is_repository else jobs), read=1)
+    workers.close()
 
 
 def test_a_revision_and_a_repository_of_models_are_addressed_as_such() -> None:

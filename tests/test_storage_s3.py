@@ -1,6 +1,7 @@
 """What only S3 has: keys instead of folders, pages, credentials, and servers that err."""
 
 import itertools
+import json
 import threading
 import time
 import traceback
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clouds import counted
 from looks import JobFolder
+from objects import Objects
 from servers import (
     BUCKET,
     HOST,
     Answer,
     HttpServer,
     Moto,
+    Request,
     S3Server,
     free_ports,
     silent_server,
@@ -257,6 +261,105 @@ def test_anonymous_access_that_is_not_allowed_is_denied(keys: Keys) -> None:
     with closing(S3Storage(f"s3://{BUCKET}", options, 4)) as storage:
         for name, call in calls_of(storage).items():
             assert failure(call).reason == "denied", name
+
+
+def test_anonymous_access_that_is_allowed_signs_nothing() -> None:
+    objects = Objects()
+    objects.put("logs/job/executor.json", b'{"world_size": 4}')
+    objects.put("logs/job/completions/00001")
+
+    def answer(request: Request) -> Answer:
+        is_signed = "Authorization" in request.headers or "X-Amz-Signature" in request.query
+        return Answer(403, error_body("AccessDenied")) if is_signed else objects.answer(request)
+
+    with HttpServer(answer) as server:
+        options = {"endpoint_url": server.url, "anon": True}
+        with closing(S3Storage("s3://bucket/logs", options, 4)) as storage:
+            assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
+            assert JobFolder(storage, "job").ranks() == [1]
+            assert JobFolder(storage, "job").read() == b'{"world_size": 4}'
+        with closing(S3Storage("s3://bucket/logs", {**options, "anon": False, **CANARIES}, 4)) as s:
+            assert failure(lambda: s.list_folder((), with_subfolders=True)).reason == "denied"
+
+
+def test_who_pays_for_requests_says_so_in_each_of_them(exact_keys: Keys) -> None:
+    """moto does not know of such buckets: what AWS refuses, is refused before it."""
+    exact_keys.put_job("job")
+    with counted(int(exact_keys.server.endpoint_url.rpartition(":")[2])) as moto:
+
+        def answer(request: Request) -> Answer:
+            if request.headers.get("x-amz-request-payer") != "requester":
+                return Answer(403, error_body("AccessDenied"), XML)
+            return moto.answer(request)
+
+        with HttpServer(answer) as server:
+            pays = {"endpoint_url": server.url, "requester_pays": True}
+            with closing(exact_keys.open(**pays)) as storage:
+                assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
+                for name, call in calls_of(storage).items():
+                    assert call() is not None, name
+                assert JobFolder(storage, "job").ranks() == [0, 1]
+                assert_counts_are_right(storage, server)
+            with closing(exact_keys.open(**pays | {"requester_pays": False})) as storage:
+                for name, call in calls_of(storage).items():
+                    assert failure(call).reason == "denied", name
+
+
+def credentials_of(server: S3Server) -> str:
+    return f"aws_access_key_id = {server.key}\naws_secret_access_key = {server.secret}\n"
+
+
+@pytest.fixture
+def profiles(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS' two files, in which the profile ``default`` may not look at anything."""
+    wrong = credentials_of(replace(keys.server, key=CANARIES["key"], secret=CANARIES["secret"]))
+    issued = {
+        "Version": 1,
+        "AccessKeyId": keys.server.key,
+        "SecretAccessKey": keys.server.secret,
+    }
+    (tmp_path / "issued.json").write_text(json.dumps(issued))
+    (tmp_path / "credentials").write_text(
+        f"[default]\n{wrong}\n[shared]\n{credentials_of(keys.server)}\n"
+    )
+    (tmp_path / "config").write_text(
+        "[default]\nregion = us-east-1\n"
+        f"[profile configured]\nregion = us-east-1\nendpoint_url = {keys.server.endpoint_url}\n"
+        f"{credentials_of(keys.server)}"
+        f"[profile issued]\ncredential_process = cat {tmp_path}/issued.json\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize("profile", ["shared", "configured", "issued"])
+def test_a_profile_is_looked_up_in_the_files_of_aws(keys: Keys, profile: str) -> None:
+    keys.put_job("job")
+    options: dict[str, Any] = {"profile": profile}
+    if profile != "configured":  # has the address, too
+        options["endpoint_url"] = keys.server.endpoint_url
+    with closing(S3Storage(f"s3://{BUCKET}/{keys.prefix}", options, 4)) as storage:
+        assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
+        assert JobFolder(storage, "job").ranks() == [0, 1]
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(
+    ("profile", "detail"),
+    [(None, "InvalidAccessKeyId"), ("missing", "the AWS profile does not exist")],
+)
+def test_another_profile_is_never_taken_in_its_place(
+    keys: Keys, profile: str | None, detail: str
+) -> None:
+    keys.put_job("job")
+    options: dict[str, Any] = {"endpoint_url": keys.server.endpoint_url}
+    if profile is not None:
+        options["profile"] = profile
+    with closing(S3Storage(f"s3://{BUCKET}/{keys.prefix}", options, 4)) as storage:
+        error = failure(lambda: storage.list_folder((), with_subfolders=True))
+    assert error.reason == "denied"
+    assert detail in error.detail
 
 
 def test_an_object_one_may_not_look_at_is_not_a_missing_one(exact_keys: Keys) -> None:

@@ -35,7 +35,8 @@ def _no_opinion(_: Exception) -> StorageError | None:
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """`ls` takes the filesystem, an absolute folder without a slash at its end, and what
-    to call before each request; it gives entries as fsspec does. `read` takes the
+    to call before each request; it gives entries as fsspec does, of a folder with a ``tree``
+    where it can tell: a token that changes with anything below it. `read` takes the
     filesystem, a file and a limit, and gives at least the limit's bytes and one more, if
     there are. `error_of` classifies the errors that this filesystem alone raises.
 

@@ -8,7 +8,10 @@ another, unless the dialect knows better. After a failure other than "no such fi
 "not allowed" the filesystem object is thrown away: a broken connection does not mend
 itself.
 
-What a filesystem does not tell (modification times, on some) is left out.
+What a filesystem does not tell (modification times, on some) is left out. Where it tells
+of a folder which `tree` of files it holds, as a repository does, markers are listed when
+that changed, or a look is thorough: a tree that was there between two requests and went
+again before the next scan would not be noticed.
 """
 
 import threading
@@ -76,15 +79,22 @@ class GenericStorage:
         self,
         path: Path,
         folder: Folder,
-        last: Look | None = None,  # noqa: ARG002
+        last: Look | None = None,
         *,
-        thorough: bool = False,  # noqa: ARG002
+        thorough: bool = False,
     ) -> Look:
         assert isinstance(folder.state, dict)  # list_folder lists afresh at each call
         entries: dict[str, _Entry] = folder.state
-        markers = self._markers(path, entries)
+        version = _version(entries)
+        tree = entries[COMPLETIONS].tree if COMPLETIONS in entries else None
+        is_known = last is not None and tree is not None and tree == last.state
+        if last is not None and is_known and not thorough:
+            markers = last.markers
+        else:
+            markers = self._markers(path, entries)
         has_logs = not markers.ranks and self._has_logs(path, entries)
-        return Look(_version(entries), markers, has_logs)
+        look = Look(version, markers, has_logs, state=tree)
+        return last if last is not None and markers is last.markers and look == last else look
 
     def _markers(self, path: Path, entries: "Mapping[str, _Entry]") -> Markers:
         folder = entries.get(COMPLETIONS)
@@ -115,6 +125,8 @@ class GenericStorage:
         folder = entries.get(LOGS)
         if folder is None or not folder.is_folder:
             return False
+        if folder.tree is not None:  # a repository has no empty folders
+            return True
         try:
             return bool(self._list((*path, LOGS)))
         except StorageError as error:
@@ -250,6 +262,7 @@ class _Entry:
             if item.get(key)
         )
         self.size = item.get("size")
+        self.tree = item.get("tree") if self.is_folder else None
 
 
 def _version(entries: Mapping[str, _Entry]) -> Version:

@@ -6,8 +6,13 @@ file's details first; and neither has a time limit. Here a listing is one of the
 alone, 1,000 entries to a request, and content is one request. A bucket matches prefixes
 by their letters: what only begins like the folder (``job10`` for ``job1``) is left out.
 
-Repositories tell no times, but a hash of each file's content. A bucket's times are those
-of the upload.
+Repositories tell no times, but a hash of each file's content, and of a folder's whole
+content: git's tree, so a job in which nothing changed costs one request. A bucket's times
+are those of the upload.
+
+A repository in which nothing was committed could be told by one request for all its jobs,
+the commit's. That is not asked for: each answer here is true when it is given, and what
+the commit was when a scan began would have to be kept for all calls of that scan.
 """
 
 import time
@@ -60,6 +65,7 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
                 "size": item.get("size"),
                 "etag": item.get("oid") or item.get("xetHash"),
                 "updated": item.get("uploadedAt"),
+                "tree": item.get("oid"),
             }
         )
     return entries

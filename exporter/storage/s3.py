@@ -5,7 +5,9 @@ One LIST of everything below a job's prefix shows its markers first, then
 scan asks for:
 
 * A folder never met before: such a LIST. If one page shows it whole, that is all there is
-  to ask; a longer one is asked for its sub-folders apart.
+  to ask. One whose page ends in its logs, after all markers, is asked for its sub-folders
+  apart, if they matter: their names may lie anywhere behind the logs, and a job in one of
+  them has to be found by the same scan. One LIST alone could tell sub-folders or markers.
 * A job met before: nothing to find out that it is one, and what *is missing*: windows
   (`s3plan`) that hold every rank that has no marker yet, listed side by side from
   ``StartAfter`` on, the last up to ``executor.json``. While nothing changes that is one
@@ -109,13 +111,13 @@ class S3Storage:
     async def _meet(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
         """List a folder that was never seen before."""
         page = await session.page(prefix, keys=self._page_keys)
-        if page.is_truncated:
+        has_executor_file = prefix + EXECUTOR_FILE in page.keys
+        if page.is_truncated and (with_subfolders or not has_executor_file):
             folder = await self._list_level(prefix, session, with_subfolders=with_subfolders)
             self._strangers += -1 if folder.has_executor_file else 1
         else:
             names = (key[len(prefix) :].partition("/") for key in page.keys)
             found = dict.fromkeys(name for name, slash, _ in names if slash)
-            has_executor_file = prefix + EXECUTOR_FILE in page.keys
             folder = Folder(tuple(found) if with_subfolders else (), has_executor_file)
         if not folder.has_executor_file:
             return folder
