@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -99,7 +100,8 @@ def parse(
         mistakes += (m for m in mistakes_of(error) if m.location not in known)
     else:
         if not mistakes:
-            return _config(model, source, folder)
+            config = _config(model, source, folder)
+            return replace(config, secret_files=tuple(references.files))
     raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
 
 
@@ -269,6 +271,7 @@ class _References:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
+        self.files: list[str] = []
         self._folder = folder
         self._environment = environment
 
@@ -299,6 +302,7 @@ class _References:
             return "$"
         try:
             if file is not None:
+                self.files.append(str(self._folder / file))
                 return _read_secret(self._folder / file)
             if variable is not None:
                 return self._environment[variable]

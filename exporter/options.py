@@ -86,7 +86,7 @@ config_watch = click.option(
     "watch",
     envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
     is_flag=True,
-    help="Reload the configuration when its file changes.",
+    help="Reload the configuration when its file changes, or one it takes secrets from.",
 )
 log_level = click.option(
     "--log.level",

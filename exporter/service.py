@@ -45,13 +45,15 @@ class Service:
         watch: bool = False,
     ) -> None:
         """`load_again` reads the configuration anew (ConfigError): at SIGHUP, with
-        `enable_lifecycle` also by HTTP, with `watch` also when its file changes."""
+        `enable_lifecycle` also by HTTP, with `watch` also when its file changes, or one
+        that it takes secrets from."""
         self._config = config
+        self._files = [config.source, *config.secret_files]
         self._load_again = load_again
         self._stopping = threading.Event()
         self._supervisor = Supervisor()
         self._reloader = Reloader(self._reload)
-        self._watch = Watch(lambda: [config.source], self._reloader.ask) if watch else None
+        self._watch = Watch(lambda: self._files, self._reloader.ask) if watch else None
         latest = Latest()
         self._telemetry = telemetry = Telemetry()
         telemetry.config_loaded(time.time())
@@ -132,6 +134,7 @@ class Service:
             mistakes = "; ".join(str(error).splitlines())
             event(_LOG, logging.ERROR, "configuration refused", detail=mistakes)
             return str(error)
+        self._files = [config.source, *config.secret_files]
         log.set_up(config.log_level, config.log_format)
         self._scheduler.reconfigure(config.roots)
         self._telemetry.config_loaded(time.time())

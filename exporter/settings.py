@@ -117,10 +117,11 @@ class RootConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration."""
+    """The whole configuration; `secret_files` are the files that it took secrets from."""
 
     roots: tuple[RootConfig, ...]
     source: str = ""
+    secret_files: tuple[str, ...] = ()
     scan_workers: int = 16
     listen_address: str = "0.0.0.0:10170"
     web_config_file: str | None = None

@@ -251,6 +251,17 @@ def test_a_kubernetes_volume_is_noticed(folder: Path) -> None:
         )
 
 
+def test_a_secret_that_is_renewed_in_its_file_is_noticed(folder: Path) -> None:
+    secret = folder / "key"
+    secret.write_text("old")
+    options = {"endpoint_url": f"http://{HOST}:1", "key": "any", "secret": "${file:key}"}
+    bucket = {"name": "bucket", "url": "s3://bucket/logs", "storage_options": options}
+    with configured(folder, "--config.watch", roots=[bucket]) as running:
+        assert "configuration loaded" not in running.exporter.output
+        secret.write_text("new")
+        wait_until(lambda: "configuration loaded" in running.exporter.output, "the new secret")
+
+
 def test_a_storm_of_requests_ends_with_the_last_file(folder: Path) -> None:
     with configured(folder, "--web.enable-lifecycle") as running:
         stop = threading.Event()
