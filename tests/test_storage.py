@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -218,11 +218,14 @@ class AzureBackend:
         self._client.upload_blob(self._prefix + path, data, overwrite=True)
 
     def delete(self, path: str) -> None:
-        self._client.delete_blob(self._prefix + path)
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with suppress(ResourceNotFoundError):  # the client asked again, and it was gone
+            self._client.delete_blob(self._prefix + path)
 
     def delete_all(self, path: str) -> None:
         for name in list(self._client.list_blob_names(name_starts_with=f"{self._prefix}{path}/")):
-            self._client.delete_blob(name)
+            self.delete(name.removeprefix(self._prefix))
 
     def modified(self, path: str) -> float:
         properties = self._client.get_blob_client(self._prefix + path).get_blob_properties()
