@@ -2,13 +2,15 @@
 
 To wake a thread and hand over the interpreter lock takes longer than a short visit to a
 folder does; so the waiting thread is not woken for each report, but soon after the first.
+
+(``queue.SimpleQueue`` would do, but for this: a signal that comes just when its ``get``
+times out makes it wait for ever, as of CPython 3.11.)
 """
 
-import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 _WAKE_SECONDS = 0.005
@@ -21,7 +23,7 @@ class Inbox(Generic[_T]):
 
     def __init__(self) -> None:
         self._items: deque[_T] = deque()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._woken = threading.Event()
         self._last_wake = 0.0
 
     def put(self, item: _T, *, at_once: bool) -> None:
@@ -35,13 +37,13 @@ class Inbox(Generic[_T]):
 
     def wake(self) -> None:
         """End `wait`, now or when it is next called."""
-        self._wake.put(None)
+        self._woken.set()
 
     def wait(self, until: float) -> None:
         """Return when there are items, or woken, or when it is `until` (monotonic)."""
-        with suppress(queue.Empty):
-            if not self._items:
-                self._wake.get(timeout=max(0.0, until - time.monotonic()))
+        if not self._items:
+            self._woken.wait(max(0.0, until - time.monotonic()))
+        self._woken.clear()  # whoever woke it has left its news before
 
     def take(self, until: float) -> Iterator[_T]:
         """The items there are, and those that come meanwhile, but none after `until`."""

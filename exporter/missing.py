@@ -42,7 +42,7 @@ def logs_of_missing(
     """The logs of every missing rank of those of the jobs that are incomplete."""
     by_name = {root.name: root for root in roots}
     storages: dict[str, Storage] = {}
-    answers: queue.SimpleQueue[tuple[JobKey, Logs]] = queue.SimpleQueue()
+    answers: queue.Queue[tuple[JobKey, Logs]] = queue.Queue()  # not Simple: see inbox.py
     late = Logs(error=StorageError("timeout", "not listed in time"))
     logs: dict[JobKey, Logs] = {}
     longest = 0.0
@@ -75,7 +75,7 @@ def _answer(
     storage: Storage,
     root: RootConfig,
     row: Row,
-    answers: "queue.SimpleQueue[tuple[JobKey, Logs]]",
+    answers: "queue.Queue[tuple[JobKey, Logs]]",
 ) -> None:
     """List the logs of one job (on a worker's thread, which an exception would end)."""
     try:

@@ -37,14 +37,14 @@ def test_the_thread_that_waits_is_woken_without_an_item() -> None:
 
 def test_a_report_that_shall_be_heard_at_once_wakes_whatever_was_before() -> None:
     inbox: Inbox[int] = Inbox()
-    inbox.put(1, at_once=False)  # wakes as well: nobody was woken a moment ago
-    inbox.put(2, at_once=True)
-    assert list(inbox.take(math.inf)) == [1, 2]
-    inbox.wait(time.monotonic() + 20)
+    inbox._last_wake = math.inf  # it was woken a moment ago, for as long as this takes
     waiting = threading.Thread(target=inbox.wait, args=(time.monotonic() + 3600,), daemon=True)
     waiting.start()
+    time.sleep(0.2)
+    inbox.put(1, at_once=True)
     waiting.join(20)
     assert not waiting.is_alive()
+    assert list(inbox.take(math.inf)) == [1]
 
 
 def test_nothing_is_taken_after_the_time_is_up() -> None:

@@ -212,7 +212,8 @@ def test_completed_jobs_are_looked_at_in_turn_and_not_all_at_once(
     clock = SimpleNamespace(
         monotonic=lambda: time.monotonic() + passed[0], time=time.time, thread_time=time.thread_time
     )
-    monkeypatch.setattr("exporter.scheduler.time", clock)
+    for module in ("scheduler", "rootscan"):
+        monkeypatch.setattr(f"exporter.{module}.time", clock)
     for number in range(jobs):
         bucket.put_job(3, range(3), f"job-{number}")
     options = StorageOptions({"endpoint_url": bucket.server.url, "key": "k", "secret": "s"})

@@ -34,7 +34,8 @@ class Watchdog:
         """What `run` returns or raises; StorageError("timeout") if it does neither within
         `seconds`. The exceptions of some libraries are no `Exception`; any is passed on."""
         self._refuse_if_hung()
-        done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+        # Not a SimpleQueue: see inbox.py.
+        done: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
 
         def carry_out() -> None:
             try:
