@@ -190,6 +190,9 @@ def run_child(root: str, interval: str, server: str, expected: str) -> None:
         return stats(server) if server else {}
 
     first = requests()
+    time.sleep(2.5)
+    scans.scan()  # folders seen for the first time are listed once more, rightly
+    requests()
     steady = [scans.scan()[1:] for _ in range(5)]
     asked = {name: count // 5 for name, count in requests().items()}
     active = {}
