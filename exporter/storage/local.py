@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_names
+from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.markers import Markers
 from exporter.storage.base import (
     Folder,
@@ -160,7 +160,8 @@ class LocalStorage:
             raise from_os_error(error) from None
 
     def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
-        executor = folder.state.executor if isinstance(folder.state, _FolderState) else None
+        state = folder.state if isinstance(folder.state, _FolderState) else None
+        executor = state.executor if state is not None else None
         if executor is None:
             executor = self._stat_executor_file(job)
         completions = os.path.join(job, COMPLETIONS)
@@ -169,7 +170,7 @@ class LocalStorage:
         if last is not None and before is not None and not thorough and before.still_holds(status):
             look = last
         else:
-            counts_folders = getattr(folder.state, "counts_folders", None)
+            counts_folders = state.counts_folders if state is not None else None
             listed = _Listed.now(status, before)
             look = self._list_markers(completions, executor, listed, counts_folders)
             if not look.markers.ranks and last is not None and last.markers.ranks:
@@ -265,7 +266,7 @@ class LocalStorage:
         except OSError as error:
             raise from_os_error(error) from None
         try:
-            for name in marker_names(ranks):
+            for name in map(marker_name, ranks):
                 try:
                     times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
                 except FileNotFoundError:
