@@ -102,7 +102,8 @@ def parse(
         if not mistakes:
             config = _config(model, source, folder)
             return replace(config, secret_files=tuple(references.files))
-    raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
+    located = [document.locate(mistake) for mistake in mistakes]
+    raise ConfigError(source, located, tuple(references.files))
 
 
 def _at_least(minimum: float) -> Callable[[object], float]:

@@ -31,11 +31,15 @@ class Mistake:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. One line of text per mistake, no secrets."""
+    """The configuration cannot be used. One line of text per mistake, no secrets.
+    `secret_files` are the files that it wants secrets from, missing ones included."""
 
-    def __init__(self, source: str, mistakes: list[Mistake]) -> None:
+    def __init__(
+        self, source: str, mistakes: list[Mistake], secret_files: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(source, mistakes)
         self.source = source
+        self.secret_files = secret_files
         self.mistakes = sorted(mistakes, key=lambda m: m.line or 0)
 
     def __str__(self) -> str:

@@ -131,6 +131,8 @@ class Service:
             config = self._load_again()
         except ConfigError as error:
             self._telemetry.config_refused()
+            # The file that is missing may be the next to come.
+            self._files = [*self._files, *(f for f in error.secret_files if f not in self._files)]
             mistakes = "; ".join(str(error).splitlines())
             event(_LOG, logging.ERROR, "configuration refused", detail=mistakes)
             return str(error)

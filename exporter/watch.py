@@ -5,7 +5,8 @@ the file changes but a link above it. It has a thread of its own, which alone wa
 file system hangs.
 
 A change is told when the files stayed as they are for one more look, so that a file is
-not read while it is being written.
+not read while it is being written. A file that joins those watched is told as a change,
+since it may have changed between being read and the first look at it.
 """
 
 import os

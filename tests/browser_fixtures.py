@@ -11,9 +11,13 @@ from processes import Exporter, serving
 HOSTILE_ROOT = '<b title="x">s3://bucket/a\'b</b>'
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each has its own context in it."""
+    """One Chromium for a module's tests; each has its own context in it.
+
+    No longer than that: while it lives, Playwright keeps an event loop running in this thread,
+    in which no other module's test could call ``asyncio.run``.
+    """
     with chromium() as browser:
         yield browser
 

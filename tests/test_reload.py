@@ -262,6 +262,20 @@ def test_a_secret_that_is_renewed_in_its_file_is_noticed(folder: Path) -> None:
         wait_until(lambda: "configuration loaded" in running.exporter.output, "the new secret")
 
 
+def test_a_secret_file_that_comes_late_is_noticed(folder: Path) -> None:
+    """The configuration was refused for its absence; the file itself does not change."""
+    options = {"endpoint_url": f"http://{HOST}:1", "key": "any", "secret": "${file:key}"}
+    bucket = {"name": "bucket", "url": "s3://bucket/logs", "storage_options": options}
+    with configured(folder, "--config.watch", roots=[root(folder, "stays")]) as running:
+        running.write(roots=[bucket])
+        wait_until(lambda: "configuration refused" in running.exporter.output, "the refusal")
+        (folder / "key").write_text("any")
+        running.exporter.wait_for(
+            lambda page: page.having(root="bucket") and not page.having(root="stays"),
+            "the configuration that was refused",
+        )
+
+
 def test_a_storm_of_requests_ends_with_the_last_file(folder: Path) -> None:
     with configured(folder, "--web.enable-lifecycle") as running:
         stop = threading.Event()
