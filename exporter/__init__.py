@@ -10,14 +10,14 @@ The package in reading order, which is the order the data takes:
     scan         one job folder -> one reading; largejson: a file too large to parse here
     rootstate    what is kept of a root between scans
     workers      daemon threads that survive calls which never return
-    rootstorage  a root's storage as its scans meet it
+    rootstorage  a root's storage as its scans meet it; parallelism: by how many threads
     runner       visits folders on a worker's thread, reports what it found
     rootscan     one scan of one root; doubt: when not to believe what it sees
     timetable    when a root is due
     scheduler    when to scan, until when; inbox: reports to it; publishes snapshots
     report       snapshot -> rows for people: states, pace, time left
     collector    snapshot -> metric families
-    exposition   metric families -> bytes, rendered once per change
+    exposition   metric families -> bytes, rendered once per change; publisher: in time
     query, link  what a URL asks for
     page, jobpage, api  report and query -> a document; frame, jobtable, roottable, chart: parts
     views, web   addresses -> documents; HTTP
@@ -36,7 +36,8 @@ Beside them, importing none of them: ``settings`` (what can be configured), ``do
 ``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,
 ``telemetry`` (the exporter's metrics about itself), ``supervisor`` (what systemd is told),
 ``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
-files change), ``reload``. ``demo`` writes a sample tree. Who may import whom is defined in
+files change), ``reload``, ``interpreter`` (how
+Python is set). ``demo`` writes a sample tree. Who may import whom is defined in
 ``pyproject.toml``.
 """
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from exporter import log, options
+from exporter import interpreter, log, options
 from exporter.settings import Config, RootConfig, split_listen_address
 from exporter.shard import Shard
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
+    interpreter.tune()
 
 
 @main.command()

@@ -17,7 +17,7 @@ library for each request and comes last.
 
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ from exporter.collector import (
     Subject,
     shown_jobs,
 )
-from exporter.snapshot import Job, Latest, Root, Snapshot
+from exporter.snapshot import Job, Root, Snapshot
 
 Format = Literal["text", "openmetrics"]
 
@@ -44,6 +44,9 @@ CONTENT_TYPES: dict[Format, str] = {
 
 _JOBS_PER_BLOCK = 256
 _SMALL_BYTES = 16 * 1024  # pieces below this are compressed together with their neighbours
+PIECE_BYTES = 128 * 1024
+"""How much is best sent at a time: what a client that does not read holds in memory."""
+
 _COMPRESSION_LEVEL = 1  # a tenth larger than the library's 9, in a fifth of the time
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 _GZIP_END = b"\x03\x00"  # an empty final block
@@ -89,9 +92,7 @@ class Page:
     def __init__(self, blocks: Sequence[tuple[str, Sequence[Block]]]) -> None:
         self._families = {name: tuple(parts) for name, parts in blocks}
         self._lock = threading.Lock()
-        self._deflated: tuple[bytes, ...] | None = None
-        self._checksum = 0
-        self._size = 0
+        self._compressed: tuple[tuple[bytes, ...], int, int] | None = None
 
     def body(self, live: bytes, end: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The page, then `live`, then `end`. With `names`, only those families."""
@@ -101,18 +102,20 @@ class Page:
         """The same, compressed."""
         if names:
             pieces = self.body(live, end, names).pieces
-            return _gzip([_deflate(b"".join(pieces))], *_measure(pieces))
-        with self._lock:
-            if self._deflated is None:
-                blocks = self._blocks(names)
-                self._checksum, self._size = _measure(block.raw for block in blocks)
-                self._deflated = tuple(_deflate_together(blocks))
+            return _gzip((_deflate(b"".join(pieces)),), *_measure(pieces))
+        deflated, checksum, size = self.compress()
         tail = live + end
-        return _gzip(
-            (*self._deflated, _deflate(tail)),
-            zlib.crc32(tail, self._checksum),
-            self._size + len(tail),
-        )
+        return _gzip((*deflated, _deflate(tail)), zlib.crc32(tail, checksum), size + len(tail))
+
+    def compress(self) -> tuple[tuple[bytes, ...], int, int]:
+        """The page as deflate data that more may follow, the checksum of what it says and
+        that one's size in bytes."""
+        with self._lock:
+            if self._compressed is None:
+                blocks = self._blocks(frozenset())
+                deflated = tuple(_joined(_deflate_together(blocks)))
+                self._compressed = (deflated, *_measure(_joined(b.raw for b in blocks)))
+            return self._compressed
 
     def _blocks(self, names: frozenset[str]) -> list[Block]:
         return [
@@ -132,7 +135,20 @@ def _measure(pieces: Iterable[bytes]) -> tuple[int, int]:
     return checksum, size
 
 
-def _gzip(deflated: Iterable[bytes], checksum: int, size: int) -> Body:
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in few pieces of up to `PIECE_BYTES`, or what a single one has: to send
+    a piece, or to compute its checksum, gives up the interpreter lock, and it takes long to
+    get that back from threads that scan."""
+    joined = bytearray()
+    for piece in pieces:
+        if joined and len(joined) + len(piece) > PIECE_BYTES:
+            yield bytes(joined)
+            joined.clear()
+        joined += piece
+    yield bytes(joined)
+
+
+def _gzip(deflated: tuple[bytes, ...], checksum: int, size: int) -> Body:
     trailer = checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
     return Body((_GZIP_HEADER, *deflated, _GZIP_END + trailer))
 
@@ -216,30 +232,14 @@ class _RootPart:
 
 
 class Exposition:
-    """Pages of the latest snapshot. Thread-safe; concurrent readers share one render."""
+    """Renders one snapshot after the other; keeps what it takes to render only what
+    changed. Used by one thread; the pages may be used by any."""
 
-    def __init__(self, latest: Latest) -> None:
-        self._latest = latest
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._parts: dict[str, _RootPart] = {}
-        self._rendered: Snapshot | None = None
-        self._pages: dict[Format, Page] = {}
 
-    @property
-    def is_current(self) -> bool:
-        """Whether `page` has nothing to render."""
-        return self._rendered is self._latest.read()
-
-    def page(self, page_format: Format) -> Page:
-        """The page of the latest snapshot, rendered now if it changed."""
-        with self._lock:
-            snapshot = self._latest.read()
-            if snapshot is not self._rendered:
-                self._render(snapshot)
-                self._rendered = snapshot
-            return self._pages[page_format]
-
-    def _render(self, snapshot: Snapshot) -> None:
+    def render(self, snapshot: Snapshot) -> Mapping[Format, Page]:
+        """The pages of a snapshot."""
         parts = {}
         for root in snapshot.roots:
             parts[root.name] = self._parts.get(root.name) or _RootPart(root.name)
@@ -248,13 +248,15 @@ class Exposition:
         samples = list(_overall_blocks(snapshot))
         samples += _root_blocks(list(parts.values()))
         samples += _job_blocks(list(parts.values()))
-        for page_format in CONTENT_TYPES:
-            self._pages[page_format] = Page(
+        return {
+            page_format: Page(
                 [
                     (family.name, [Block(_header(family, page_format)), *blocks])
                     for family, blocks in samples
                 ]
             )
+            for page_format in CONTENT_TYPES
+        }
 
 
 _Blocks = list[tuple["Family[Snapshot] | Family[Root] | Family[Job]", list[Block]]]

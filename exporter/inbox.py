@@ -1,7 +1,8 @@
 """Reports from many threads to one that waits for them.
 
 To wake a thread and hand over the interpreter lock takes longer than a short visit to a
-folder does; so the waiting thread is not woken for each report, but soon after the first.
+folder does, and a thread that was woken fights for the lock with the one that goes on. So
+only some reports wake the thread that waits; it finds the others beside them.
 
 (``queue.SimpleQueue`` would do, but for this: a signal that comes just when its ``get``
 times out makes it wait for ever, as of CPython 3.11.)
@@ -13,8 +14,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-_WAKE_SECONDS = 0.005
-
 _T = TypeVar("_T")
 
 
@@ -24,15 +23,12 @@ class Inbox(Generic[_T]):
     def __init__(self) -> None:
         self._items: deque[_T] = deque()
         self._woken = threading.Event()
-        self._last_wake = 0.0
 
     def put(self, item: _T, *, at_once: bool) -> None:
         """Add an item; `at_once` if the thread that waits shall hear of it right now, or
-        else when it was not woken a moment ago."""
+        else when it is woken next."""
         self._items.append(item)
-        now = time.monotonic()
-        if at_once or now - self._last_wake > _WAKE_SECONDS:
-            self._last_wake = now
+        if at_once:
             self.wake()
 
     def wake(self) -> None:

@@ -9,7 +9,7 @@ Times are modification times in integer nanoseconds since the Unix epoch (``_ns`
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import sub
@@ -131,15 +131,15 @@ class Markers:
     modified_ns: "array[int] | None" = None
 
     @classmethod
-    def of_names(cls, names: Iterable[str], others: int = 0) -> "Markers":
+    def of_names(cls, names: Sequence[str], others: int = 0) -> "Markers":
         """From file names; `others` are entries known to be no files."""
-        names = set(names)  # a folder that changes may list a name twice
+        different = set(names)  # a folder that changes may list a name twice
         if _are_five_digits(names):
-            if int(max(names)) + 1 == len(names):  # no room for a rank that is missing
-                return cls(Ranks.first(len(names)), others)
-            return cls(Ranks(map(int, names)), others)
-        ranks = [rank for name in names if (rank := rank_of(name)) is not None]
-        return cls(Ranks(ranks), others + len(names) - len(ranks))
+            if int(max(names)) + 1 == len(different):  # no room for a rank that is missing
+                return cls(Ranks.first(len(different)), others)
+            return cls(Ranks(map(int, different)), others)
+        ranks = [rank for name in different if (rank := rank_of(name)) is not None]
+        return cls(Ranks(ranks), others + len(different) - len(ranks))
 
     @classmethod
     def of_times(cls, by_rank: Mapping[int, int], others: int = 0) -> "Markers":
@@ -170,15 +170,16 @@ UNKNOWN = -(2**63)
 """Stands for the time of a marker that nobody asked for, in `Markers.modified_ns`."""
 
 
-def _are_five_digits(names: Collection[str]) -> bool:
+def _are_five_digits(names: Sequence[str]) -> bool:
     """Whether all are the names of ranks up to 99999 and there are any, checked without a
-    look at each."""
-    together = "".join(names)
+    look at each: joined by slashes, they have one after every five characters, and there
+    is nothing beside these and digits."""
+    joined, slashes = "/".join(names), "/" * (len(names) - 1)
     return (
-        0 < len(together) == 5 * len(names)
-        and together.isascii()
-        and together.isdigit()
-        and min(map(len, names)) == 5  # and so all of them
+        len(joined) == 6 * len(names) - 1
+        and joined[5::6] == slashes
+        and joined.isascii()
+        and joined.encode().translate(None, b"0123456789") == slashes.encode()
     )
 
 

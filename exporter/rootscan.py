@@ -25,9 +25,6 @@ from exporter.runner import CHECK, Errand, Errands, Event, Runner
 from exporter.storage.base import Path, StorageError
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
-_SLOW_VISIT_SECONDS = 0.002
-# Visits that wait no longer than that, as on a local disk, are made by one thread: there
-# the interpreter lock is the limit, and two threads that fight for it take twice as long.
 _NO_PROGRESS_SECONDS = 0.2
 
 
@@ -70,11 +67,14 @@ class RootScan:
         return self._doubt.is_overloaded
 
     def begin(self, now: float) -> None:
+        self._storage.parallelism.begin(now, time.process_time())
         self._visit_or_skip(Visit(()), now)
         self.go_on(now)
 
     def go_on(self, now: float) -> None:
         """Have as many runners as it takes; end the scan if nothing is left to visit."""
+        if self.is_over:
+            return
         # A runner held up by one folder must not stand in the way of the others.
         moving = [r for r in self._runners if r.call is None or not r.call.is_overdue]
         idle = sum(runner.errand is None for runner in moving)
@@ -93,7 +93,7 @@ class RootScan:
                 self._end()
 
     def handle(self, event: Event) -> None:
-        """Enter what a runner reports."""
+        """Enter what a runner reports. `go_on` is to be called after the last of several."""
         now = time.monotonic()
         if self.is_over:  # it was given up; its last visits come home now
             if event.errand is None:
@@ -103,7 +103,6 @@ class RootScan:
             self._runners.discard(event.runner)
         else:
             self._handle_visit(event, event.errand, now)
-        self.go_on(now)
 
     def give_up(self) -> None:
         """The deadline passed: hold on to what is stuck, let go of the rest."""
@@ -135,10 +134,11 @@ class RootScan:
         return stuck
 
     def _most_runners(self, now: float) -> int:
-        if self._storage.waited_per_visit > _SLOW_VISIT_SECONDS:
-            return self._workers.size
-        has_stopped = now - self.last_progress > _NO_PROGRESS_SECONDS
-        return min(self._workers.size, OVERDUE_PER_OWNER) if has_stopped else 1
+        most = self._workers.size
+        width = self._storage.parallelism.width(most, now, time.process_time())
+        if now - self.last_progress > _NO_PROGRESS_SECONDS:
+            return max(width, min(most, OVERDUE_PER_OWNER))
+        return width
 
     def _visit_or_skip(self, visit: Visit, now: float) -> None:
         """Queue a visit, unless it would be known to find what the last one found."""
@@ -184,7 +184,7 @@ class RootScan:
         if event.waited is not None:
             self._unfinished -= 1
             self.last_progress = now
-            self._storage.visit_ended(event.waited)
+            self._storage.parallelism.visit_ended(event.waited)
             self._doubt.visit_ended(event.job.error if event.job is not None else event.error)
             if self._doubt.wants_check_at_once:
                 self._check(now)
@@ -197,7 +197,7 @@ class RootScan:
         self.listed.add(path)
         state.folder_listed(path, folder, now, thorough=errand.plan.list_thoroughly)
         if self._doubt.root_error is None:
-            for visit in visits_below(errand.visit, folder, state.selection):
+            for visit in event.below:
                 self._visit_or_skip(visit, now)
 
     def _drop_waiting(self) -> None:

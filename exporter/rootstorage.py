@@ -1,5 +1,5 @@
-"""A root's storage as its scans meet it: opened on first use, what hangs in it, and how
-long it makes one wait.
+"""A root's storage as its scans meet it: opened on first use, what hangs in it, and by how
+many threads it is best asked.
 
 It outlives the scans and knows nothing of them, nor what they find.
 """
@@ -7,6 +7,7 @@ It outlives the scans and knows nothing of them, nor what they find.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from exporter.parallelism import Parallelism
 from exporter.settings import RootConfig
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER
@@ -25,8 +26,7 @@ class RootStorage:
         self.opened: Storage | None = None
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and by whom."""
-        self.waited_per_visit = 0.0
-        """Seconds that a visit usually spends waiting and not working."""
+        self.parallelism = Parallelism()
 
     @property
     def is_hung(self) -> bool:
@@ -40,10 +40,6 @@ class RootStorage:
             options = self._config.storage_options.reveal()
             self.opened = self._open(self._config.url, options, self._connections)
         return self.opened
-
-    def visit_ended(self, waited_seconds: float) -> None:
-        """A visit to some folder is over, and spent so long waiting."""
-        self.waited_per_visit += (waited_seconds - self.waited_per_visit) / 8
 
     def returned(self, visitor: object) -> None:
         """What this visitor was given up with has returned."""

@@ -9,11 +9,11 @@ scan has to end; only that it is over.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.discovery import Selection, Visit, is_loop, job_name
+from exporter.discovery import Selection, Visit, is_loop, job_name, visits_below
 from exporter.rootstate import Plan
 from exporter.rootstorage import RootStorage
 from exporter.scan import JobScan, scan_job
@@ -39,16 +39,24 @@ CHECK = Errand(Visit(()), Plan(None, None, True, True), is_check=True)  # noqa: 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a runner reports: the listing of a folder, then the scan of the job in it or
-    an error, and that this visit is over; at last, that the runner itself has ended."""
+    """What a runner reports: the listing of a folder and what is to be visited `below` it,
+    then the scan of the job in it or an error, and that this visit is over; at last, that
+    the runner itself has ended."""
 
     runner: "Runner"
     errand: Errand | None
     folder: Folder | None = None
+    below: Sequence[Visit] = ()
     error: StorageError | None = None
     job: JobScan | None = None
     waited: float | None = None
     """Seconds that the visit spent waiting and not working, once it is over."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether others wait for this, or had better stop; the rest can wait for the end of
+        the runner, which is soon."""
+        return self.errand is None or self.error is not None or self.waited is None
 
 
 class Errands:
@@ -114,12 +122,13 @@ class Runner:
                 with_subfolders=len(visit.path) < self._selection.max_depth,
                 thorough=plan.list_thoroughly,
             )
+            below = visits_below(visit, folder, self._selection)
             is_job = folder.has_executor_file and not is_loop(visit, folder)
             if not is_job or not self._selection.wants(job_name(visit.path)):
-                report(folder=folder)
+                report(folder=folder, below=below)
                 return
-            if folder.subfolders:  # so that others can begin with them
-                report(folder=folder, is_over=False)
+            if below:  # others can begin with them
+                report(folder=folder, below=below, is_over=False)
             job = scan_job(storage, visit.path, folder, plan.memory, thorough=plan.look_thoroughly)
             report(folder=folder, job=job)
         except StorageError as error:

@@ -7,6 +7,7 @@ in which nothing changed costs what the storage asks to say so.
 
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exporter.jobfolder import (
@@ -202,10 +203,10 @@ def _with_times(
         if counting == executor.world_size and executor.skip_completed and not had_times:
             return markers
         times = array("q", [UNKNOWN]) * len(markers.ranks)
+        wanted: Sequence[int] = range(counting)  # ranks ascend: those that count come first
     else:
         times = array("q", markers.modified_ns)
-    # Ranks ascend, so those that count come first.
-    wanted = [position for position in range(counting) if times[position] == UNKNOWN]
+        wanted = [position for position in range(counting) if times[position] == UNKNOWN]
     if wanted:
         ranks = list(markers.ranks)
         asked = storage.marker_times(path, [ranks[position] for position in wanted])

@@ -143,14 +143,20 @@ class Scheduler:
             self._changed = True
 
     def _handle_events(self) -> None:
+        """Hand what was reported to the scans, then have each go on."""
+        told: dict[RootScan, _ScheduledRoot] = {}
         for root, scan, event in self._events.take(time.monotonic() + _EVENTS_SECONDS):
+            told[scan] = root
             with self._bugs_kept_to(root):
                 scan.handle(event)
+        for scan, root in told.items():
+            with self._bugs_kept_to(root):
+                scan.go_on(time.monotonic())
                 self._settle(root, scan)
 
     def _report(self, root: _ScheduledRoot, scan: RootScan, event: Event) -> None:
         """Tell the scheduler's thread (from any thread)."""
-        self._events.put((root, scan, event), at_once=event.errand is None)
+        self._events.put((root, scan, event), at_once=event.is_urgent)
 
     def _settle(self, root: _ScheduledRoot, scan: RootScan) -> None:
         """If the root's scan has ended, take note of it."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from exporter import __version__, log
+from exporter import __version__, interpreter, log
 from exporter.access import Access
 from exporter.document import ConfigError
 from exporter.log import event
@@ -26,6 +26,7 @@ from exporter.workers import Workers
 _LOG = logging.getLogger(__name__)
 _SCHEDULER_SILENCE_SECONDS = 60
 _SIGNAL_SECONDS = 0.2
+_HOUSEKEEPING_SECONDS = 600.0
 
 
 class StartError(Exception):
@@ -107,13 +108,21 @@ class Service:
             shard=str(self._config.shard),
         )
         self._supervisor.ready(f"serving on port {self.port}")
-        # A signal that comes just before the thread falls asleep does not wake it.
-        while not self._stopping.wait(_SIGNAL_SECONDS):
-            self._supervisor.feed_watchdog(self._is_healthy)
+        self._wait()
         event(_LOG, logging.INFO, "stopping")
         self._supervisor.stopping()
         self._scheduler.stop()
         self._server.stop()
+
+    def _wait(self) -> None:
+        """Return when asked to stop; keep house meanwhile."""
+        due = time.monotonic() + _HOUSEKEEPING_SECONDS
+        # A signal that comes just before the thread falls asleep does not wake it.
+        while not self._stopping.wait(_SIGNAL_SECONDS):
+            self._supervisor.feed_watchdog(self._is_healthy)
+            if time.monotonic() >= due:
+                interpreter.keep_house()
+                due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _on_signal(self, _: int, __: FrameType | None) -> None:
         if self._stopping.is_set():  # asked twice: do not wait for anything

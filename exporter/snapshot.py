@@ -7,6 +7,7 @@ delays the writer. "Not known" is None and never 0.
 Times are seconds since the Unix epoch.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
@@ -145,13 +146,22 @@ class Snapshot:
 
 
 class Latest:
-    """Holds the newest snapshot. One thread publishes, any number read."""
+    """Holds the newest snapshot. One thread publishes, any number read, one may wait."""
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
+        self._published = threading.Event()
 
     def publish(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot  # one reference, replaced atomically
+        self._published.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long for a snapshot published since this was last called; whether one
+        was."""
+        came = self._published.wait(seconds)
+        self._published.clear()  # before the snapshot is read, so that none is missed
+        return came
 
     def read(self) -> Snapshot:
         return self._snapshot

@@ -31,14 +31,13 @@ class TextfileError(Exception):
 def run(config: Config, output: str, *, partial: bool = False) -> Snapshot:
     """Scan every root and write `output`; raises TextfileError. With `partial` it is
     enough that one root could be read."""
-    latest = Latest()
-    snapshot = Scheduler(config.roots, latest, Workers(config.scan_workers)).run_once()
+    snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     failed = unread(snapshot)
     if failed and (not partial or len(failed) == len(snapshot.roots)):
         kept = "was left as it is" if os.path.exists(output) else "was not written"
         raise TextfileError("\n".join((*failed, f"{output} {kept}")))
     try:
-        _replace(output, _exposition(latest))
+        _replace(output, _exposition(snapshot))
     except OSError as error:
         raise TextfileError(f"{output} cannot be written: {error.strerror}") from None
     return snapshot
@@ -49,11 +48,11 @@ def unread(snapshot: Snapshot) -> list[str]:
     return [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
 
 
-def _exposition(latest: Latest) -> bytes:
+def _exposition(snapshot: Snapshot) -> bytes:
     """The metrics of the scan, and which version made them. Those of the process are left
     out: node_exporter has its own of the same names."""
     version = Telemetry().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
-    return b"".join(Exposition(latest).page("text").body(version, b"").pieces)
+    return b"".join(Exposition().render(snapshot)["text"].body(version, b"").pieces)
 
 
 def _replace(output: str, content: bytes) -> None:

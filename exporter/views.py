@@ -14,7 +14,7 @@ from exporter import api, jobpage, page
 from exporter.link import parse_job_path
 from exporter.query import QueryError, parse_query
 from exporter.report import Report, Row, report_on
-from exporter.snapshot import Latest, Root, Snapshot
+from exporter.snapshot import Root, Snapshot
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -53,12 +53,14 @@ class Answer:
 
 
 class Views:
-    """The status page, the pages of jobs and the JSON API, from the latest snapshot.
+    """The status page, the pages of jobs and the JSON API, from the `latest` snapshot.
 
     Paths of jobs are encoded as in ``link``; queries are decoded name-value pairs.
     """
 
-    def __init__(self, latest: Latest, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, latest: Callable[[], Snapshot], clock: Callable[[], float] = time.time
+    ) -> None:
         self._latest = latest
         self._clock = clock
         self._kept: tuple[Snapshot, Report] | None = None
@@ -117,7 +119,7 @@ class Views:
         return Answer(api.roots(report, snapshot.roots), "json")
 
     def _report(self) -> tuple[Snapshot, Report]:
-        snapshot, now = self._latest.read(), self._clock()
+        snapshot, now = self._latest(), self._clock()
         kept = self._kept
         if kept is None or kept[0] is not snapshot or not 0 <= now - kept[1].time < _REPORT_SECONDS:
             kept = self._kept = (snapshot, report_on(snapshot, now))

@@ -25,16 +25,16 @@ from aiohttp.typedefs import Handler
 
 from exporter.access import Access
 from exporter.connections import Connection, Listener, connection_limit
-from exporter.exposition import CONTENT_TYPES, Body, Exposition, Format
+from exporter.exposition import CONTENT_TYPES, PIECE_BYTES, Body, Format
 from exporter.frame import CONTENT_SECURITY_POLICY
 from exporter.protocol import Protocol
+from exporter.publisher import Publisher
 from exporter.snapshot import Latest
 from exporter.telemetry import OPENMETRICS_END, Telemetry
 from exporter.views import PATHS, Answer, Views
 
 _LOG = logging.getLogger(__name__)
 
-_PIECE_BYTES = 64 * 1024
 _WRITE_SECONDS = 30
 _DRAIN_SECONDS = 3
 _RELOAD_SECONDS = 60
@@ -76,14 +76,12 @@ class Server:
         self._listener = Listener(
             listener, connection_limit(), self._new_protocol, lambda: access.terms.tls
         )
-        self._latest = latest
         self._telemetry = telemetry
         self._is_healthy = is_healthy
-        self._exposition = Exposition(latest)
-        # One thread renders: concurrent scrapes wait for the same page, not for turns.
+        self._publisher = Publisher(latest)
         self._renderer = ThreadPoolExecutor(1, "render")
-        # Pages for people have another, so that no scrape waits for them.
-        self._views = Views(latest)
+        # Pages for people have another thread, so that no scrape waits for them.
+        self._views = Views(self._publisher.read)
         self._writer = ThreadPoolExecutor(1, "write")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
@@ -91,6 +89,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to answer."""
+        self._publisher.start()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
@@ -100,6 +99,7 @@ class Server:
         with suppress(TimeoutError):  # a client that does not read is not waited for
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._publisher.stop()
         self._renderer.shutdown(wait=False)
         self._writer.shutdown(wait=False)
 
@@ -212,7 +212,7 @@ class Server:
         return web.Response(status=503, text="The scheduler does not respond.\n")
 
     async def _ready(self, _: web.Request) -> web.StreamResponse:
-        if self._latest.read().is_ready:
+        if self._publisher.read().is_ready:
             return web.Response(text="The exporter is ready.\n")
         return web.Response(status=503, text="Not every root has been scanned once.\n")
 
@@ -235,7 +235,7 @@ class Server:
 
     def _render(self, page_format: Format, names: frozenset[str], *, use_gzip: bool) -> Body:
         as_openmetrics = page_format == "openmetrics"
-        current = self._exposition.page(page_format)
+        current = self._publisher.page(page_format, compressed=use_gzip)
         live = self._telemetry.render(as_openmetrics=as_openmetrics, names=names)
         end = OPENMETRICS_END if as_openmetrics else b""
         return (current.gzip_body if use_gzip else current.body)(live, end, names)
@@ -254,8 +254,8 @@ async def _send(request: web.Request, response: web.StreamResponse, body: Body) 
             await response.prepare(request)
             if request.method != "HEAD":
                 for piece in body.pieces:
-                    for start in range(0, len(piece), _PIECE_BYTES):
-                        await response.write(piece[start : start + _PIECE_BYTES])
+                    for start in range(0, len(piece), PIECE_BYTES):
+                        await response.write(piece[start : start + PIECE_BYTES])
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         if transport is not None:

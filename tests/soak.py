@@ -179,7 +179,7 @@ def soak(scans: int, folder: Path) -> None:
         scheduler = Scheduler(_configs(folder, proxies), latest, workers)
         scheduling = threading.Thread(target=scheduler.run, daemon=True)
         scheduling.start()
-        exposition = Exposition(latest)
+        exposition = Exposition()
 
         def needs_after(count: int, seed: int) -> Needs:
             weather = Weather(folder, mount, proxies, seed)
@@ -187,7 +187,7 @@ def soak(scans: int, folder: Path) -> None:
             told = 0
             while (done := sum(root.scans for root in latest.read().roots)) < count:
                 time.sleep(0.5)
-                exposition.page("text")
+                exposition.render(latest.read())["text"]
                 if done // 1000 > told:
                     told = done // 1000
                     print(f"{done} scans: {Needs.now()}, {workers.stuck} stuck", flush=True)

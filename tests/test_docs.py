@@ -17,7 +17,7 @@ from exporter.collector import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.snapshot import Latest
+from exporter.snapshot import Snapshot
 from exporter.target import load_config
 from exporter.telemetry import Telemetry
 from exporter.views import Views
@@ -143,7 +143,7 @@ def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
 
 
 def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
-    views = Views(Latest())
+    views = Views(Snapshot)
     addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
     assert len(addresses) == 4
     for address in addresses:

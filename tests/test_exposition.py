@@ -2,7 +2,6 @@
 
 import gzip
 import random
-import threading
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import exporter.exposition
 from exporter.collector import SnapshotCollector
-from exporter.exposition import Exposition, Format
+from exporter.exposition import CONTENT_TYPES, Exposition, Format
 from exporter.jobfolder import display_name
 from exporter.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
 
@@ -54,7 +53,9 @@ def jobs_of(count: int, prefix: str = "job") -> tuple[Job, ...]:
     )
 
 
-def library_page(latest: Latest, page_format: Format) -> bytes:
+def library_page(snapshot: Snapshot, page_format: Format) -> bytes:
+    latest = Latest()
+    latest.publish(snapshot)
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(latest))
     if page_format == "text":
@@ -62,9 +63,9 @@ def library_page(latest: Latest, page_format: Format) -> bytes:
     return openmetrics.generate_latest(registry)
 
 
-def our_page(exposition: Exposition, page_format: Format) -> bytes:
+def our_page(exposition: Exposition, snapshot: Snapshot, page_format: Format) -> bytes:
     end = b"# EOF\n" if page_format == "openmetrics" else b""
-    page = exposition.page(page_format)
+    page = exposition.render(snapshot)[page_format]
     plain = b"".join(page.body(b"", end).pieces)
     packed = page.gzip_body(b"", end)
     assert gzip.decompress(b"".join(packed.pieces)) == plain
@@ -87,15 +88,12 @@ SNAPSHOTS = {
 def test_a_page_is_byte_for_byte_what_the_library_writes(
     snapshot: Snapshot, page_format: Format
 ) -> None:
-    latest = Latest()
-    latest.publish(snapshot)
-    assert our_page(Exposition(latest), page_format) == library_page(latest, page_format)
+    assert our_page(Exposition(), snapshot, page_format) == library_page(snapshot, page_format)
 
 
 def test_a_page_stays_right_through_random_changes() -> None:
     generator = random.Random(11)
-    latest = Latest()
-    exposition = Exposition(latest)
+    exposition = Exposition()
     roots = {name: jobs_of(700, name) for name in "ab"}
     for _ in range(40):
         name = generator.choice("ab")
@@ -114,8 +112,8 @@ def test_a_page_stays_right_through_random_changes() -> None:
                 jobs[number] = replace(jobs[number], hidden=not jobs[number].hidden)
         roots[name] = tuple(jobs)
         kept = roots if generator.random() > 0.1 else {name: roots[name]}
-        latest.publish(Snapshot(tuple(root_of(n, j) for n, j in kept.items())))
-        assert our_page(exposition, "text") == library_page(latest, "text")
+        snapshot = Snapshot(tuple(root_of(n, j) for n, j in kept.items()))
+        assert our_page(exposition, snapshot, "text") == library_page(snapshot, "text")
 
 
 def test_unchanged_jobs_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,48 +126,25 @@ def test_unchanged_jobs_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
         return real(family, labels, subject)
 
     monkeypatch.setattr(exporter.exposition, "_render_lines", counting)
-    latest = Latest()
-    exposition = Exposition(latest)
-    jobs = jobs_of(1000)
-    latest.publish(Snapshot((root_of("a", jobs), root_of("b", jobs_of(1000)))))
-    exposition.page("text")
+    exposition = Exposition()
+    jobs, other = jobs_of(1000), root_of("b", jobs_of(1000))
+    exposition.render(Snapshot((root_of("a", jobs), other)))
     rendered.clear()
     changed = (*jobs[:500], replace(jobs[500], reading=reading_of(1)), *jobs[501:])
-    other = latest.read().roots[1]
-    latest.publish(Snapshot((root_of("a", changed, scans=4), other)))
-    exposition.page("openmetrics")
-    exposition.page("text")
+    exposition.render(Snapshot((root_of("a", changed, scans=4), other)))
     assert {job.name for job in rendered} == {jobs[500].name}
 
 
-def test_an_unchanged_snapshot_is_not_rendered_at_all() -> None:
-    latest = Latest()
-    latest.publish(SNAPSHOTS["two roots"])
-    exposition = Exposition(latest)
-    assert not exposition.is_current
-    page = exposition.page("text")
-    assert exposition.is_current
-    assert exposition.page("text") is page
-    latest.publish(Snapshot())
-    assert not exposition.is_current
-    assert exposition.page("text") is not page
-
-
 def test_what_is_left_out_of_a_page_is_forgotten() -> None:
-    latest = Latest()
-    exposition = Exposition(latest)
-    latest.publish(Snapshot((root_of("a", jobs_of(500)), root_of("b", jobs_of(5)))))
-    exposition.page("text")
-    latest.publish(Snapshot((root_of("a", jobs_of(3)),)))
-    exposition.page("text")
+    exposition = Exposition()
+    exposition.render(Snapshot((root_of("a", jobs_of(500)), root_of("b", jobs_of(5)))))
+    exposition.render(Snapshot((root_of("a", jobs_of(3)),)))
     assert list(exposition._parts) == ["a"]
     assert len(exposition._parts["a"]._lines) <= 3
 
 
 def test_live_samples_come_last_and_a_choice_of_names_leaves_out_the_rest() -> None:
-    latest = Latest()
-    latest.publish(SNAPSHOTS["two roots"])
-    page = Exposition(latest).page("text")
+    page = Exposition().render(SNAPSHOTS["two roots"])["text"]
     live = b"# HELP up x\n# TYPE up gauge\nup 1.0\n"
     assert b"".join(page.body(live, b"").pieces).endswith(live)
     names = frozenset({"datatrove_jobs", "datatrove_job_tasks", "nonsense"})
@@ -182,30 +157,13 @@ def test_live_samples_come_last_and_a_choice_of_names_leaves_out_the_rest() -> N
     assert gzip.decompress(b"".join(page.gzip_body(live, b"", names).pieces)) == chosen
 
 
-def test_readers_at_once_share_one_render() -> None:
-    latest = Latest()
-    latest.publish(SNAPSHOTS["two roots"])
-    exposition = Exposition(latest)
-    pages: list[object] = []
-    threads = [
-        threading.Thread(target=lambda: pages.append(exposition.page("text"))) for _ in range(16)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(pages) == 16
-    assert len(set(map(id, pages))) == 1
-
-
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=5, unique=True))
 def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes]) -> None:
     shown = [display_name(name.decode("utf-8", "surrogateescape")) for name in names]
-    latest = Latest()
-    latest.publish(Snapshot((root_of("r", tuple(Job(n, reading_of(1)) for n in sorted(shown))),)))
-    exposition = Exposition(latest)
+    snapshot = Snapshot((root_of("r", tuple(Job(n, reading_of(1)) for n in sorted(shown))),))
+    exposition = Exposition()
     for page_format, parse in (("text", parse_text), ("openmetrics", parse_openmetrics)):
-        page = our_page(exposition, page_format).decode("utf-8")
+        page = our_page(exposition, snapshot, page_format).decode("utf-8")
         found = [
             sample.labels["job_name"]
             for family in parse(page)
@@ -217,29 +175,27 @@ def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes
 
 
 def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
-    latest = Latest()
-    latest.publish(Snapshot((root_of("r", jobs_of(5000)),)))
-    body = b"".join(Exposition(latest).page("text").gzip_body(b"live 1.0\n", b"").pieces)
+    page = Exposition().render(Snapshot((root_of("r", jobs_of(5000)),)))["text"]
+    body = b"".join(page.gzip_body(b"live 1.0\n", b"").pieces)
     assert gzip.decompress(body).endswith(b"live 1.0\n")
     assert body.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff") == 1
 
 
 def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
     """Whatever a bug leaves in a snapshot: not a wrong page, and not for ever."""
-    latest = Latest()
-    exposition = Exposition(latest)
+    exposition = Exposition()
     good = Snapshot((root_of("a", jobs_of(600)), root_of("b", jobs_of(3))))
     poison = Job("poison", replace(reading_of(1), tasks=None, tasks_completed="x"))  # type: ignore[arg-type]
-    latest.publish(good)
-    our_page(exposition, "text")
-    latest.publish(replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700)))))
-    for page_format in ("text", "openmetrics"):
+    our_page(exposition, good, "text")
+    bad = replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700))))
+    for _ in range(2):
         with pytest.raises(ValueError, match="could not convert"):
-            exposition.page(page_format)  # type: ignore[arg-type]
+            exposition.render(bad)
     for snapshot in (replace_root(good, root_of("a", jobs_of(500))), good):
-        latest.publish(snapshot)
-        for page_format in ("text", "openmetrics"):
-            assert our_page(exposition, page_format) == library_page(latest, page_format)  # type: ignore[arg-type]
+        for page_format in CONTENT_TYPES:
+            assert our_page(exposition, snapshot, page_format) == library_page(
+                snapshot, page_format
+            )
 
 
 def replace_root(snapshot: Snapshot, root: Root) -> Snapshot:

@@ -35,15 +35,24 @@ def test_the_thread_that_waits_is_woken_without_an_item() -> None:
     assert list(inbox.take(math.inf)) == []
 
 
-def test_a_report_that_shall_be_heard_at_once_wakes_whatever_was_before() -> None:
+def test_only_a_report_that_shall_be_heard_at_once_wakes_the_thread_that_waits() -> None:
     inbox: Inbox[int] = Inbox()
-    inbox._last_wake = math.inf  # it was woken a moment ago, for as long as this takes
     waiting = threading.Thread(target=inbox.wait, args=(time.monotonic() + 3600,), daemon=True)
     waiting.start()
     time.sleep(0.2)
-    inbox.put(1, at_once=True)
+    inbox.put(1, at_once=False)
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    inbox.put(2, at_once=True)
     waiting.join(20)
     assert not waiting.is_alive()
+    assert list(inbox.take(math.inf)) == [1, 2]
+
+
+def test_nobody_waits_while_there_are_items() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1, at_once=False)
+    inbox.wait(time.monotonic() + 3600)
     assert list(inbox.take(math.inf)) == [1]
 
 

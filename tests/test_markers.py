@@ -70,7 +70,7 @@ def test_no_name_is_taken_for_a_marker_but_a_rank_as_it_is_spelt(names: list[str
 @given(st.lists(st.integers(0, 12)))
 def test_names_may_come_twice_and_out_of_order(ranks: list[int]) -> None:
     """As a listing may, while the folder changes."""
-    markers = Markers.of_names(f"{rank:05d}" for rank in ranks)
+    markers = Markers.of_names([f"{rank:05d}" for rank in ranks])
     assert markers == Markers(Ranks(ranks))
     assert list(markers.ranks) == sorted(set(ranks))
 

@@ -50,9 +50,8 @@ def root_of(*jobs: Job, name: str = "prod", **facts: object) -> Root:
 
 
 def views_of(*roots: Root, clock: Callable[[], float] = lambda: NOW) -> Views:
-    latest = Latest()
-    latest.publish(Snapshot(roots))
-    return Views(latest, clock)
+    snapshot = Snapshot(roots)
+    return Views(lambda: snapshot, clock)
 
 
 def page_of(*roots: Root) -> str:
@@ -303,7 +302,7 @@ def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     time = NOW
     latest = Latest()
     latest.publish(Snapshot((root_of(Job("a", READING)),)))
-    views = Views(latest, lambda: time)
+    views = Views(latest.read, lambda: time)
 
     def seen() -> tuple[float, int]:
         answer = json.loads(views.api_jobs([]).body)

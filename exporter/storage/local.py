@@ -24,7 +24,7 @@ place would hold the thread for ever.
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
@@ -92,7 +92,7 @@ class LocalStorage:
         with_subfolders: bool,
         thorough: bool = False,
     ) -> Folder:
-        folder = os.path.join(self._root, *path)
+        folder = "/".join((self._root, *path))
         before = last.state if last is not None and isinstance(last.state, _FolderState) else None
         try:
             if with_subfolders or not path:  # a look at executor.json sees no missing root
@@ -111,6 +111,8 @@ class LocalStorage:
             if not last.has_executor_file:  # to get one would change the folder
                 return last
             has_file, version, since = self._find_executor_file(folder, before)
+            if has_file and version is before.executor:
+                return last
             state = replace(before, executor=version, executor_since=since)
             return Folder(last.subfolders, has_file, last.identity, state)
         listed = _Listed.now(status, before.listed if before else None)
@@ -136,24 +138,27 @@ class LocalStorage:
         now = time.monotonic()
         self.requests.add("stat")
         try:
-            found = os.stat(os.path.join(folder, EXECUTOR_FILE))
+            found = os.stat(f"{folder}/{EXECUTOR_FILE}")
         except FileNotFoundError:
             return False, None, now
         except NotADirectoryError:  # the folder became a file
             return False, None, now
         except OSError:
             return True, None, now  # it is there and cannot be seen: reading it says why
-        version = _version(found)
-        if before is not None and _is_same_writing(before.executor, version):
-            has_settled = now - before.executor_since >= _SETTLING_SECONDS
-            version = _version(found, has_settled=has_settled)
-            now = before.executor_since
-        return stat.S_ISREG(found.st_mode), version, now
+        is_file, status = stat.S_ISREG(found.st_mode), _status(found)[:-1]
+        if before is not None and before.executor is not None:
+            known, since = before.executor, before.executor_since
+            if known.token == (status, True):
+                return is_file, known, since
+            if known.token == (status, False):
+                has_settled = now - since >= _SETTLING_SECONDS
+                return is_file, _version(found, has_settled=has_settled), since
+        return is_file, _version(found), now
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
-        job = os.path.join(self._root, *path)
+        job = "/".join((self._root, *path))
         try:
             return self._look(job, folder, last, thorough=thorough)
         except OSError as error:
@@ -164,7 +169,7 @@ class LocalStorage:
         executor = state.executor if state is not None else None
         if executor is None:
             executor = self._stat_executor_file(job)
-        completions = os.path.join(job, COMPLETIONS)
+        completions = f"{job}/{COMPLETIONS}"
         before = last.state if last is not None and isinstance(last.state, _Listed) else None
         status = self._status_of(completions)
         if last is not None and before is not None and not thorough and before.still_holds(status):
@@ -178,13 +183,14 @@ class LocalStorage:
                 executor = executor if _is_same_writing(executor, again) else again
             look = replace(look, has_logs=last.has_logs if last is not None else False)
         has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
-        if look is last and has_logs == look.has_logs and executor == look.executor:
+        is_known = executor is look.executor or executor == look.executor
+        if look is last and has_logs == look.has_logs and is_known:
             return look
         return replace(look, executor=executor, has_logs=has_logs)
 
     def _stat_executor_file(self, job: str) -> Version:
         self.requests.add("stat")
-        return _version(os.stat(os.path.join(job, EXECUTOR_FILE)))
+        return _version(os.stat(f"{job}/{EXECUTOR_FILE}"))
 
     def _status_of(self, completions: str) -> _Status | None:
         self.requests.add("stat")
@@ -254,7 +260,7 @@ class LocalStorage:
         return (seen if _is_same_writing(seen, version) else version), data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
-        times: list[int | None] = []
+        names = [marker_name(rank) for rank in ranks]
         try:
             # A name is looked up from there, not each time from the root of the file system.
             folder = os.open(
@@ -262,21 +268,16 @@ class LocalStorage:
                 os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,
             )
         except FileNotFoundError:
-            return [None for _ in ranks]
+            return [None for _ in names]
         except OSError as error:
             raise from_os_error(error) from None
+        self.requests.add("stat", len(names))
         try:
-            for name in map(marker_name, ranks):
-                try:
-                    times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
-                except FileNotFoundError:
-                    times.append(None)
+            return _times_of(names, folder)
         except OSError as error:
             raise from_os_error(error) from None
         finally:
             os.close(folder)
-            self.requests.add("stat", len(times))
-        return times
 
     def list_logs(self, path: Path) -> list[str]:
         self.requests.add("readdir")
@@ -299,6 +300,21 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _times_of(names: Sequence[str], folder: int) -> list[int | None]:
+    """Modification times of files in an open folder, None for those that are gone."""
+    stat_file = os.stat
+    try:
+        return [stat_file(name, dir_fd=folder).st_mtime_ns for name in names]
+    except FileNotFoundError:  # hardly ever: then with care
+        times: list[int | None] = []
+        for name in names:
+            try:
+                times.append(stat_file(name, dir_fd=folder).st_mtime_ns)
+            except FileNotFoundError:
+                times.append(None)
+        return times
 
 
 def _status(found: os.stat_result) -> _Status:

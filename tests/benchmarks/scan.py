@@ -20,16 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.config import RootConfig, StorageOptions
-from exporter.exposition import Exposition
-from exporter.markers import Markers
-from exporter.scheduler import Scheduler
-from exporter.snapshot import Latest, Root
-from exporter.storage.base import Folder, Look, Requests, Version
-from exporter.workers import Workers
+from measured import stats
 
 HERE = Path(__file__)
-WORKERS = 16
+MEASURED = str(HERE.with_name("measured.py"))
 KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "any"}
 
 
@@ -38,32 +32,10 @@ def number(name: str, default: int) -> int:
     return int(os.environ.get(f"BENCH_{name}", default))
 
 
-class Scans:
-    """Scans of one root, one after the other, in this process."""
-
-    def __init__(self, url: str, options: Mapping[str, Any], completed_interval: float) -> None:
-        config = RootConfig(
-            "bench",
-            url,
-            storage_options=StorageOptions(options),
-            completed_scan_interval_seconds=completed_interval,
-            scan_timeout_seconds=3000,
-        )
-        self.workers = Workers(WORKERS)
-        self.scheduler = Scheduler([config], Latest(), self.workers)
-
-    def scan(self) -> tuple[Root, float, float]:
-        """What was found, and the seconds and seconds of CPU time it took."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        (root,) = self.scheduler.run_once().roots
-        assert root.up, root.error
-        return root, time.perf_counter() - wall, time.process_time() - cpu
-
-
 # One row: a process
 
 
-def measured(command: list[str], environment: Mapping[str, str]) -> tuple[str, float, float, float]:
+def timed(command: list[str], environment: Mapping[str, str]) -> tuple[str, float, float, float]:
     """Output, seconds, seconds of CPU time and megabytes of a process."""
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -79,7 +51,7 @@ def measured(command: list[str], environment: Mapping[str, str]) -> tuple[str, f
 
 def jobs_status(path: str, environment: Mapping[str, str]) -> tuple[tuple[int, int], list[float]]:
     """((tasks completed, tasks), [seconds, CPU seconds, megabytes]) of jobs_status."""
-    output, *cost = measured(
+    output, *cost = timed(
         [sys.executable, "-m", "datatrove.tools.jobs_status", path],
         {"COLUMNS": "300", "NO_COLOR": "1", **environment},
     )
@@ -116,12 +88,6 @@ def slow_s3(jobs: int, tasks: int, unfinished: int) -> Iterator[str]:
             process.kill()
 
 
-def stats(url: str) -> dict[str, int]:
-    """What the server was asked since the last time."""
-    with urllib.request.urlopen(f"{url}/-/stats") as answer:
-        return {"list": 0, "head": 0, "get": 0, **json.load(answer)}
-
-
 def s3() -> None:
     jobs, tasks = number("S3_JOBS", 200), number("S3_TASKS", 2000)
     print(
@@ -146,9 +112,7 @@ def s3() -> None:
         row("jobs_status", cost[0], cost[1], asked)
         for name, interval in (("as configured by default", 600.0), ("every job looked at", 0.0)):
             # The server makes each answer once; what that takes is not to be measured.
-            measured(
-                [sys.executable, str(HERE), "steady", "s3://bucket/logs", "600", "1"], environment
-            )
+            timed([sys.executable, MEASURED, "steady", "s3://bucket/logs", "600", "1"], environment)
             stats(url)
             seconds, cpu, *more = child("s3://bucket/logs", environment, interval, url, expected)
             row(f"first scan ({name})", seconds, cpu, more[0])
@@ -165,62 +129,15 @@ def child(
     of later ones, and of those after so many percent of the jobs got a marker."""
     command = [
         sys.executable,
-        str(HERE),
+        MEASURED,
         "child",
         root,
         str(interval),
         server,
         json.dumps(expected),
     ]
-    output, *_ = measured(command, {**environment, "BENCH_BEGAN": str(time.time())})
+    output, *_ = timed(command, {**environment, "BENCH_BEGAN": str(time.time())})
     return json.loads(output.splitlines()[-1])
-
-
-def run_child(root: str, interval: str, server: str, expected: str) -> None:
-    """In that process."""
-    scans = Scans(root, {}, float(interval))
-    found, *_ = scans.scan()
-    # From when this process was started, the interpreter and all imports included.
-    seconds = time.time() - float(os.environ["BENCH_BEGAN"])
-    cpu = time.process_time()
-    assert found.totals is not None
-    assert [found.totals.tasks_completed, found.totals.tasks] == json.loads(expected), found.totals
-
-    def requests() -> dict[str, int]:
-        return stats(server) if server else {}
-
-    first = requests()
-    time.sleep(2.5)
-    scans.scan()  # folders seen for the first time are listed once more, rightly
-    requests()
-    steady = [scans.scan()[1:] for _ in range(5)]
-    asked = {name: count // 5 for name, count in requests().items()}
-    active = {}
-    unfinished = [job.name for job in found.jobs if job.reading and not job.reading.is_complete]
-    done = max(
-        job.reading.tasks_completed
-        for job in found.jobs
-        if job.reading and not job.reading.is_complete
-    )
-    added = 0
-    for step, share in enumerate((1, 10, 100)):
-        names = unfinished[: max(1, len(unfinished) * share // 100)]
-        for name in names:
-            add_marker(root, server, name, done + step)
-        added += len(names)
-        requests()
-        after, wall, spent = scans.scan()
-        assert after.totals is not None
-        active[str(share)] = (wall, spent, requests())
-    wall, spent = (statistics.median(column) for column in zip(*steady, strict=True))
-    print(json.dumps([seconds, cpu, first, wall, spent, asked, active, added]))
-
-
-def add_marker(root: str, server: str, job: str, rank: int) -> None:
-    if server:
-        urllib.request.urlopen(f"{server}/-/put?logs/{job}/completions/{rank:05d}").close()
-    else:
-        Path(root, job, "completions", f"{rank:05d}").touch()
 
 
 # Local folders
@@ -311,7 +228,7 @@ def print_system_calls(folder: Path, jobs: int) -> None:
             for target in (few, many)
         ]
         theirs = (by_status[1] - by_status[0]) / (jobs - jobs // 2)
-        command = [sys.executable, str(HERE), "steady", str(folder)]
+        command = [sys.executable, MEASURED, "steady", str(folder)]
         print_head("per job and scan", "calls to the file system", "times fewer")
         print_row("jobs_status", [f"{theirs:.0f}", "1"])
         for name, interval in (("as configured by default", "600"), ("every job looked at", "0")):
@@ -321,14 +238,6 @@ def print_system_calls(folder: Path, jobs: int) -> None:
     finally:
         shutil.rmtree(few)
         shutil.rmtree(many)
-
-
-def run_steady(root: str, interval: str, count: str) -> None:
-    scans = Scans(root, {}, float(interval))
-    for step in range(int(count)):
-        scans.scan()
-        if step == 0:
-            time.sleep(2.5)
 
 
 # One page
@@ -343,7 +252,7 @@ def pages() -> None:
         found = {}
         for name in ("ours", "s3fs", "obstore"):
             try:
-                output, *_ = measured([sys.executable, str(HERE), "page", name, url], environment)
+                output, *_ = timed([sys.executable, MEASURED, "page", name, url], environment)
             except AssertionError:
                 print_row(name, ["not installed", ""])
                 continue
@@ -351,94 +260,7 @@ def pages() -> None:
             print_row(name, [f"{found[name]:.2f}", f"{found[name] / found['ours']:.1f}"])
 
 
-def run_page(name: str, url: str) -> None:
-    prefix, turns = "logs/job00000/completions/", 60
-    if name == "obstore":
-        import obstore
-        from obstore.store import S3Store
-
-        options = {"allow_http": True}
-        store = S3Store("bucket", endpoint=url, region="any", client_options=options)
-
-        def read() -> int:
-            return len(next(iter(obstore.list(store, prefix, chunk_size=1000))))
-    elif name == "s3fs":
-        import s3fs
-
-        filesystem = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
-
-        def read() -> int:
-            page = filesystem.call_s3("list_objects_v2", Bucket="bucket", Prefix=prefix)
-            return len(page["Contents"])
-    else:
-        from exporter.storage.s3client import Client
-
-        client = Client("bucket", {}, 4)
-
-        def read() -> int:
-            return len(client.run(lambda session: session.page(prefix)).keys)
-
-    assert read() == 1000
-    began = time.process_time()
-    for _ in range(turns):
-        read()
-    print((time.process_time() - began) / turns * 1000)
-
-
 # Many jobs
-
-
-class Remembered:
-    """Jobs of 1,000 tasks that exist only in memory, every third without its last hundred
-    markers; looks come with times, as S3's do, which is what takes most memory."""
-
-    TASKS = 1000
-
-    def __init__(self, jobs: int) -> None:
-        self.names = tuple(f"language-{job // 4:05d}-stage-{job % 4}" for job in range(jobs))
-        self.requests = Requests("list")
-
-    def list_folder(self, path: tuple[str, ...], last: Any = None, **_: object) -> Folder:
-        return last or Folder((), has_executor_file=True) if path else Folder(self.names, False)
-
-    def look(self, path: tuple[str, ...], folder: Folder, last: Any = None, **_: object) -> Look:
-        if last is not None:
-            return last  # type: ignore[no-any-return]
-        number = int(path[0][9:14]) * 4 + int(path[0][-1])
-        done = self.TASKS if number % 3 else self.TASKS - 100
-        times = {rank: 10**18 + rank * 10**9 for rank in range(done)}
-        return Look(Version("v", 10**18), Markers.of_times(times), has_logs=False)
-
-    def read_executor(self, path: object, seen: Version, limit: int) -> tuple[Version, bytes]:
-        return seen, b'{"world_size": %d}' % self.TASKS
-
-    def close(self) -> None:
-        pass
-
-
-def run_memory(jobs: str) -> None:
-    storage = Remembered(int(jobs))
-    latest = Latest()
-    config = RootConfig("many", "/many", scan_timeout_seconds=3000)
-    scheduler = Scheduler([config], latest, Workers(4), lambda *_: storage)  # type: ignore[arg-type]
-    exposition = Exposition(latest)
-    (root,) = scheduler.run_once().roots
-    assert root.totals is not None
-    exposition.page("text")
-    scheduler.run_once()
-    status = Path("/proc/self/status").read_text()
-    now, most = (int(status.partition(name)[2].split()[0]) / 1024 for name in ("VmRSS:", "VmHWM:"))
-    print(json.dumps([root.totals.jobs, root.totals.tasks_completed, now, most]))
-
-
-def run_unchanged(root: str) -> None:
-    scans = Scans(root, {}, 600.0)
-    scans.scan()
-    time.sleep(2.5)
-    scans.scan()
-    found = [scans.scan() for _ in range(5)]
-    cpu = statistics.median(cpu for _, _, cpu in found)
-    print(json.dumps([len(found[0][0].jobs), cpu]))
 
 
 def scrapes(root: Path) -> list[float]:
@@ -480,14 +302,14 @@ def scrapes(root: Path) -> list[float]:
 def large() -> None:
     jobs = number("LARGE_JOBS", 20_000)
     print(f"\n## {jobs} jobs")
-    output, *_ = measured([sys.executable, str(HERE), "memory", str(jobs)], {})
+    output, *_ = timed([sys.executable, MEASURED, "memory", str(jobs)], {})
     found, done, now, most = json.loads(output)
     print_head("what", "measured")
     print_row(f"memory with {found} jobs, {done / 1e6:.1f} M markers (made up)", [f"{now:.0f} MB"])
     print_row("the most it was meanwhile", [f"{most:.0f} MB"])
     with scratch() as folder:
         write_tree(folder, jobs, 4, 1)
-        output, *_ = measured([sys.executable, str(HERE), "unchanged", str(folder)], {})
+        output, *_ = timed([sys.executable, MEASURED, "unchanged", str(folder)], {})
         found, cpu = json.loads(output)
         print_row(
             f"CPU time of a scan of {found} unfinished local jobs, unchanged", [f"{cpu:.2f} s"]
@@ -498,19 +320,6 @@ def large() -> None:
 
 
 TABLES = {"pages": pages, "s3": s3, "local": local, "large": large}
-PROCESSES = {
-    "child": run_child,
-    "steady": run_steady,
-    "page": run_page,
-    "memory": run_memory,
-    "unchanged": run_unchanged,
-}
-
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments and arguments[0] in PROCESSES:
-        PROCESSES[arguments[0]](*arguments[1:])
-        sys.stdout.flush()
-        os._exit(0)
-    for table in arguments or TABLES:
+    for table in sys.argv[1:] or TABLES:
         TABLES[table]()

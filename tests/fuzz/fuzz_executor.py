@@ -40,7 +40,7 @@ def check(data: bytes) -> None:
         rank = rank_of(name)
         assert rank is None or marker_name(rank) == name
     assert len({display_name(name) for name in names}) == len(set(names))
-    markers = Markers.of_names(set(names))
+    markers = Markers.of_names(list(set(names)))
     assert markers.ranks.count_below(1000) + markers.stray(1000) == len(set(names))
     missing = sum(last - first + 1 for first, last in markers.ranks.missing_runs(1000))
     assert missing + markers.ranks.count_below(1000) == 1000

@@ -1,0 +1,30 @@
+"""How Python's interpreter is set for a process that scans with threads.
+
+Measured with 20,000 job folders on a local disk, where a scan is system calls of a few
+microseconds each:
+
+* A system call gives up the interpreter lock and takes it back at once, so a thread that
+  answers a request gets it only by force, after the switch interval, and again for each
+  system call of its own.
+* To look at all objects for garbage stops every thread, for 0.3 s. Left alone, Python does
+  it during every scan, and finds next to nothing: it is cycles that need it, and we make
+  hardly any.
+"""
+
+import gc
+import sys
+
+_SWITCH_SECONDS = 0.001  # Python's own is 0.005
+_THRESHOLDS = (10_000, 50, 1_000_000)
+"""The youngest objects are looked at often, older ones seldom, all of them never."""
+
+
+def tune() -> None:
+    """Set it for any command, before the work begins."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(*_THRESHOLDS)
+
+
+def keep_house() -> None:
+    """Look for garbage among all objects; for a process that goes on, every ten minutes."""
+    gc.collect()
