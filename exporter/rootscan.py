@@ -26,6 +26,7 @@ from exporter.storage.base import Path, StorageError
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
 _NO_PROGRESS_SECONDS = 0.2
+# After so long without the end of a visit, one folder may hold up the only runner.
 
 
 class RootScan:

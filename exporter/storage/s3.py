@@ -11,7 +11,9 @@ scan asks for:
 * A job met before: nothing to find out that it is one, and what *is missing*: windows
   (`s3plan`) that hold every rank that has no marker yet, listed side by side from
   ``StartAfter`` on, the last up to ``executor.json``. While nothing changes that is one
-  LIST of a handful of keys, of a single key once the job is complete.
+  LIST of a handful of keys, of a single key once the job is complete; none if a listing
+  of its folder, which a completed job gets when its turn comes, shows the same
+  ``executor.json``.
 * ``executor.json`` once it was written again (its tag or its time changed); then the
   markers are listed anew from first to last as well, as many pages side by side as there
   were before.
@@ -67,6 +69,13 @@ class _Met:
     """The first page of a job that was listed and not yet looked at."""
 
     page: Page | None
+
+
+@dataclass(frozen=True, slots=True)
+class _SeenFile:
+    """The version of ``executor.json`` that a listing of its folder showed a moment ago."""
+
+    executor: Version
 
 
 class S3Storage:
@@ -130,18 +139,27 @@ class S3Storage:
     async def _list_level(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
         """List a folder, and not what lies deeper."""
         executor_file = prefix + EXECUTOR_FILE
-        if not with_subfolders:
-            page = await session.page(executor_file, keys=1)
-            return Folder((), executor_file in page.keys)
-        pages = await session.pages(prefix, delimiter="/")
+        if with_subfolders:
+            pages = await session.pages(prefix, delimiter="/")
+        else:
+            pages = [await session.page(executor_file, keys=1)]
         folders = dict.fromkeys(name for page in pages for name in page.folders)
         subfolders = tuple(folder[len(prefix) : -1] for folder in folders)
-        return Folder(subfolders, any(executor_file in page.keys for page in pages))
+        for page in pages:
+            for key, time_ns in page.objects():
+                if key == executor_file:
+                    seen = _SeenFile(version_of(page.etags.get(key), time_ns))
+                    return Folder(subfolders, has_executor_file=True, state=seen)
+        return Folder(subfolders, has_executor_file=False)
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
         page = None
+        if isinstance(folder.state, _SeenFile) and last is not None and not thorough:
+            # Nothing is missing of a completed job until it is launched again.
+            if _is_complete(last) and folder.state.executor.is_same(last.executor):
+                return last
         if isinstance(folder.state, _Met):
             # Listed a moment ago. Whoever looks again, wants to know what changed since.
             page, folder.state.page = folder.state.page, None
@@ -219,3 +237,8 @@ class S3Storage:
     def _key(self, path: Path, name: str) -> str:
         parts = [self._prefix, *path] if self._prefix else list(path)
         return "/".join([*parts, name])
+
+
+def _is_complete(look: Look) -> bool:
+    world_size = look.world_size
+    return world_size is not None and 0 < world_size == look.markers.ranks.count_below(world_size)
