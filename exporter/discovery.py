@@ -17,9 +17,14 @@ from exporter.shard import WHOLE, Shard
 from exporter.storage.base import Folder, Path
 
 
+_ROOT_NAME = "."
+_DOT, _DOT_PATH = r"\x2e", (".",)
+
+
 def job_name(path: Path) -> str:
-    """The `job_name` of the job folder at `path` (relative to its root)."""
-    return display_name("/".join(path)) if path else "."
+    """The `job_name` of the job folder at `path` (relative to its root), which itself is
+    ``.``; an object store may have a folder of that name as well."""
+    return _ROOT_NAME if not path else _DOT if path == _DOT_PATH else display_name("/".join(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ from jobs import write_executor, write_job, write_marker
 from mounts import Mount, bindfs
 from servers import BUCKET, HOST, S3Server, free_ports, is_listening, running, wait_until
 
-from exporter.config import RootConfig, StorageOptions
-from exporter.exposition import Exposition
+from exporter import interpreter
+from exporter.publisher import Publisher
 from exporter.scheduler import Scheduler
+from exporter.settings import RootConfig, StorageOptions
 from exporter.snapshot import Latest
 from exporter.workers import Workers
 
@@ -170,6 +171,7 @@ def soak(scans: int, folder: Path) -> None:
         write_job(folder / f"local-{number}" / "job-0", tasks=50, completed=[0])
     for number in range(_MOUNTED_ROOTS):
         write_job(folder / "server" / f"mounted-{number}" / "job", tasks=50, completed=[0])
+    interpreter.tune()  # as the command does
     bugs = _Bugs()
     logging.getLogger("exporter").addHandler(bugs)
     with ExitStack() as stack:
@@ -179,7 +181,9 @@ def soak(scans: int, folder: Path) -> None:
         scheduler = Scheduler(_configs(folder, proxies), latest, workers)
         scheduling = threading.Thread(target=scheduler.run, daemon=True)
         scheduling.start()
-        exposition = Exposition()
+        publisher = Publisher(latest)
+        publisher.page("text", compressed=True)
+        publisher.start()
 
         def needs_after(count: int, seed: int) -> Needs:
             weather = Weather(folder, mount, proxies, seed)
@@ -187,7 +191,7 @@ def soak(scans: int, folder: Path) -> None:
             told = 0
             while (done := sum(root.scans for root in latest.read().roots)) < count:
                 time.sleep(0.5)
-                exposition.render(latest.read())["text"]
+                publisher.page("text", compressed=True).gzip_body(b"", b"")
                 if done // 1000 > told:
                     told = done // 1000
                     print(f"{done} scans: {Needs.now()}, {workers.stuck} stuck", flush=True)
@@ -199,6 +203,7 @@ def soak(scans: int, folder: Path) -> None:
 
         early = needs_after(scans // 5, seed=1)
         late = needs_after(scans, seed=2)
+        publisher.stop()
         scheduler.stop()
         scheduling.join()
         workers.close()

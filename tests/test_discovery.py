@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.discovery import Selection, Visit, is_loop, job_name, visits_below
+from exporter.jobfolder import path_of
 from exporter.storage.base import Folder
 
 
@@ -67,3 +68,10 @@ def test_folders_that_cannot_hold_the_prefix_are_not_visited() -> None:
     assert names_below(selection, Visit(()), root) == ["minhash"]
     minhash = Folder(("CC-1", "DD"), has_executor_file=False)
     assert names_below(selection, Visit(("minhash",)), minhash) == ["minhash/CC-1"]
+
+
+def test_a_folder_named_like_the_root_is_another_job() -> None:
+    """No disk has one; an object store may."""
+    name = job_name((".",))
+    assert name != job_name(())
+    assert path_of(name) == (".",)

@@ -1,13 +1,14 @@
 """Addresses of jobs survive every name, and shell words mean what they show."""
 
+import os
 import re
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.jobfolder import display_name
+from exporter.discovery import job_name
 from exporter.link import job_path, parse_job_path, shell_path
 
 _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -54,9 +55,10 @@ _FOLDERS = st.lists(
 
 
 @given(st.lists(_FOLDERS, min_size=1, max_size=20))
+@example([b"."])
 def test_a_shell_takes_the_quoted_path_for_the_folder_itself(folders: list[bytes]) -> None:
     words = [
-        shell_path("/data/it's", display_name(folder.decode("utf-8", "surrogateescape")))
+        shell_path("/data/it's", job_name(tuple(os.fsdecode(folder).split("/"))))
         for folder in folders
     ]
     assert not any(re.search(r"[\x00-\x1f\x7f]", word) for word in words), "would run at once"

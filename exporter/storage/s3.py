@@ -156,9 +156,9 @@ class S3Storage:
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
         page = None
-        if isinstance(folder.state, _SeenFile) and last is not None and not thorough:
-            # Nothing is missing of a completed job until it is launched again.
-            if _is_complete(last) and folder.state.executor.is_same(last.executor):
+        if last is not None and not thorough and isinstance(folder.state, _SeenFile):
+            is_launched_again = not folder.state.executor.is_same(last.executor)
+            if _is_complete(last) and not is_launched_again:
                 return last
         if isinstance(folder.state, _Met):
             # Listed a moment ago. Whoever looks again, wants to know what changed since.
