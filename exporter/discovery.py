@@ -16,7 +16,6 @@ from exporter.jobfolder import INNER_FOLDERS, display_name
 from exporter.shard import WHOLE, Shard
 from exporter.storage.base import Folder, Path
 
-
 _ROOT_NAME = "."
 _DOT, _DOT_PATH = r"\x2e", (".",)
 

@@ -31,6 +31,7 @@ import botocore.parsers
 import s3fs
 from fsspec.asyn import sync
 
+from exporter import __version__
 from exporter.jobfolder import EXECUTOR_FILE
 from exporter.storage import s3page
 from exporter.storage.base import Reason, Requests, StorageError, from_os_error
@@ -76,7 +77,7 @@ class Session:
             )
             response = await asyncio.wait_for(call, _CALL_SECONDS)
         page = s3page.of_response(response, response.get(_CONTENTS), EXECUTOR_FILE)
-        if not all(key.startswith(prefix) for key in (*page.keys, *page.folders)):
+        if not all(_all_begin_with(prefix, names) for names in (page.keys, page.folders)):
             raise StorageError("partial", "a listing page shows keys that were not asked for")
         return page
 
@@ -101,6 +102,11 @@ class Session:
 
         async with self._slots:
             return await asyncio.wait_for(read(), _CALL_SECONDS)
+
+
+def _all_begin_with(prefix: str, names: Sequence[str]) -> bool:
+    """Whether all do: what lies between two that do, does as well."""
+    return not names or (min(names).startswith(prefix) and max(names).startswith(prefix))
 
 
 def _next_token(found: Sequence[Page]) -> str:
@@ -179,6 +185,8 @@ class Client:
         config = {
             **_CLIENT_DEFAULTS,
             "max_pool_connections": self._connections,
+            # For the server's log. (botocore would put its own together for each request.)
+            "user_agent": f"datatrove-exporter/{__version__} botocore/{botocore.__version__}",
             **options.pop("config_kwargs", {}),
         }
         filesystem = s3fs.S3FileSystem(

@@ -80,14 +80,20 @@ def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
         return None
     if (keys := _decoded(raw_keys, is_encoded=_IS_ENCODED in body)) is None:
         return None
-    etags = {}
-    for number, key in enumerate(keys):
-        if key.endswith(tagged):
-            at = objects.find(b"<Key>" + raw_keys[number] + b"</Key>")
-            etag = _ETAG.search(objects, objects.rfind(_BEGIN, 0, at), objects.find(_END, at))
-            if etag is not None:
-                etags[key] = _unquoted(unescape(etag[1].decode("latin-1")))
+    etags = {keys[raw_keys.index(key)]: etag for key, etag in _etags(objects, tagged)}
     return Contents(keys, times, etags), body[:begin] + body[end:]
+
+
+def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
+    """Keys, as they are written, that end with `tagged`, and their entity tags."""
+    ending = tagged.encode() + b"</Key>"
+    at = objects.find(ending)
+    while at >= 0:
+        raw_key = objects[objects.rfind(b"<Key>", 0, at) + len(b"<Key>") : at + len(tagged)]
+        etag = _ETAG.search(objects, objects.rfind(_BEGIN, 0, at), objects.find(_END, at))
+        if etag is not None:
+            yield raw_key, _unquoted(unescape(etag[1].decode("latin-1")))
+        at = objects.find(ending, at + len(ending))
 
 
 def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: str) -> Page:
