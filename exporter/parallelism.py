@@ -3,16 +3,21 @@
 A storage that makes one wait is asked by as many threads as there are. Where visits are
 system calls of microseconds, as on a local disk, the interpreter lock is the limit, and
 threads that fight for it take several times as long as one. To wait for that lock looks
-like waiting for the storage; what tells them apart is that the process is busy then.
+like waiting for the storage. What tells them apart: the process is busy then, and how long
+the lock can keep a visit waiting follows from how many threads there are to wait for.
 
 So it is measured, a moment at a time: how long visits waited, and how much processor time
 the whole process took. No clock here: both come in as arguments, in seconds.
 """
 
 _MOMENT_SECONDS = 0.05
+_FEW_VISITS = 4  # are no basis for a judgement
+_LONG_MOMENT_SECONDS = 0.1  # unless there are no more
 _SLOW_VISIT_SECONDS = 0.002
-_BUSY = 0.9
-# of one processor: then more threads gain nothing, whatever they wait for.
+_BUSY = 0.9  # of one processor
+_LOCK_SECONDS = 0.005
+# What one other thread may keep a visit waiting: some system calls, each for as long as a
+# thread may hold the interpreter lock.
 
 
 class Parallelism:
@@ -20,28 +25,35 @@ class Parallelism:
 
     def __init__(self) -> None:
         self._width = 1
-        self._waited = 0.0
+        self._waited = self._worked = 0.0
         self._visits = 0
         self._began = self._cpu = 0.0
 
     def begin(self, now: float, cpu: float) -> None:
         """A scan begins; what was between it and the last one does not matter."""
-        self._waited, self._visits = 0.0, 0
+        self._waited, self._worked, self._visits = 0.0, 0.0, 0
         self._began, self._cpu = now, cpu
 
-    def visit_ended(self, waited: float) -> None:
-        """A visit is over, and spent so long waiting and not working."""
+    def visit_ended(self, waited: float, worked: float) -> None:
+        """A visit is over, and spent so long waiting and so long working."""
         self._waited += waited
+        self._worked += worked
         self._visits += 1
 
-    def width(self, most: int, now: float, cpu: float) -> int:
-        """How many visits to make at a time, up to `most`."""
+    def width(self, most: int, threads: int, now: float, cpu: float) -> int:
+        """How many visits to make at a time, up to `most`, while `threads` visit any root."""
         passed = now - self._began
-        if passed >= _MOMENT_SECONDS and self._visits:
-            if cpu - self._cpu >= _BUSY * passed:
-                self._width = max(1, min(self._width, most) // 2)
-            else:
-                is_slow = self._waited > _SLOW_VISIT_SECONDS * self._visits
+        moment = _MOMENT_SECONDS if self._visits >= _FEW_VISITS else _LONG_MOMENT_SECONDS
+        if passed >= moment and self._visits:
+            waited = self._waited / self._visits
+            if cpu - self._cpu < _BUSY * passed:
+                # One who works for long also waits, for a processor.
+                is_slow = waited > _SLOW_VISIT_SECONDS and self._waited > self._worked
                 self._width = most if is_slow else 1
+            elif waited > _LOCK_SECONDS * max(1, threads):
+                self._width = 2 * self._width
+            else:
+                self._width = self._width // 2
+            self._width = max(1, min(self._width, most))
             self.begin(now, cpu)
         return min(self._width, most)

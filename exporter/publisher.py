@@ -38,15 +38,21 @@ class Publisher:
         self._exposition = Exposition()
         self._compressed: set[Format] = set()
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self.shown = self._render()
 
     def start(self) -> None:
         """Begin to show what is published from now on."""
-        threading.Thread(target=self._run, name="publisher", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Show nothing new; does not wait."""
         self._stopping.set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether what is published will be shown."""
+        return self._thread.is_alive()
 
     def read(self) -> Snapshot:
         """The snapshot that is shown."""

@@ -136,7 +136,8 @@ class RootScan:
 
     def _most_runners(self, now: float) -> int:
         most = self._workers.size
-        width = self._storage.parallelism.width(most, now, time.process_time())
+        threads, cpu = self._workers.busy, time.process_time()
+        width = self._storage.parallelism.width(most, threads, now, cpu)
         if now - self.last_progress > _NO_PROGRESS_SECONDS:
             return max(width, min(most, OVERDUE_PER_OWNER))
         return width
@@ -182,10 +183,10 @@ class RootScan:
                 self._found.add(path)
         elif event.error is not None and not errand.is_check:
             self._failed(path, event.error)
-        if event.waited is not None:
+        if event.is_over:
             self._unfinished -= 1
-            self.last_progress = now
-            self._storage.parallelism.visit_ended(event.waited)
+            self.last_progress = time.monotonic()
+            self._storage.parallelism.visit_ended(event.waited, event.worked)
             self._doubt.visit_ended(event.job.error if event.job is not None else event.error)
             if self._doubt.wants_check_at_once:
                 self._check(now)

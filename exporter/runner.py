@@ -49,14 +49,16 @@ class Event:
     below: Sequence[Visit] = ()
     error: StorageError | None = None
     job: JobScan | None = None
-    waited: float | None = None
-    """Seconds that the visit spent waiting and not working, once it is over."""
+    is_over: bool = False
+    waited: float = 0.0
+    """Seconds that the visit spent waiting and not working so far."""
+    worked: float = 0.0
 
     @property
     def is_urgent(self) -> bool:
         """Whether others wait for this, or had better stop; the rest can wait for the end of
         the runner, which is soon."""
-        return self.errand is None or self.error is not None or self.waited is None
+        return self.errand is None or self.error is not None or not self.is_over
 
 
 class Errands:
@@ -105,14 +107,19 @@ class Runner:
     def _visit(self, errand: Errand) -> None:
         """List one folder and scan it if it is a wanted job."""
         visit, plan = errand.visit, errand.plan
-        started, worked = time.monotonic(), time.thread_time()
+        started, began = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
-            waited = time.monotonic() - started - (time.thread_time() - worked)
-            self._report(Event(self, errand, waited=waited if is_over else None, **found))
+            worked = time.thread_time() - began
+            waited = time.monotonic() - started - worked
+            self._report(
+                Event(self, errand, is_over=is_over, waited=waited, worked=worked, **found)
+            )
 
         try:
             storage = self._storage.get()
+            # To open it is not what a visit is like.
+            started, began = time.monotonic(), time.thread_time()
             if errand.is_check:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
                 return

@@ -207,7 +207,7 @@ class Server:
         return response
 
     async def _healthy(self, _: web.Request) -> web.StreamResponse:
-        if self._is_healthy():
+        if self._is_healthy() and self._publisher.is_alive:
             return web.Response(text="The exporter is healthy.\n")
         return web.Response(status=503, text="The scheduler does not respond.\n")
 

@@ -107,3 +107,10 @@ def test_what_is_wanted_compressed_is_so_before_it_is_shown(
     wait_until(lambda: publisher.read().roots, "the snapshot is shown")
     assert publisher.shown.pages["openmetrics"]._compressed is not None
     assert publisher.shown.pages["text"]._compressed is None
+
+
+def test_one_that_was_stopped_is_not_alive(start: Callable[[Latest], Publisher]) -> None:
+    publisher = start(Latest())
+    assert publisher.is_alive
+    publisher.stop()
+    wait_until(lambda: not publisher.is_alive, "its thread ends")
