@@ -65,7 +65,7 @@ fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SE
 coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Which lines and branches the tests run
 	$(BIN)/pip install --quiet --constraint constraints.txt --group coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -8,7 +8,7 @@ The package in reading order, which is the order the data takes:
     snapshot     what is known at one moment: Job, Root, Snapshot
     discovery    which folders below a root to visit, which are wanted jobs
     scan         one job folder -> one reading; largejson: a file too large to parse here
-    rootstate    what is kept of a root between scans
+    rootstate    what is kept of a root between scans; jobnews: what the log says of it
     workers      daemon threads that survive calls which never return
     rootstorage  a root's storage as its scans meet it; parallelism: by how many threads
     runner       visits folders on a worker's thread, reports what it found
@@ -32,13 +32,13 @@ The package in reading order, which is the order the data takes:
     checkconfig  the command that says what a configuration means
     options, cli  the options of the command line; commands
 
-Beside them, importing none of them: ``settings`` (what can be configured), ``document`` and
-``config`` (YAML -> Config), ``shard`` (which of several exporters reads a job), ``log``,
-``telemetry`` (the exporter's metrics about itself), ``supervisor`` (what systemd is told),
-``markup`` (HTML that text cannot break), ``wording`` (how numbers read), ``watch`` (tells when
-files change), ``reload``, ``interpreter`` (how
-Python is set). ``demo`` writes a sample tree. Who may import whom is defined in
-``pyproject.toml``.
+Beside them, importing none of them: ``settings`` (what can be configured), ``document``,
+``references``, ``configmodel`` and ``config`` (YAML -> Config), ``files`` (small ones, read with
+care), ``shard`` (which of several exporters reads a job), ``log``, ``telemetry`` (the
+exporter's metrics about itself), ``supervisor`` (what systemd is told), ``markup`` (HTML that
+text cannot break), ``wording`` (how numbers read), ``watch`` (tells when files change),
+``reload``, ``interpreter`` (how Python is set). ``demo`` writes a sample tree. Who may import
+whom is defined in ``pyproject.toml``.
 """
 
 

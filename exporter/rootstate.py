@@ -11,11 +11,12 @@ up from a listing that did not end.
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from exporter.discovery import Selection, job_name
+from exporter.jobnews import JobNews
 from exporter.log import event
 from exporter.scan import JobScan, Memory
 from exporter.settings import (
@@ -26,7 +27,6 @@ from exporter.snapshot import Job, Reading, Root, Totals
 from exporter.storage.base import REASONS, Folder, Path, Reason, StorageError
 
 _LOG = logging.getLogger(__name__)
-_JOBS_LOGGED_PER_SCAN = 10
 _SCOPES = ("root", "job")
 
 
@@ -83,8 +83,7 @@ class RootState:
         self._errors = Counter[tuple[str, Reason]]()
         self._failed_since: float | None = None
         self._oldest_failure = float("inf")
-        self._newly_failed: list[tuple[str, StorageError]] = []
-        self._recovered: list[str] = []
+        self._news = JobNews(config.name)
         self._root = Root(
             config.name,
             config.scan_interval_seconds,
@@ -173,7 +172,7 @@ class RootState:
                 tasks_completed=result.reading.tasks_completed,
             )
         if state.logged is not None:
-            self._recovered.append(state.name)
+            self._news.recovered(state.name)
         state.reading = result.reading
         state.error = state.failed_since = state.logged = None
 
@@ -308,7 +307,7 @@ class RootState:
 
     def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
-            self._newly_failed.append((state.name, error))
+            self._news.failed(state.name, error)
         state.error = state.logged = error.reason
         if state.failed_since is None:
             state.failed_since = now
@@ -317,7 +316,7 @@ class RootState:
         self._errors[scope, error.reason] += 1
 
     def _publish(self, wall_time: float, **changes: Any) -> None:
-        self._log_jobs()
+        self._news.tell()
         since = [state.failed_since for state in self._jobs.values() if state.reading]
         since.append(self._failed_since if self._jobs else None)
         self._oldest_failure = min((t for t in since if t is not None), default=float("inf"))
@@ -361,47 +360,6 @@ class RootState:
             shown.sort(key=_is_complete)  # stable: by name within
             hidden |= {state.name for state in shown[self.config.max_per_root :]}
         return hidden
-
-    def _log_jobs(self) -> None:
-        root = self.config.name
-        _log_first(
-            self._newly_failed,
-            lambda item: event(
-                _LOG,
-                logging.WARNING,
-                "job cannot be read",
-                root=root,
-                job_name=item[0],
-                reason=item[1].reason,
-                detail=item[1].detail,
-            ),
-            lambda count: event(
-                _LOG, logging.WARNING, "more jobs cannot be read", root=root, jobs=count
-            ),
-        )
-        _log_first(
-            self._recovered,
-            lambda name: event(
-                _LOG, logging.INFO, "job can be read again", root=root, job_name=name
-            ),
-            lambda count: event(
-                _LOG, logging.INFO, "more jobs can be read again", root=root, jobs=count
-            ),
-        )
-
-
-T = TypeVar("T")
-
-
-def _log_first(
-    items: list[T], log_one: Callable[[T], None], log_rest: Callable[[int], None]
-) -> None:
-    """Log a few of `items` one by one and the rest as a number; empties the list."""
-    for item in items[:_JOBS_LOGGED_PER_SCAN]:
-        log_one(item)
-    if len(items) > _JOBS_LOGGED_PER_SCAN:
-        log_rest(len(items) - _JOBS_LOGGED_PER_SCAN)
-    items.clear()
 
 
 def _is_complete(state: _JobState) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 
-from exporter.config import read_file, words_of
 from exporter.document import LIMIT_BYTES, ConfigError, Mistake
+from exporter.files import read_file, words_of
 from exporter.webconfig import CURVES, Pem, TlsConfig
 
 _MINIMUM = {

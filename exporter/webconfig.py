@@ -23,8 +23,9 @@ from pydantic import (
     field_validator,
 )
 
-from exporter.config import mistakes_of, read_file, words_of
+from exporter.configmodel import mistakes_of
 from exporter.document import LIMIT_BYTES, ConfigError, Document, Location, Mistake
+from exporter.files import read_file, words_of
 
 CIPHERS = {
     # Of TLS 1.2 and below, as Go's crypto/tls names them -> as OpenSSL does.

@@ -365,12 +365,15 @@ class Checker:
 
     def may_read_late(self) -> bool:
         """Whether executor.json was written again, as long as before, at the same coarse
-        time: a local folder's is read again once that time is over."""
+        time: a local folder's is read again once that time is over. (A file that took its
+        place at that time is another one, with a time of its own.)"""
         writer = self.history.writer
         if not isinstance(writer, LocalWriter):
             return False
-        if self.history.launch[1] != self.second_seen:
-            self.second_seen, self.seen_since = self.history.launch[1], writer.now
+        file = os.stat(writer.root / self.history.name / "job" / "executor.json").st_ino
+        seen = (file, self.history.launch[1])
+        if seen != self.second_seen:
+            self.second_seen, self.seen_since = seen, writer.now
         return writer.now - self.seen_since < COARSE_SECONDS
 
     def _tells_launches(self) -> bool:
