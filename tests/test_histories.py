@@ -307,9 +307,13 @@ class Checker:
         self.late = 0
 
     def scan(self, *, thorough: bool) -> JobScan:
+        list_thoroughly = thorough or self.history.chance.random() < 0.3
         try:
             self.folder = self.storage.list_folder(
-                (self.history.name, "job"), self.folder, with_subfolders=True, thorough=thorough
+                (self.history.name, "job"),
+                self.folder,
+                with_subfolders=True,
+                thorough=list_thoroughly,
             )
         except StorageError as error:
             self.folder, self.memory = None, None

@@ -11,9 +11,8 @@ scan asks for:
 * A job met before: nothing to find out that it is one, and what *is missing*: windows
   (`s3plan`) that hold every rank that has no marker yet, listed side by side from
   ``StartAfter`` on, the last up to ``executor.json``. While nothing changes that is one
-  LIST of a handful of keys, of a single key once the job is complete; none if a listing
-  of its folder, which a completed job gets when its turn comes, shows the same
-  ``executor.json``.
+  LIST of a handful of keys; of a completed job none if its folder has just been listed,
+  as it is when the job's turn comes, and shows the same ``executor.json``.
 * ``executor.json`` once it was written again (its tag or its time changed); then the
   markers are listed anew from first to last as well, as many pages side by side as there
   were before.
