@@ -57,15 +57,26 @@ def stats(url: str) -> dict[str, int]:
         return {"list": 0, "head": 0, "get": 0, **json.load(answer)}
 
 
-def run_child(root: str, interval: str, server: str, expected: str) -> None:
-    """In that process."""
+def first_scan(root: str, interval: str, expected: str) -> tuple[Scans, Root, float, float]:
+    """What it found, and its seconds and CPU seconds since this process was started: the
+    interpreter and all imports included."""
     scans = Scans(root, {}, float(interval))
     found, *_ = scans.scan()
-    # From when this process was started, the interpreter and all imports included.
-    seconds = time.time() - float(os.environ["BENCH_BEGAN"])
-    cpu = time.process_time()
+    seconds, cpu = time.time() - float(os.environ["BENCH_BEGAN"]), time.process_time()
     assert found.totals is not None
     assert [found.totals.tasks_completed, found.totals.tasks] == json.loads(expected), found.totals
+    return scans, found, seconds, cpu
+
+
+def run_first(root: str, interval: str, expected: str) -> None:
+    """A first scan and nothing else."""
+    _, _, seconds, cpu = first_scan(root, interval, expected)
+    print(json.dumps([seconds, cpu]))
+
+
+def run_child(root: str, interval: str, server: str, expected: str) -> None:
+    """The first scan, some that find nothing new, and some that find new markers."""
+    scans, found, seconds, cpu = first_scan(root, interval, expected)
 
     def requests() -> dict[str, int]:
         return stats(server) if server else {}
@@ -205,6 +216,7 @@ def run_unchanged(root: str) -> None:
 
 PROCESSES = {
     "child": run_child,
+    "first": run_first,
     "steady": run_steady,
     "page": run_page,
     "memory": run_memory,
