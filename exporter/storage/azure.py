@@ -90,7 +90,12 @@ _REASON_BY_TYPE: ErrorTypes = (
     # What azure-storage-blob makes of an answer 200 without a body.
     (AttributeError, "partial", "the answer is not Azure's"),
     (TimeoutError, "timeout", "no complete answer within the time limit"),
-    (ValueError, "invalid", "storage_options make no connection to an account"),
+    (
+        ValueError,
+        "invalid",
+        "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
+        "AZURE_STORAGE_CONNECTION_STRING name an account",
+    ),
 )
 
 
