@@ -93,8 +93,10 @@ _REASON_BY_TYPE: ErrorTypes = (
     (
         ValueError,
         "invalid",
-        "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
-        "AZURE_STORAGE_CONNECTION_STRING name an account",
+        (
+            "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
+            "AZURE_STORAGE_CONNECTION_STRING name an account"
+        ),
     ),
 )
 
