@@ -305,6 +305,20 @@ def test_who_pays_for_requests_says_so_in_each_of_them(exact_keys: Keys) -> None
                     assert failure(call).reason == "denied", name
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({}, "datatrove-exporter/"), ({"config_kwargs": {"user_agent": "team-nine"}}, "team-nine")],
+)
+def test_the_log_of_a_server_can_tell_who_asks(options: dict[str, object], name: str) -> None:
+    with HttpServer(lambda _: Answer(403, error_body("AccessDenied"), XML)) as server:
+        connection = {"endpoint_url": server.url, "key": "any", "secret": "any"}
+        with closing(S3Storage("s3://bucket/logs", {**connection, **options}, 4)) as storage:
+            assert failure(lambda: storage.list_folder((), with_subfolders=True))
+        asked_by = {request.headers.get("User-Agent", "") for request in server.received}
+    assert asked_by
+    assert all(value.startswith(name) for value in asked_by), asked_by
+
+
 def credentials_of(server: S3Server) -> str:
     return f"aws_access_key_id = {server.key}\naws_secret_access_key = {server.secret}\n"
 
