@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -395,3 +395,28 @@ def test_more_requests_than_allowed_get_429(tmp_path: Path) -> None:
         statuses = [exporter.get("/-/healthy").status for _ in range(4)]
         assert statuses == [200, 200, 429, 429]
         assert_secure(exporter.get("/metrics"))
+
+
+# --- Bugs
+
+
+class BrokenTelemetry(Telemetry):
+    def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
+        raise ZeroDivisionError("a secret detail")
+
+
+def test_a_bug_met_by_one_request_is_its_own_and_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener = socket.create_server((HOST, 0))
+    server = Server(listener, Latest(), BrokenTelemetry(), lambda: True, access=Access(None))
+    server.start()
+    try:
+        port = listener.getsockname()[1]
+        answer = get(port, "/metrics")
+        assert (answer.status, answer.body) == (500, b"Internal Server Error\n")
+        assert answer.headers.items() >= SECURE.items()
+        assert get(port, "/-/healthy").status == 200
+        assert "a request met a bug" in caplog.text
+    finally:
+        server.stop()
