@@ -420,3 +420,5 @@ def test_a_bug_met_by_one_request_is_its_own_and_says_nothing(
         assert "a request met a bug" in caplog.text
     finally:
         server.stop()
+        server._thread.join()
+        server._loop.close()
