@@ -70,14 +70,12 @@ def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
     begin, last = body.find(_BEGIN), body.rfind(_END)
     if begin < 0:
         return (Contents((), (), {}), body) if b"<Key>" not in body else None
-    if last < begin:
-        return None
     end = last + len(_END)
-    objects = body[begin:end]
+    objects = body[begin:end] if last > begin else b""
     raw_keys = _KEY.findall(objects)
     times = _nanoseconds(_MODIFIED.findall(objects))
     count = objects.count(b"<Contents")
-    if not len(raw_keys) == len(times) == count == objects.count(_END) or None in times:
+    if not 0 < len(raw_keys) == len(times) == count == objects.count(_END) or None in times:
         return None
     if b"<CommonPrefixes" in objects:
         return None
