@@ -23,7 +23,9 @@ _DOT, _DOT_PATH = r"\x2e", (".",)
 def job_name(path: Path) -> str:
     """The `job_name` of the job folder at `path` (relative to its root), which itself is
     ``.``; an object store may have a folder of that name as well."""
-    return _ROOT_NAME if not path else _DOT if path == _DOT_PATH else display_name("/".join(path))
+    if path == _DOT_PATH:
+        return _DOT
+    return display_name("/".join(path)) if path else _ROOT_NAME
 
 
 @dataclass(frozen=True, slots=True)

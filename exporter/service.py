@@ -161,7 +161,8 @@ class Service:
 
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
-        return self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
+        is_scanning = self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
+        return is_scanning and self._server.is_showing
 
 
 def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:

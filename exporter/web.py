@@ -93,6 +93,11 @@ class Server:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
+    @property
+    def is_showing(self) -> bool:
+        """Whether what is scanned will be shown."""
+        return self._publisher.is_alive
+
     def stop(self) -> None:
         """Stop accepting, let responses in flight end for a few seconds, close."""
         draining = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
@@ -207,7 +212,7 @@ class Server:
         return response
 
     async def _healthy(self, _: web.Request) -> web.StreamResponse:
-        if self._is_healthy() and self._publisher.is_alive:
+        if self._is_healthy():
             return web.Response(text="The exporter is healthy.\n")
         return web.Response(status=503, text="The scheduler does not respond.\n")
 

@@ -152,8 +152,8 @@ class LocalStorage:
                 return is_file, known, since
             if known.token == (status, False):
                 has_settled = now - since >= _SETTLING_SECONDS
-                return is_file, _version(found, has_settled=has_settled), since
-        return is_file, _version(found), now
+                return is_file, Version((status, has_settled), found.st_mtime_ns), since
+        return is_file, Version((status, False), found.st_mtime_ns), now
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
@@ -329,8 +329,9 @@ def _status(found: os.stat_result) -> _Status:
     )
 
 
-def _version(found: os.stat_result, *, has_settled: bool = False) -> Version:
-    return Version((_status(found)[:-1], has_settled), found.st_mtime_ns)
+def _version(found: os.stat_result) -> Version:
+    """Of a file that was not seen before: the token's second part is whether it has settled."""
+    return Version((_status(found)[:-1], False), found.st_mtime_ns)
 
 
 def _is_same_writing(one: Version | None, other: Version) -> bool:
