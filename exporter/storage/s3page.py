@@ -67,11 +67,10 @@ def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
     the usual shape. Entity tags are read of keys that end with `tagged`."""
     if body.rstrip()[-len(_CLOSING) :] != _CLOSING:
         return None
-    begin, last = body.find(_BEGIN), body.rfind(_END)
+    begin, end = body.find(_BEGIN), body.rfind(_END) + len(_END)
     if begin < 0:
         return (Contents((), (), {}), body) if b"<Key>" not in body else None
-    end = last + len(_END)
-    objects = body[begin:end] if last > begin else b""
+    objects = body[begin:end]
     raw_keys = _KEY.findall(objects)
     times = _nanoseconds(_MODIFIED.findall(objects))
     count = objects.count(b"<Contents")
