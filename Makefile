@@ -45,18 +45,18 @@ bench: wheel ## Benchmarks: ratios within one run
 	$(BIN)/python tests/benchmarks/scan.py
 
 soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
-	$(BIN)/python tests/soak.py 100000
-	HOSTILE_MARKERS=1000000 HOSTILE_JOBS=100000 $(BIN)/pytest --timeout 1200 tests/test_hostile.py -k full
+	$(BIN)/python tests/benchmarks/soak.py 100000
+	HOSTILE_MARKERS=1000000 HOSTILE_JOBS=100000 $(BIN)/pytest --timeout 1200 tests/end_to_end/test_hostile.py -k full
 
 HISTORIES ?= 2000
 histories: wheel .cache/servers/ready ## Thousands of random job histories on each backend, an hour (HISTORIES=2000 each)
-	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/test_histories.py $(ARGS)
+	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/storage/test_histories.py $(ARGS)
 
 FUZZ_SECONDS ?= 300
 fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SECONDS=300 each)
 	$(BIN)/pip install --quiet --constraint constraints.txt --group fuzz
 	mkdir -p .cache/fuzz/executor .cache/fuzz/config
-	cp config.example.yaml tests/configs/*.yaml .cache/fuzz/config
+	cp config.example.yaml tests/data/configs/*.yaml .cache/fuzz/config
 	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_executor.py \
 		-max_total_time=$(FUZZ_SECONDS) executor
 	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_config.py \
@@ -88,13 +88,13 @@ lock: $(BIN)/python ## Choose the versions in constraints.txt anew
 		pyproject.toml
 
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .cache dist build tests/browser/node_modules
+	rm -rf $(VENV) .cache dist build tests/support/browser/node_modules
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(wildcard exporter/*.* exporter/storage/*.py)
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(shell find exporter -type f -not -name "*.pyc")
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
@@ -105,7 +105,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 .cache/servers/ready: scripts/install-servers $(VENV)/.dev
 	scripts/install-servers .cache/servers $(BIN)/python
 
-.cache/browser/ready: scripts/install-browser tests/browser/package-lock.json
+.cache/browser/ready: scripts/install-browser tests/support/browser/package-lock.json
 	scripts/install-browser $@
 
 .cache/fuse/ready: scripts/install-fuse

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from exporter import interpreter, log, options
-from exporter.settings import Config, RootConfig, split_listen_address
-from exporter.shard import Shard
+from exporter import log
+from exporter.commands import options, python_tuning
+from exporter.config.settings import Config, RootConfig, split_listen_address
+from exporter.config.shard import Shard
 
 if TYPE_CHECKING:
-    from exporter.status import Options
+    from exporter.commands.status.once import Options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
-    interpreter.tune()
+    python_tuning.tune()
 
 
 @main.command()
@@ -46,7 +47,7 @@ def serve(
     **overrides: str | None,
 ) -> None:
     """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
-    from exporter.target import load_config
+    from exporter.commands.targets import load_config
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
@@ -66,9 +67,9 @@ def serve(
 def check_config(file: str, *, reach: bool) -> None:
     """Check a configuration file, and the web configuration file it names, and print what
     they mean, secrets masked."""
-    from exporter import checkconfig as command
-    from exporter.access import Terms, read_terms
-    from exporter.document import ConfigError
+    from exporter.commands import check_config as command
+    from exporter.errors import ConfigError
+    from exporter.web.security.access import Terms, read_terms
 
     config = _load(file)
     try:
@@ -103,7 +104,7 @@ def status(
     CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
     be, 3 see --fail-incomplete.
     """
-    from exporter import status as command
+    from exporter.commands.status import once as command
 
     if interval is not None and not watch:
         raise click.UsageError("--interval is how often to scan with --watch")
@@ -128,7 +129,7 @@ def status(
 def _status_config(
     targets: tuple[str, ...], config_file: str | None, max_depth: int | None
 ) -> Config:
-    from exporter.target import TargetError, config_of
+    from exporter.commands.targets import TargetError, config_of
 
     if not targets and config_file is None:
         targets = (os.curdir,)
@@ -143,7 +144,7 @@ def _watch(config: Config, wanted: "Options", interval: float | None) -> None:
         raise click.UsageError("--watch shows the table and nothing else")
     if not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
-    from exporter.livestatus import watch
+    from exporter.commands.status.watch import watch
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watch(config, wanted, interval)
@@ -163,7 +164,7 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     The file is replaced as a whole. When a root cannot be read it stays as it is, and
     the exit code is 1.
     """
-    from exporter import textfile as command
+    from exporter.commands import textfile as command
 
     config = _load(config_file)
     log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
@@ -202,7 +203,7 @@ def demo(
     import tempfile
     from pathlib import Path
 
-    from exporter.demo import DemoTree
+    from exporter.commands.demo import DemoTree
 
     log.set_up("info", "logfmt")
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
@@ -228,8 +229,8 @@ def demo(
 
 
 def _load(file: str) -> Config:
-    from exporter.document import ConfigError
-    from exporter.target import load_config
+    from exporter.commands.targets import load_config
+    from exporter.errors import ConfigError
 
     try:
         return load_config(file)
@@ -245,8 +246,8 @@ def _run(
     enable_lifecycle: bool = False,
     watch: bool = False,
 ) -> None:
-    from exporter.document import ConfigError
-    from exporter.service import Service, StartError
+    from exporter.commands.serve import Service, StartError
+    from exporter.errors import ConfigError
 
     try:
         service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)

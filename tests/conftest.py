@@ -5,9 +5,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from jobs import write_job
+from support.jobs import write_job
 
-pytest_plugins = ["servers_fixtures", "browser_fixtures"]
+pytest_plugins = ["support.servers_fixtures", "support.browser_fixtures"]
 
 # Nothing asserts a time: a busy machine, or coverage, makes every example slow.
 hypothesis.settings.register_profile(

@@ -7,22 +7,22 @@ from urllib.parse import parse_qsl
 
 import pytest
 import yaml
+from support.paths import PROJECT
 
-from exporter import webconfig
 from exporter.cli import main
-from exporter.collector import (
+from exporter.commands.targets import load_config
+from exporter.metrics.families import (
     JOB_FAMILIES,
     JOB_LABELS,
     OVERALL_FAMILIES,
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.snapshot import Snapshot
-from exporter.target import load_config
-from exporter.telemetry import Telemetry
-from exporter.views import Views
+from exporter.metrics.process_metrics import Telemetry
+from exporter.model.snapshot import Snapshot
+from exporter.web.routes import Views
+from exporter.web.security import web_config
 
-PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()
 
 
@@ -78,7 +78,7 @@ def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(blocks[0])
     assert len(load_config(str(tmp_path / "config.yaml")).roots) == 2
     assert "scrape_configs" in yaml.safe_load(blocks[1])
-    web = webconfig.parse(blocks[2].encode(), "web.yml", tmp_path)
+    web = web_config.parse(blocks[2].encode(), "web.yml", tmp_path)
     assert web.tls is not None
     assert web.users
 
@@ -153,7 +153,7 @@ def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
 
 def test_every_test_that_stands_behind_a_promise_exists() -> None:
     text = (PROJECT / "docs" / "reliability.md").read_text()
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", text)
     assert len(named) > 30
     for file, name in named:
         assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file}::{name}"

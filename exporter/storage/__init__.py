@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from exporter.storage.base import Storage, StorageError
+from exporter.errors import StorageError
+from exporter.storage.base import Storage
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 _HDFS_SCHEMES = frozenset({"hdfs", "viewfs"})
@@ -43,29 +44,29 @@ def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Stor
 
         return LocalStorage(url.removeprefix("file://"))
     if scheme in _S3_SCHEMES:
-        from exporter.storage.s3 import S3Storage
+        from exporter.storage.s3.storage import S3Storage
 
         return S3Storage(url, options, connections)
     if (problem := problem_with(url)) is not None:
         raise StorageError("other", problem)
     if scheme in _HDFS_SCHEMES | _WEBHDFS_SCHEMES:
         return _open_hdfs(scheme, url, options, connections)
-    from exporter.storage.generic import GenericStorage
+    from exporter.storage.filesystems.generic import GenericStorage
 
     return GenericStorage(url, options)
 
 
 def _open_hdfs(scheme: str, url: str, options: Mapping[str, Any], connections: int) -> Storage:
-    from exporter.storage.hdfs import HdfsStorage, NameNode
+    from exporter.storage.hdfs.storage import HdfsStorage, NameNode
 
     authority, _, path = url.partition("://")[2].partition("/")
     namenode: NameNode
     if scheme in _WEBHDFS_SCHEMES:
-        from exporter.storage.webhdfs import WebNameNode
+        from exporter.storage.hdfs.webhdfs import WebNameNode
 
         namenode = WebNameNode(authority, options, connections)
     else:
-        from exporter.storage.hdfs_rpc import RpcNameNode
+        from exporter.storage.hdfs.rpc import RpcNameNode
 
         namenode = RpcNameNode(f"{scheme}://{authority}", options, connections)
     return HdfsStorage(namenode, f"/{path}")

@@ -25,41 +25,12 @@ import os
 import threading
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
-from exporter.markers import Markers
+from exporter.datatrove.ranks import Markers
+from exporter.errors import Reason, StorageError
 
 Path = tuple[str, ...]
-
-Reason = Literal[
-    "timeout",
-    "denied",
-    "not_found",
-    "throttled",
-    "unavailable",
-    "partial",
-    "invalid",
-    "too_large",
-    "other",
-]
-REASONS: tuple[Reason, ...] = get_args(Reason)
-
-
-class StorageError(Exception):
-    """The storage, or what lies in it, could not be read.
-
-    `reason` is the class of trouble that metrics count. `detail` is one line for
-    people, made of our own words, system error texts and error codes only: never of
-    data, options or library messages, which may hold secrets.
-    """
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason: Reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

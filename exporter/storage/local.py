@@ -27,17 +27,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.jobfolder import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
-from exporter.markers import Markers
-from exporter.storage.base import (
-    Folder,
-    Look,
-    Path,
-    Requests,
-    StorageError,
-    Version,
-    from_os_error,
-)
+from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+from exporter.datatrove.ranks import Markers
+from exporter.errors import StorageError
+from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error
 
 _SETTLING_SECONDS = 2.0
 _LINKS_OF_A_FOLDER = 2  # its name, and its own "."

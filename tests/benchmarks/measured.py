@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter import interpreter
-from exporter.markers import Markers
-from exporter.scheduler import Scheduler
-from exporter.settings import RootConfig, StorageOptions
-from exporter.snapshot import Latest, Root
+from exporter.commands import python_tuning
+from exporter.config.settings import RootConfig, StorageOptions
+from exporter.datatrove.ranks import Markers
+from exporter.model.snapshot import Latest, Root
+from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Folder, Look, Requests, Version
 from exporter.workers import Workers
 
@@ -145,7 +145,7 @@ def run_page(name: str, url: str) -> None:
             page = filesystem.call_s3("list_objects_v2", Bucket="bucket", Prefix=prefix)
             return len(page["Contents"])
     else:
-        from exporter.storage.s3client import Client
+        from exporter.storage.s3.client import Client
 
         client = Client("bucket", {}, 4)
 
@@ -188,7 +188,7 @@ class Remembered:
 
 
 def run_memory(jobs: str) -> None:
-    from exporter.exposition import Exposition
+    from exporter.metrics.render import Exposition
 
     storage = Remembered(int(jobs))
     latest = Latest()
@@ -225,7 +225,7 @@ PROCESSES = {
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
-    interpreter.tune()  # as the command does
+    python_tuning.tune()  # as the command does
     PROCESSES[name](*arguments)
     sys.stdout.flush()
     os._exit(0)

@@ -15,10 +15,10 @@ from functools import partial
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collector import SnapshotCollector
-from exporter.exposition import Exposition, Format, Page
-from exporter.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
-from exporter.telemetry import Telemetry
+from exporter.metrics.families import SnapshotCollector
+from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.render import Exposition, Format, Page
+from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
 
 JOBS = int(os.environ.get("BENCH_JOBS", "20000"))
 

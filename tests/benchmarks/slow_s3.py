@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from objects import Objects
-from servers import HOST, Answer, Request
+from support.objects import Objects
+from support.servers import HOST, Answer, Request
 
 LIST_SECONDS, OBJECT_SECONDS = 0.060, 0.025
 

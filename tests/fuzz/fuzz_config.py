@@ -9,8 +9,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["exporter"]):
-    from exporter.config import Config, parse
-    from exporter.document import ConfigError
+    from exporter.config.load import Config, parse
+    from exporter.errors import ConfigError
 
 
 def check(data: bytes) -> None:

@@ -9,7 +9,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports():
-    from exporter.jobfolder import (
+    from exporter.datatrove.layout import (
         Executor,
         ExecutorFileError,
         display_name,
@@ -17,7 +17,7 @@ with atheris.instrument_imports():
         parse_executor,
         rank_of,
     )
-    from exporter.markers import Markers
+    from exporter.datatrove.ranks import Markers
 
 _SHOWN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 

@@ -1,0 +1,122 @@
+"""A small tree of job folders that makes progress while you watch.
+
+It writes what datatrove writes, in the same order: ``executor.json`` at launch, then for
+each task a log, its stats, and last the empty completion marker. Nothing here is read by
+the exporter other than through the files.
+"""
+
+import json
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+
+_TICK_SECONDS = 0.5
+
+
+@dataclass
+class _DemoJob:
+    """One job: its folder, its tasks, and how many complete per second."""
+
+    folder: Path
+    tasks: int
+    tasks_per_second: float
+    stops_at: int | None = None
+    after: "_DemoJob | None" = None
+    completed: int = 0
+    _owed: float = field(default=0.0)
+
+    def launch(self) -> None:
+        """Write ``executor.json`` the way a LocalPipelineExecutor does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        executor = {
+            "pipeline": ["demo"],
+            "logging_dir": f"DataFolder(path='{self.folder}')",
+            "skip_completed": True,
+            "randomize_start_duration": 0,
+            "tasks": self.tasks,
+            "workers": 4,
+            "start_method": "forkserver",
+            "local_tasks": self.tasks,
+            "local_rank_offset": 0,
+            "depends": None,
+            "_launched": True,
+            "world_size": self.tasks,
+        }
+        (self.folder / EXECUTOR_FILE).write_text(json.dumps(executor, indent=4))
+
+    def complete(self, rank: int) -> None:
+        """Leave what a successful task leaves, the marker last."""
+        for name in (LOGS, "stats", COMPLETIONS):
+            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / LOGS / f"task_{rank:05d}.log").write_text("demo task\n")
+        (self.folder / "stats" / f"{rank:05d}.json").write_text("[]")
+        (self.folder / COMPLETIONS / marker_name(rank)).touch()
+
+    @property
+    def is_over(self) -> bool:
+        return self.completed >= self.tasks
+
+    def advance(self, seconds: float) -> None:
+        """Complete the tasks that fall into the next `seconds`."""
+        if self.after is not None and not self.after.is_over:
+            return
+        limit = self.tasks if self.stops_at is None else self.stops_at
+        self._owed += seconds * self.tasks_per_second * random.uniform(0.5, 1.5)  # noqa: S311
+        while self._owed >= 1 and self.completed < limit:
+            self.complete(self.completed)
+            self.completed += 1
+            self._owed -= 1
+
+
+class DemoTree:
+    """Job folders below `folder`: a pipeline of four stages, a job that stalls, a corrupt
+    one, and one that was relaunched with fewer tasks."""
+
+    def __init__(self, folder: Path, speed: float = 1.0) -> None:
+        self._folder = folder
+        self._speed = speed
+        self._jobs = list(_jobs_below(folder))
+
+    def write(self) -> None:
+        """Write the tree as it is before any progress."""
+        for job in self._jobs:
+            job.launch()
+        corrupt = self._folder / "corrupt"
+        corrupt.mkdir(parents=True, exist_ok=True)
+        (corrupt / EXECUTOR_FILE).write_text('{\n    "pipeline": [\n        {"adapter": ')
+        fewer = _DemoJob(self._folder / "relaunched-with-fewer-tasks", 10, 0)
+        fewer.launch()
+        for rank in range(10):
+            fewer.complete(rank)
+        fewer.tasks = 4
+        fewer.launch()
+
+    def progress(self, stopping: threading.Event) -> None:
+        """Complete tasks until every job is over or stalled, or until `stopping`."""
+        while not stopping.wait(_TICK_SECONDS):
+            for job in self._jobs:
+                job.advance(_TICK_SECONDS * self._speed)
+
+    def advance(self, seconds: float) -> None:
+        """Do at once what `progress` does in `seconds`."""
+        for job in self._jobs:
+            job.advance(seconds * self._speed)
+
+
+def _jobs_below(folder: Path) -> Iterator[_DemoJob]:
+    before: _DemoJob | None = None
+    stages: Sequence[tuple[str, int, float]] = (
+        ("signatures", 60, 2.0),
+        ("buckets", 14, 0.7),
+        ("clusters", 1, 0.2),
+        ("filter", 60, 2.0),
+    )
+    for name, tasks, tasks_per_second in stages:
+        before = _DemoJob(folder / "minhash" / name, tasks, tasks_per_second, after=before)
+        yield before
+    yield _DemoJob(folder / "tokenize", 200, 1.0)
+    yield _DemoJob(folder / "extract-stalls", 32, 1.5, stops_at=23)

@@ -1,0 +1,160 @@
+"""The options of the command line: their names, help texts and environment variables, and
+how their values are read.
+
+What a command does with them is not known here.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from exporter import log
+from exporter.config.settings import parse_duration, split_listen_address
+from exporter.config.shard import Shard, parse_shard
+from exporter.model.report import SORTS
+
+_ENVIRONMENT = "DATATROVE_EXPORTER_"
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _listen_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            split_listen_address(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _shard_of(_: click.Context, __: click.Parameter, value: str) -> Shard:
+    try:
+        return parse_shard(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if seconds < 1:
+        raise click.BadParameter("shorter than 1s")
+    return seconds
+
+
+def config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
+    """``--config.file``, which a command needs or may do without."""
+    return click.option(
+        "--config.file",
+        "config_file",
+        envvar=f"{_ENVIRONMENT}CONFIG_FILE",
+        required=required,
+        metavar="FILE",
+        help="Configuration file (YAML).",
+    )
+
+
+config_file = config_file_option(required=True)
+web_listen_address = click.option(
+    "--web.listen-address",
+    "listen_address",
+    envvar=f"{_ENVIRONMENT}WEB_LISTEN_ADDRESS",
+    metavar="HOST:PORT",
+    callback=_listen_address,
+    help="Where to listen; overrides the configuration.",
+)
+web_config_file = click.option(
+    "--web.config.file",
+    "web_config_file",
+    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
+    metavar="FILE",
+    help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
+)
+web_enable_lifecycle = click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
+    is_flag=True,
+    help="Let POST /-/reload reload the configuration.",
+)
+config_watch = click.option(
+    "--config.watch",
+    "watch",
+    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
+    is_flag=True,
+    help="Reload the configuration when its file changes, or one it takes secrets from.",
+)
+log_level = click.option(
+    "--log.level",
+    "log_level",
+    envvar=f"{_ENVIRONMENT}LOG_LEVEL",
+    type=click.Choice(log.LEVELS),
+    help="Overrides the configuration.",
+)
+log_format = click.option(
+    "--log.format",
+    "log_format",
+    envvar=f"{_ENVIRONMENT}LOG_FORMAT",
+    type=click.Choice(log.FORMATS),
+    help="Overrides the configuration.",
+)
+
+
+shard = click.option(
+    "--shard",
+    envvar=f"{_ENVIRONMENT}SHARD",
+    default="0/1",
+    show_default=True,
+    metavar="I/N",
+    callback=_shard_of,
+    help="Read only every N-th job, as exporter I of N (counted from 0). I may be a name "
+    "that ends in its number, such as that of a StatefulSet's pod.",
+)
+
+_STATUS = (
+    click.option(
+        "-p",
+        "--prefix",
+        "--log_prefix",
+        default="",
+        help="Only jobs whose name starts so.",
+    ),
+    click.option(
+        "-hc",
+        "--hide-complete",
+        "--hide_complete",
+        is_flag=True,
+        help="Leave complete jobs out of the table (not of the sums).",
+    ),
+    click.option(
+        "--missing", is_flag=True, help="Also list missing ranks and those of their logs."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts."),
+    click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal."),
+    click.option(
+        "--interval",
+        metavar="DURATION",
+        callback=_interval,
+        help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
+    ),
+    click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]"),
+    click.option(
+        "--max-depth",
+        type=click.IntRange(0, 32),
+        help="How deep below a PATH or URL jobs may lie.  [default: 3]",
+    ),
+    click.option(
+        "--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete."
+    ),
+)
+
+
+def status_options(command: _Command) -> _Command:
+    """What ``status`` shows and how; each has the name of what it sets."""
+    for option in reversed(_STATUS):  # as decorators apply, the one below first
+        command = option(command)
+    return command

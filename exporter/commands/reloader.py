@@ -1,0 +1,47 @@
+"""Reloads one at a time; what is asked for meanwhile is done together.
+
+Asking is possible from a signal handler: it takes no lock.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+_LOG = logging.getLogger("exporter.reload")
+
+Outcome = str | None
+"""Why a reload failed, or None."""
+
+
+class Reloader:
+    """Calls `reload` on a thread of its own, after each request but never twice at once.
+    A thousand requests while it runs are one more run."""
+
+    def __init__(self, reload: Callable[[], Outcome]) -> None:
+        self._reload = reload
+        self._asked: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="reload", daemon=True).start()
+
+    def ask(self) -> "Future[Outcome]":
+        """Ask for a reload that begins after this call."""
+        future: Future[Outcome] = Future()
+        self._asked.put(future)
+        return future
+
+    def _run(self) -> None:
+        while True:
+            asked = [self._asked.get()]
+            while not self._asked.empty():
+                asked.append(self._asked.get_nowait())
+            try:
+                outcome = self._reload()
+            except Exception:
+                _LOG.exception("a reload met a bug of the exporter")
+                outcome = "internal error"
+            for future in asked:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(outcome)

@@ -1,0 +1,1 @@
+"""The command ``status``: rows of the report, once or again and again."""

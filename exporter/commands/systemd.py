@@ -1,0 +1,72 @@
+"""Tells systemd, or whoever started the exporter likewise, how it is doing.
+
+The protocol is sd_notify(3)'s: lines of ``NAME=VALUE`` in one datagram to the socket that
+NOTIFY_SOCKET names; a watchdog, where WATCHDOG_USEC asks for one, wants to be told at
+least that often that all is well. Without these variables nothing is sent.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+_LOG = logging.getLogger("exporter.supervisor")
+_SEND_SECONDS = 5.0  # a supervisor that does not read must not stop us
+
+
+class Supervisor:
+    """Who started this process; `environment` says how to reach it."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = _address(environment.get("NOTIFY_SOCKET", ""))
+        self._feed_seconds = _feed_seconds(environment)
+        self._feed_due = 0.0
+        self._has_failed = False
+
+    def ready(self, status: str) -> None:
+        """Requests are answered from now on."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """The process is about to end."""
+        self._send("STOPPING=1")
+
+    def feed_watchdog(self, is_healthy: Callable[[], bool]) -> None:
+        """Feed the watchdog if there is one and it is time to, but only while the exporter
+        is healthy. To be called now and then."""
+        now = time.monotonic()
+        if self._feed_seconds is not None and now >= self._feed_due and is_healthy():
+            self._feed_due = now + self._feed_seconds
+            self._send("WATCHDOG=1")
+
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(_SEND_SECONDS)
+                sender.sendto("\n".join(lines).encode(), self._address)
+        except OSError as error:
+            if not self._has_failed:
+                _LOG.warning("cannot notify the supervisor: %s", error.strerror or error)
+            self._has_failed = True
+
+
+def _address(name: str) -> str | None:
+    """A path, or the abstract address that sd_notify(3) writes with ``@`` for its first,
+    NUL byte; other kinds of sockets are left alone."""
+    if name.startswith("@"):
+        return "\0" + name[1:]
+    return name if name.startswith("/") else None
+
+
+def _feed_seconds(environment: Mapping[str, str]) -> float | None:
+    """How often to feed the watchdog, half of what it waits as sd_watchdog_enabled(3)
+    advises; None if there is none, or one for another process."""
+    wanted = environment.get("WATCHDOG_USEC", "")
+    if not wanted.isdecimal() or int(wanted) == 0:
+        return None
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(wanted) / 1e6 / 2

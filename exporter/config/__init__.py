@@ -1,0 +1,1 @@
+"""What can be configured, and how a file becomes a Config."""

@@ -1,0 +1,78 @@
+"""What the texts ``${NAME}`` and ``${file:PATH}`` in storage options stand for: secrets, which
+do not belong into a configuration file.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from exporter.config.files import read_file, words_of
+from exporter.errors import Location, Mistake
+
+_SECRET_FILE_LIMIT_BYTES = 64 * 1024
+
+
+class References:
+    """Replaces them. `mistakes` are those that stand for nothing, `files` those that were
+    named, missing ones included; relative ones are relative to `folder`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.mistakes: list[Mistake] = []
+        self.files: list[str] = []
+        self._folder = folder
+        self._environment = environment
+
+    def replaced(self, value: object) -> object:
+        """The file's plain data with every reference replaced by what it stands for."""
+        if not isinstance(value, dict) or not isinstance(value.get("roots"), list):
+            return value
+        roots = [
+            {**root, "storage_options": self._within(options, ("roots", i, "storage_options"))}
+            if isinstance(root, dict) and (options := root.get("storage_options")) is not None
+            else root
+            for i, root in enumerate(value["roots"])
+        ]
+        return {**value, "roots": roots}
+
+    def _within(self, value: object, location: Location) -> object:
+        if isinstance(value, dict):
+            return {key: self._within(item, (*location, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._within(item, (*location, i)) for i, item in enumerate(value)]
+        if isinstance(value, str) and value.isprintable():  # else the document says so
+            return _REFERENCE.sub(lambda match: self._referred(match, location), value)
+        return value
+
+    def _referred(self, match: re.Match[str], location: Location) -> str:
+        file, variable = match["file"], match["variable"]
+        if match[0] == "$$":
+            return "$"
+        try:
+            if file is not None:
+                self.files.append(str(self._folder / file))
+                return _read_secret(self._folder / file)
+            if variable is not None:
+                return self._environment[variable]
+            problem = "a $ must be written $$, or begin ${NAME} or ${file:PATH}"
+        except KeyError:
+            problem = f"the environment variable {variable} is not set"
+        except OSError as error:
+            problem = f"the file {file} cannot be read: {words_of(error)}"
+        except ValueError as error:
+            problem = f"the file {file} is {error}"
+        self.mistakes.append(Mistake(location, problem))
+        return ""
+
+
+_REFERENCE = re.compile(
+    r"\$(?:\$|\{file:(?P<file>[^}]+)\}|\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|)"
+)
+
+
+def _read_secret(path: Path) -> str:
+    """A secret from a file, without the line break that editors put at the end."""
+    try:
+        text = read_file(path, _SECRET_FILE_LIMIT_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r")

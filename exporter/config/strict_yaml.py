@@ -1,0 +1,130 @@
+"""A YAML text as plain data, with the line of every part of it.
+
+YAML is read as data only: no tags, anchors, aliases or merge keys (ten lines of them
+can fill any memory), no duplicate keys, one document, at most `LIMIT_BYTES`. A message
+never quotes a value: the file holds secrets.
+"""
+
+from collections.abc import Collection
+
+import yaml
+
+from exporter.errors import ConfigError, Location, Mistake
+
+LIMIT_BYTES = 1024 * 1024
+_DEPTH_LIMIT = 32
+_NUMBER_LIMIT = 1000  # characters; YAML's base 60 costs the square of the length
+
+
+class Document:
+    """A YAML text as plain data, with the line of every part of it."""
+
+    def __init__(self, data: bytes, source: str, line_breaks_at: Collection[Location] = ()) -> None:
+        """`line_breaks_at` are the places where a text may have several lines."""
+        self._line_breaks_at = line_breaks_at
+        self.lines: dict[Location, int] = {}
+        self.mistakes: list[Mistake] = []
+        self.value: object = None
+        if len(data) > LIMIT_BYTES:
+            raise ConfigError(source, [Mistake((), f"larger than {LIMIT_BYTES} bytes")])
+        try:
+            text = data.decode("utf-8")
+            self._refuse_machinery(text, source)
+            node = yaml.compose(text, yaml.SafeLoader)
+            if node is not None:
+                self.value = self._plain(node, ())
+        except ConfigError:
+            raise
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ConfigError(source, [Mistake((), "not UTF-8", line)]) from None
+        except yaml.MarkedYAMLError as error:
+            # The library's text quotes the offending line.
+            mark = error.problem_mark or error.context_mark
+            place = f" near column {mark.column + 1}" if mark else ""
+            line_number = mark.line + 1 if mark else None
+            raise ConfigError(
+                source, [Mistake((), f"not valid YAML{place}", line_number)]
+            ) from None
+        except yaml.YAMLError:
+            raise ConfigError(source, [Mistake((), "not valid YAML")]) from None
+        except RecursionError:
+            raise ConfigError(source, [Mistake((), "nested too deeply")]) from None
+
+    def locate(self, mistake: Mistake) -> Mistake:
+        """The mistake with the line of its place, or of the nearest part around it."""
+        if mistake.line is not None:
+            return mistake
+        for length in range(len(mistake.location), -1, -1):
+            if (line := self.lines.get(mistake.location[:length])) is not None:
+                return Mistake(mistake.location, mistake.text, line)
+        return mistake
+
+    def _refuse_machinery(self, text: str, source: str) -> None:
+        """Refuse what is more than data, before anything is built from it."""
+        depth = documents = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            problem = None
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                problem = "anchors and aliases are not supported"
+            elif getattr(event, "tag", None):
+                problem = "tags are not supported"
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                problem = "only one YAML document is allowed" if documents > 1 else None
+            elif isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                problem = "nested too deeply" if depth > _DEPTH_LIMIT else None
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if problem:
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise ConfigError(source, [Mistake((), problem, line)])
+
+    def _plain(self, node: yaml.Node, location: Location) -> object:
+        self.lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, (*location, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._plain_mapping(node, location)
+        assert isinstance(node, yaml.ScalarNode)
+        return self._plain_scalar(node, location)
+
+    def _plain_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
+        mapping: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.mistakes.append(Mistake(location, "a key is not text", line))
+                continue
+            key = key_node.value
+            if not key.isprintable():
+                problem = "a key holds characters that cannot be printed"
+                self.mistakes.append(Mistake(location, problem, line))
+                continue
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self.mistakes.append(Mistake(location, "merge keys are not supported", line))
+                continue
+            place = (*location, key)
+            if key in mapping:
+                self.mistakes.append(Mistake(place, "appears twice", line))
+                continue
+            self.lines[place] = line
+            mapping[key] = self._plain(value_node, place)
+        return mapping
+
+    def _plain_scalar(self, node: yaml.ScalarNode, location: Location) -> object:
+        """Null, boolean, integer and fraction as YAML reads them; all else is text."""
+        kind = node.tag.rpartition(":")[2]
+        if kind not in ("null", "bool", "int", "float"):
+            line_break = "\n" if location in self._line_breaks_at else ""
+            if not node.value.replace(line_break, "").isprintable():
+                self.mistakes.append(Mistake(location, "holds characters that cannot be printed"))
+            return node.value
+        try:
+            if len(node.value) <= _NUMBER_LIMIT:
+                return yaml.SafeLoader("").construct_object(node)
+        except (ValueError, OverflowError):
+            pass
+        self.mistakes.append(Mistake(location, "not a number that can be used"))
+        return None

@@ -1,0 +1,1 @@
+"""What datatrove writes into a job folder. Pure: no I/O."""

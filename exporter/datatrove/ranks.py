@@ -1,0 +1,237 @@
+"""What lies in ``completions/``: which ranks have a marker, since when, at what pace.
+
+This module does no I/O and knows no storage. It does not know ``world_size`` either,
+until it is asked: a relaunch with more or fewer tasks changes what counts, not what was
+seen.
+
+Times are modification times in integer nanoseconds since the Unix epoch (``_ns``).
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from operator import sub
+
+from exporter.datatrove.layout import rank_of
+
+_BITS_PER_RANK = 64
+_BITS_AT_LEAST = 4096
+# A mask may be this long for the ranks it holds, and no longer: a hostile file name would
+# make it as long as it likes. A frozenset takes more than 64 bits for each number anyway.
+_MARKED = ord("1")
+_NOT_MARKED = b"0"
+
+
+class Ranks:
+    """An immutable set of ranks: one bit each, from rank 0 on; ranks that lie far beyond
+    the many are kept one by one. All work is proportional to the size of the set."""
+
+    __slots__ = ("_far", "_mask")
+
+    def __init__(self, ranks: Iterable[int] = ()) -> None:
+        near = set(ranks)
+        last = max(near, default=-1)
+        self._far = frozenset[int]()
+        if last + 1 == len(near):  # all up to the last, as of a completed job
+            self._mask = (1 << len(near)) - 1
+            return
+        bits = _BITS_AT_LEAST + _BITS_PER_RANK * len(near)
+        if last >= bits:
+            self._far = frozenset(rank for rank in near if rank >= bits)
+            near -= self._far
+            last = max(near, default=-1)
+        digits = bytearray(_NOT_MARKED) * (last + 1)
+        for rank in near:
+            digits[rank] = _MARKED
+        digits.reverse()
+        self._mask = int(digits, 2) if digits else 0
+
+    @classmethod
+    def first(cls, count: int) -> "Ranks":
+        """The ranks from 0 on, as of a completed job."""
+        ranks = cls()
+        ranks._mask = (1 << count) - 1
+        return ranks
+
+    def __len__(self) -> int:
+        return self._mask.bit_count() + len(self._far)
+
+    def __contains__(self, rank: int) -> bool:
+        return bool(self._mask >> rank & 1) or rank in self._far
+
+    def __iter__(self) -> Iterator[int]:
+        """In ascending order."""
+        digits = self._digits().encode().translate(_TRUTH)
+        yield from compress(range(len(digits)), digits)
+        yield from sorted(self._far)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ranks):
+            return NotImplemented
+        return self._mask == other._mask and self._far == other._far
+
+    def __hash__(self) -> int:
+        return hash((self._mask, self._far))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} ranks>"
+
+    def count_below(self, world_size: int) -> int:
+        """How many of the ranks belong to a job of that many tasks."""
+        if world_size >= self._mask.bit_length():
+            near = self._mask.bit_count()
+        else:
+            near = (self._mask & ((1 << world_size) - 1)).bit_count()
+        return near + sum(rank < world_size for rank in self._far)
+
+    def missing_runs(self, world_size: int) -> Iterator[tuple[int, int]]:
+        """The ranks below `world_size` that are not in the set, as runs (first, last) in
+        ascending order."""
+        digits = self._digits()[:world_size]
+        start = digits.find("0")
+        while start >= 0:
+            end = digits.find("1", start)
+            if end < 0:
+                break
+            yield start, end - 1
+            start = digits.find("0", end)
+        first = start if start >= 0 else len(digits)
+        for rank in sorted(rank for rank in self._far if rank < world_size):
+            if first < rank:
+                yield first, rank - 1
+            first = rank + 1
+        if first < world_size:
+            yield first, world_size - 1
+
+    def _digits(self) -> str:
+        """``0`` or ``1`` for each rank from 0 to the last that has a bit."""
+        return bin(self._mask)[:1:-1] if self._mask else ""
+
+
+_TRUTH = bytes(byte == _MARKED for byte in range(256))
+
+
+NO_RANKS = Ranks()
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """All entries of ``completions/`` at one moment.
+
+    `ranks` are those whose name is a rank's marker, whatever ``world_size`` is; `others`
+    counts the entries that can be no marker at all. `modified_ns` is parallel to `ranks`
+    in ascending order, `UNKNOWN` where a marker's time was not asked for; None where none
+    was. Never modified once built.
+    """
+
+    ranks: Ranks = NO_RANKS
+    others: int = 0
+    modified_ns: "array[int] | None" = None
+
+    @classmethod
+    def of_names(cls, names: Sequence[str], others: int = 0) -> "Markers":
+        """From file names; `others` are entries known to be no files."""
+        different = set(names)  # a folder that changes may list a name twice
+        if _are_five_digits(names):
+            if int(max(names)) + 1 == len(different):  # no room for a rank that is missing
+                return cls(Ranks.first(len(different)), others)
+            return cls(Ranks(map(int, different)), others)
+        ranks = [rank for name in different if (rank := rank_of(name)) is not None]
+        return cls(Ranks(ranks), others + len(different) - len(ranks))
+
+    @classmethod
+    def of_times(cls, by_rank: Mapping[int, int], others: int = 0) -> "Markers":
+        """From the times of all markers, by rank."""
+        ordered = sorted(by_rank)
+        return cls(Ranks(ordered), others, array("q", map(by_rank.__getitem__, ordered)))
+
+    def by_rank(self) -> dict[int, int]:
+        """Known times, by rank."""
+        if self.modified_ns is None:
+            return {}
+        pairs = zip(self.ranks, self.modified_ns, strict=True)
+        return {rank: time_ns for rank, time_ns in pairs if time_ns != UNKNOWN}
+
+    def times_below(self, world_size: int) -> list[int]:
+        """Known times of the ranks that belong to a job of that many tasks."""
+        if self.modified_ns is None:
+            return []
+        counting = self.modified_ns[: self.ranks.count_below(world_size)]
+        return [time_ns for time_ns in counting if time_ns != UNKNOWN]
+
+    def stray(self, world_size: int) -> int:
+        """How many entries do not count for a job of that many tasks."""
+        return self.others + len(self.ranks) - self.ranks.count_below(world_size)
+
+
+UNKNOWN = -(2**63)
+"""Stands for the time of a marker that nobody asked for, in `Markers.modified_ns`."""
+
+
+def _are_five_digits(names: Sequence[str]) -> bool:
+    """Whether all are the names of ranks up to 99999 and there are any, checked without a
+    look at each: joined by slashes, they have one after every five characters, and there
+    is nothing beside these and digits."""
+    joined, slashes = "/".join(names), "/" * (len(names) - 1)
+    return (
+        len(joined) == 6 * len(names) - 1
+        and joined[5::6] == slashes
+        and joined.isascii()
+        and joined.encode().translate(None, b"0123456789") == slashes.encode()
+    )
+
+
+_HISTORY_POINTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """When a job's markers came: up to 64 of their times, evenly chosen by count, first
+    and last included, in seconds since the Unix epoch."""
+
+    count: int
+    sampled: "array[float]"
+
+    @classmethod
+    def of_ordered(cls, ordered_ns: list[int]) -> "History":
+        """From all times in ascending order; at least one."""
+        last = len(ordered_ns) - 1
+        points = min(_HISTORY_POINTS, len(ordered_ns))
+        chosen = (last * point // max(1, points - 1) for point in range(points))
+        return cls(len(ordered_ns), array("d", (ordered_ns[i] / 1e9 for i in chosen)))
+
+    def points(self) -> list[tuple[float, int]]:
+        """(time, markers up to then), in ascending order."""
+        steps = max(1, len(self.sampled) - 1)
+        return [
+            (time, (self.count - 1) * point // steps + 1) for point, time in enumerate(self.sampled)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a job moves: what its marker times say, relative to its launch."""
+
+    completed_since_launch: int
+    last_completion_ns: int | None
+    longest_gap_ns: int | None
+    history: History | None
+
+
+def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
+    """Pace from all marker times, in any order, and the time of the launch.
+
+    The gap counts from the launch to the first completion, then between successive
+    ones; a marker older than the launch was inherited and says nothing about it.
+    """
+    ordered = sorted(modified_ns)
+    since_launch = ordered[bisect_left(ordered, launch_ns) :]
+    gaps = map(sub, since_launch, [launch_ns, *since_launch])
+    return Pace(
+        completed_since_launch=len(since_launch),
+        last_completion_ns=ordered[-1] if ordered else None,
+        longest_gap_ns=max(gaps, default=None),
+        history=History.of_ordered(ordered) if ordered else None,
+    )

@@ -1,0 +1,1 @@
+"""Snapshot -> the bytes of a scrape."""

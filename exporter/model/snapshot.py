@@ -1,0 +1,167 @@
+"""What is known at one moment: Job, Root, Snapshot; and Latest, the one mutable cell.
+
+Contract: everything here is immutable. A snapshot that was published is never modified
+again; readers may keep it as long as they like and need no lock, and a reader never
+delays the writer. "Not known" is None and never 0.
+
+Times are seconds since the Unix epoch.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from exporter.config.settings import (
+    DEFAULT_STALL_RULE,
+    StallRule,
+)
+from exporter.datatrove.ranks import NO_RANKS, History, Ranks
+from exporter.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one successful scan of a job folder found.
+
+    `ranks` are those with a marker, also those beyond `tasks`. `history` says when the
+    counted markers came; None where their times are not known.
+    """
+
+    tasks: int
+    tasks_completed: int
+    tasks_completed_since_launch: int | None
+    stray_markers: int
+    launch_timestamp: float | None
+    last_completion_timestamp: float | None
+    longest_completion_gap_seconds: float | None
+    started: bool
+    executor: str
+    slurm_job_name: str
+    ranks: Ranks = NO_RANKS
+    history: History | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.tasks_completed == self.tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job folder as of the last scan of its root.
+
+    `name` is the `job_name` of metrics and pages. `error` says why the last scan could
+    not read the job; then `reading` is the last good one, or None if there never was
+    one or it is too old. A hidden job counts in sums and has no series of its own.
+    """
+
+    name: str
+    reading: Reading | None
+    error: Reason | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over jobs; ratios are None at 0 of 0."""
+
+    jobs: int = 0
+    jobs_completed: int = 0
+    jobs_unreadable: int = 0
+    jobs_hidden: int = 0
+    tasks: int = 0
+    tasks_completed: int = 0
+
+    @property
+    def jobs_completed_ratio(self) -> float | None:
+        return self.jobs_completed / self.jobs if self.jobs else None
+
+    @property
+    def tasks_completed_ratio(self) -> float | None:
+        return self.tasks_completed / self.tasks if self.tasks else None
+
+    @classmethod
+    def of_jobs(cls, jobs: Iterable[Job]) -> "Totals":
+        count = completed = unreadable = hidden = tasks = tasks_completed = 0
+        for job in jobs:
+            count += 1
+            unreadable += job.error is not None
+            hidden += job.hidden
+            if job.reading is not None:
+                completed += job.reading.is_complete
+                tasks += job.reading.tasks
+                tasks_completed += job.reading.tasks_completed
+        return cls(count, completed, unreadable, hidden, tasks, tasks_completed)
+
+    @classmethod
+    def of_totals(cls, parts: Iterable["Totals"]) -> "Totals":
+        listed = list(parts)
+        return cls(*(sum(getattr(part, f.name) for part in listed) for f in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One configured root as of its last scan.
+
+    `jobs` are sorted by name. `totals` is None until the whole root was read once, and
+    again when what was read is too old: an unreachable root has no jobs to count, which
+    is not the same as 0 jobs. `error` says why the last scan failed as a whole.
+    `backoff_seconds` is how much longer than its interval it is left alone for now.
+    `url` is where it lies, without query or credentials. Counters run from the start of
+    the process: `errors` by (scope, reason), `requests` by operation.
+    """
+
+    name: str
+    scan_interval_seconds: float
+    url: str = ""
+    stall: StallRule = DEFAULT_STALL_RULE
+    up: bool = False
+    attempted: bool = False
+    error: str | None = None
+    jobs: tuple[Job, ...] = ()
+    totals: Totals | None = None
+    last_successful_scan_timestamp: float | None = None
+    last_scan_duration_seconds: float | None = None
+    backoff_seconds: float = 0.0
+    scans: int = 0
+    scans_skipped: int = 0
+    errors: tuple[tuple[tuple[str, Reason], int], ...] = ()
+    requests: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every root, in the order of the configuration."""
+
+    roots: tuple[Root, ...] = ()
+    totals: Totals = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = (root.totals for root in self.roots if root.totals is not None)
+        object.__setattr__(self, "totals", Totals.of_totals(known))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every root had one attempt, successful or not."""
+        return all(root.attempted for root in self.roots)
+
+
+class Latest:
+    """Holds the newest snapshot. One thread publishes, any number read, one may wait."""
+
+    def __init__(self) -> None:
+        self._snapshot = Snapshot()
+        self._published = threading.Event()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot  # one reference, replaced atomically
+        self._published.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long for a snapshot published since this was last called; whether one
+        was."""
+        came = self._published.wait(seconds)
+        self._published.clear()  # before the snapshot is read, so that none is missed
+        return came
+
+    def read(self) -> Snapshot:
+        return self._snapshot

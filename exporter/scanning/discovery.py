@@ -1,0 +1,90 @@
+"""Which folders below a root to visit, and which of them are wanted jobs.
+
+Pure decisions on names; listing folders is the scheduler's business.
+
+A job is a folder that holds a regular file ``executor.json``. Jobs may lie inside jobs,
+but not inside the folders that datatrove itself fills. A folder reached through a
+symbolic link counts under the name it was reached by; a link back to a folder on the
+way to itself is not followed.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from exporter.config.shard import WHOLE, Shard
+from exporter.datatrove.layout import INNER_FOLDERS, display_name
+from exporter.storage.base import Folder, Path
+
+_ROOT_NAME = "."
+_DOT, _DOT_PATH = r"\x2e", (".",)
+
+
+def job_name(path: Path) -> str:
+    """The `job_name` of the job folder at `path` (relative to its root), which itself is
+    ``.``; an object store may have a folder of that name as well."""
+    if path == _DOT_PATH:
+        return _DOT
+    return display_name("/".join(path)) if path else _ROOT_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a root's configuration that says which jobs are wanted.
+
+    Patterns are shell globs on the whole `job_name`, in which ``*`` also matches ``/``.
+    Of the jobs that match, only those of the `shard` are; `root` is the root's name.
+    """
+
+    max_depth: int = 3
+    prefix: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    root: str = ""
+    shard: Shard = WHOLE
+
+    def wants(self, name: str) -> bool:
+        """Whether a job of this name is read at all."""
+        return (
+            name.startswith(self.prefix)
+            and (not self.include or any(fnmatchcase(name, glob) for glob in self.include))
+            and not any(fnmatchcase(name, glob) for glob in self.exclude)
+            and self.shard.owns(self.root, name)
+        )
+
+    def may_hold_wanted(self, path: Path) -> bool:
+        """Whether the folder, or one below it, can have a name with the prefix."""
+        if not self.prefix or not path:
+            return True
+        name = job_name(path)
+        return name.startswith(self.prefix) or self.prefix.startswith(name + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A folder to list. `ancestors` are the identities of the folders above it."""
+
+    path: Path
+    ancestors: frozenset[Hashable] = frozenset()
+
+
+def is_loop(visit: Visit, folder: Folder) -> bool:
+    """Whether the listed folder is one of those above it, reached again."""
+    return folder.identity is not None and folder.identity in visit.ancestors
+
+
+def visits_below(visit: Visit, folder: Folder, selection: Selection) -> Sequence[Visit]:
+    """The folders to visit next, given the listing of one."""
+    if len(visit.path) >= selection.max_depth or is_loop(visit, folder):
+        return ()
+    ancestors = visit.ancestors
+    if folder.identity is not None:
+        ancestors = ancestors | {folder.identity}
+    below = []
+    for name in folder.subfolders:
+        if folder.has_executor_file and name in INNER_FOLDERS:
+            continue
+        path = (*visit.path, name)
+        if selection.may_hold_wanted(path):
+            below.append(Visit(path, ancestors))
+    return below

@@ -1,0 +1,220 @@
+"""One job folder -> one reading. Expected trouble is part of the result, not raised.
+
+What a scan learned is handed to the next one as Memory, so that ``executor.json`` is
+read again only when it changed, the time of a marker is asked for only once, and a job
+in which nothing changed costs what the storage asks to say so.
+"""
+
+import time
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from exporter.datatrove.layout import (
+    EXECUTOR_FILE_LIMIT_BYTES,
+    Executor,
+    ExecutorFileError,
+    LargeFileError,
+    parse_executor,
+)
+from exporter.datatrove.ranks import UNKNOWN, Markers, pace_of
+from exporter.errors import StorageError
+from exporter.model.snapshot import Reading
+from exporter.storage.base import Folder, Look, Path, Storage, Version
+
+_REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
+# datatrove rewrites executor.json in place, so half a file is normal while it does:
+# 9 to 20 ms with an ordinary pipeline.
+_BEING_WRITTEN_SECONDS = 60
+# A file last written longer ago than this is not about to become whole.
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is kept of a job between scans.
+
+    `look` is the last one, its markers with all times that are known. `version` is what
+    was read of ``executor.json``; `executor` is None when that is known to be invalid,
+    for the reason in `problem`. `reading` is what came of both, None if nothing did.
+    """
+
+    look: Look
+    version: Version
+    executor: Executor | None
+    problem: str = ""
+    reading: Reading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobScan:
+    """Result of one scan of a job: a reading, or an error, or neither if the folder is
+    gone or no job any more. `memory` goes to the next scan in any case."""
+
+    reading: Reading | None
+    memory: Memory | None
+    error: StorageError | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        return self.reading is None and self.error is None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is expected of the job until it is launched again."""
+        return (
+            self.reading is not None
+            and self.reading.is_complete
+            and self.memory is not None
+            and not _may_rewrite(self.memory)
+        )
+
+
+def scan_job(
+    storage: Storage,
+    path: Path,
+    folder: Folder,
+    memory: Memory | None = None,
+    *,
+    thorough: bool = False,
+) -> JobScan:
+    """Read the job in a folder that was just listed. Raises nothing that a storage or a
+    file can cause. With `thorough`, nothing is taken on trust that was seen before."""
+    try:
+        # Only a marker's own time tells that it was written again.
+        thorough = thorough or (memory is not None and _may_rewrite(memory))
+        look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
+        before, memory = memory, _with_executor(storage, path, look, memory)
+        if memory.executor is None:
+            return JobScan(None, memory, StorageError("invalid", memory.problem))
+        if memory.reading is None:
+            memory = _with_reading(storage, path, memory, memory.executor, before)
+        return JobScan(memory.reading, memory)
+    except StorageError as error:
+        if error.reason == "not_found":
+            return JobScan(None, None)
+        return JobScan(None, memory, error)
+
+
+def _may_rewrite(memory: Memory) -> bool:
+    """Whether the launch writes markers again that were there before it, and has not
+    written them all: a launch that does not skip completed tasks."""
+    if memory.executor is None or memory.executor.skip_completed:
+        return False
+    return (
+        memory.reading is None
+        or memory.reading.tasks_completed_since_launch != memory.reading.tasks
+    )
+
+
+def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
+    """The memory after a look; without a reading, unless nothing changed."""
+    if memory is not None and look.executor.is_same(memory.version):
+        return memory if look is memory.look else replace(memory, look=look, reading=None)
+    problem = ""
+    for pause in (*_REWRITE_PAUSES_SECONDS, None):
+        version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
+        try:
+            return Memory(look, version, _parse(data))
+        except ExecutorFileError as error:
+            problem = f"executor.json: {error}"
+            if pause is None or not (error.may_be_half and _is_recent(version)):
+                break
+            time.sleep(pause)
+    known = memory.look.markers if memory is not None else Markers()
+    look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
+    return Memory(look, version, None, problem)
+
+
+def _parse(data: bytes) -> Executor:
+    try:
+        return parse_executor(data)
+    except LargeFileError:
+        from exporter.datatrove import largejson  # hardly ever needed, and it starts processes
+
+        return largejson.parse(data)
+
+
+def _is_recent(version: Version) -> bool:
+    modified_ns = version.modified_ns
+    return modified_ns is None or abs(time.time() - modified_ns / 1e9) < _BEING_WRITTEN_SECONDS
+
+
+def _with_known_times(markers: Markers, known: Markers, since_ns: int = UNKNOWN) -> Markers:
+    """The markers with the times of at least `since_ns` that an earlier look gave them, if
+    they come without times."""
+    if markers.modified_ns is not None or known.modified_ns is None:
+        return markers
+    by_rank = known.by_rank()
+    times = (by_rank.get(rank, UNKNOWN) for rank in markers.ranks)
+    kept = (time_ns if time_ns >= since_ns else UNKNOWN for time_ns in times)
+    return replace(markers, modified_ns=array("q", kept))
+
+
+def _with_reading(
+    storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
+) -> Memory:
+    """The memory with what it means; asks for the times that `before` did not know."""
+    markers = _with_times(storage, path, memory, executor, before)
+    completed = markers.ranks.count_below(executor.world_size)
+    launch_ns = memory.version.modified_ns
+    times = markers.times_below(executor.world_size)
+    has_times = bool(times) or completed == 0
+    pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
+    if times:
+        last_ns: int | None = max(times)
+    else:
+        # Such markers are written once, so the folder changed last when the last one came.
+        last_ns = memory.look.completions_modified_ns if completed else None
+    reading = Reading(
+        tasks=executor.world_size,
+        tasks_completed=completed,
+        tasks_completed_since_launch=pace.completed_since_launch if pace else None,
+        stray_markers=markers.stray(executor.world_size),
+        launch_timestamp=_seconds(launch_ns),
+        last_completion_timestamp=_seconds(last_ns),
+        longest_completion_gap_seconds=_seconds(pace.longest_gap_ns) if pace else None,
+        started=bool(markers.ranks) or memory.look.has_logs,
+        executor=executor.kind,
+        slurm_job_name=executor.slurm_job_name,
+        ranks=markers.ranks,
+        history=pace.history if pace else None,
+    )
+    if reading.is_complete:  # eight bytes a task, which most likely nobody asks for again
+        markers = replace(markers, modified_ns=None)
+    look = replace(memory.look, markers=markers, world_size=executor.world_size)
+    return replace(memory, look=look, reading=reading)
+
+
+def _with_times(
+    storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
+) -> Markers:
+    """The markers with the time of every one that counts; or with none where they would
+    cost a system call for each marker of a job that was already complete when first seen.
+    (That price is paid if its markers may have been written again, which no folder's time
+    shows.)"""
+    markers = memory.look.markers
+    launch_ns = memory.version.modified_ns
+    if before is not None:
+        may_rewrite = not executor.skip_completed and launch_ns is not None
+        since_ns = launch_ns if may_rewrite and launch_ns is not None else UNKNOWN
+        markers = _with_known_times(markers, before.look.markers, since_ns)
+    counting = markers.ranks.count_below(executor.world_size)
+    if markers.modified_ns is None:
+        had_times = before is not None and before.reading is not None and before.reading.history
+        if counting == executor.world_size and executor.skip_completed and not had_times:
+            return markers
+        times = array("q", [UNKNOWN]) * len(markers.ranks)
+        wanted: Sequence[int] = range(counting)  # ranks ascend: those that count come first
+    else:
+        times = array("q", markers.modified_ns)
+        wanted = [position for position in range(counting) if times[position] == UNKNOWN]
+    if wanted:
+        ranks = list(markers.ranks)
+        asked = storage.marker_times(path, [ranks[position] for position in wanted])
+        for position, time_ns in zip(wanted, asked, strict=True):
+            times[position] = UNKNOWN if time_ns is None else time_ns
+    return replace(markers, modified_ns=times)
+
+
+def _seconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1e9

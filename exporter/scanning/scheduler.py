@@ -1,0 +1,261 @@
+"""When to scan, on how many threads, until when.
+
+One thread decides; workers only carry out visits to folders and report back, so no state
+is shared and nothing here takes a lock. The deciding thread never calls storage and never
+waits for a worker. How a scan goes on, once it has begun, is ``rootscan``'s business.
+
+* Each root has its own timetable. Clocks are monotonic.
+* One scan of a root is in flight at a time. A scan that is due while the one before still
+  runs, or while the root's storage hangs, is counted as skipped.
+* No more scans make progress at a time than there are workers; others wait for their
+  turn, the longest overdue first. A scan that makes no progress holds up nobody.
+* A scan that has not ended at its deadline is given up.
+* A bug met with one root ends that root's scan, and no other's.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from exporter.config.settings import RootConfig
+from exporter.errors import StorageError
+from exporter.model.snapshot import Latest, Snapshot
+from exporter.scanning.event_queue import Inbox
+from exporter.scanning.root_scan import RootScan
+from exporter.scanning.root_state import RootState
+from exporter.scanning.root_storage import OpenStorage, RootStorage
+from exporter.scanning.schedule import Timetable
+from exporter.scanning.visitor import Event
+from exporter.storage import open_storage
+from exporter.workers import Workers
+
+_LOG = logging.getLogger("exporter.scheduler")
+_HEARTBEAT_SECONDS = 1.0
+_EVENTS_SECONDS = 0.1
+
+
+class _ScheduledRoot:
+    """A root, its storage, when it is due, and the scan of it under way."""
+
+    def __init__(self, config: RootConfig, storage: RootStorage, now: float) -> None:
+        self.state = RootState(config)
+        self.storage = storage
+        self.timetable = Timetable(config.scan_interval_seconds, now)
+        self.scan: RootScan | None = None
+
+
+class Scheduler:
+    """Scans `roots` and publishes what it finds to `latest`."""
+
+    def __init__(
+        self,
+        roots: Sequence[RootConfig],
+        latest: Latest,
+        workers: Workers,
+        open_storage: OpenStorage = open_storage,
+    ) -> None:
+        now = time.monotonic()
+        self._latest = latest
+        self._workers = workers
+        self._open_storage = open_storage
+        self._roots = [self._scheduled(config, now) for config in roots]
+        self._events: Inbox[tuple[_ScheduledRoot, RootScan, Event]] = Inbox()
+        self._stopping = threading.Event()
+        self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
+        self._changed = False
+        self.last_heartbeat = now
+        """Monotonic time at which the scheduler last showed that it is alive."""
+        self._publish()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        scans = [scan for root in self._roots if (scan := root.scan) is not None]
+        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
+
+    def run_once(self) -> Snapshot:
+        """Scan every root once, until its end or its deadline; returns the result."""
+        now = time.monotonic()
+        for root in self._roots:
+            root.timetable.due = now
+        while not self._stopping.is_set() and not all(
+            root.scan is None and root.timetable.due == math.inf for root in self._roots
+        ):
+            self._step(repeating=False)
+        return self._latest.read()
+
+    def run(self) -> None:
+        """Scan on schedule until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                self._step(repeating=True)
+            except Exception:
+                _LOG.exception("the scheduler met a bug of the exporter and goes on")
+                self._stopping.wait(_HEARTBEAT_SECONDS)
+
+    def reconfigure(self, roots: Sequence[RootConfig]) -> None:
+        """Scan these roots from now on, from any thread. Those whose configuration is the
+        same keep their jobs, counters and schedule; all others begin anew, and the series
+        of those that are no longer there go at once."""
+        self._wanted.append(roots)  # of two in a row the last one counts
+        self._events.wake()
+
+    def stop(self) -> None:
+        """Make `run` return, from any thread. Visits under way are not waited for."""
+        self._stopping.set()
+        self._events.wake()
+
+    def _step(self, *, repeating: bool) -> None:
+        now = time.monotonic()
+        if self._wanted:
+            self._replace_roots(self._wanted.popleft(), now)
+        for root in self._roots:
+            with self._bugs_kept_to(root):
+                self._attend(root, now)
+        self._begin_scans(now, repeating=repeating)
+        self._workers.relieve()
+        if self._changed:
+            self._publish()
+        # Not for so long that other roots' deadlines would have to wait.
+        self._events.wait(self._next_moment(now))
+        self._handle_events()
+        if self._changed:
+            self._publish()
+        self.last_heartbeat = time.monotonic()
+
+    def _attend(self, root: _ScheduledRoot, now: float) -> None:
+        """See to it that the root's scan goes on or ends, and that nothing grows too old."""
+        if (scan := root.scan) is not None:
+            if now < scan.deadline:
+                scan.go_on(now)
+            else:
+                self._handle_events()
+                if not scan.is_over:  # what was just reported was not the rest
+                    scan.give_up()
+            self._settle(root, scan)
+        if root.state.next_expiry <= now:
+            root.state.expire(now, time.time())
+            self._changed = True
+
+    def _handle_events(self) -> None:
+        """Hand what was reported to the scans, then have each go on."""
+        told: dict[RootScan, _ScheduledRoot] = {}
+        for root, scan, event in self._events.take(time.monotonic() + _EVENTS_SECONDS):
+            told[scan] = root
+            with self._bugs_kept_to(root):
+                scan.handle(event)
+        for scan, root in told.items():
+            with self._bugs_kept_to(root):
+                scan.go_on(time.monotonic())
+                self._settle(root, scan)
+
+    def _report(self, root: _ScheduledRoot, scan: RootScan, event: Event) -> None:
+        """Tell the scheduler's thread (from any thread)."""
+        self._events.put((root, scan, event), at_once=event.is_urgent)
+
+    def _settle(self, root: _ScheduledRoot, scan: RootScan) -> None:
+        """If the root's scan has ended, take note of it."""
+        if root.scan is scan and scan.is_over:
+            root.timetable.ended(failing=scan.is_overloaded)
+            root.state.backs_off(root.timetable.backoff_seconds)
+            root.scan = None
+            self._changed = True
+
+    @contextmanager
+    def _bugs_kept_to(self, root: _ScheduledRoot) -> Iterator[None]:
+        """Whatever fails inside ends the scan of this root and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            _LOG.exception("the scan of a root met a bug of the exporter")
+            if (scan := root.scan) is not None:
+                root.scan = None
+                scan.drop()
+            bug = StorageError("other", f"unexpected {type(error).__name__}")
+            with suppress(Exception):
+                root.state.scan_impossible(bug, time.monotonic(), time.time())
+            self._changed = True
+
+    def _scheduled(self, config: RootConfig, now: float) -> _ScheduledRoot:
+        storage = RootStorage(config, self._workers.size, self._open_storage)
+        return _ScheduledRoot(config, storage, now)
+
+    def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
+        before = {root.state.config.name: root for root in self._roots}
+        roots = []
+        for config in wanted:
+            root = before.get(config.name)
+            if root is not None and root.state.config == config:
+                del before[config.name]
+                roots.append(root)
+                continue
+            new = self._scheduled(config, now)
+            if root is not None and root.state.config.url == config.url:
+                new.storage.stuck = root.storage.stuck  # it hangs still: no more threads for it
+            roots.append(new)
+        for root in before.values():
+            self._drop(root)
+        self._roots = roots
+        self._changed = True
+
+    def _drop(self, root: _ScheduledRoot) -> None:
+        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
+        if root.scan is not None:
+            root.scan.drop()
+        self._workers.abandon(root.storage)
+        if root.storage.opened is not None:  # to close it may take as long as the storage does
+            with suppress(RuntimeError):  # no threads: then with the process
+                self._workers.submit(root.storage, root.storage.opened.close)
+
+    def _next_moment(self, now: float) -> float:
+        """Until when to sleep if nothing is reported (monotonic)."""
+        moments = [now + _HEARTBEAT_SECONDS]
+        for root in self._roots:
+            if root.timetable.due > now:  # the others wait for others to end
+                moments.append(root.timetable.due)
+            if root.scan is not None:
+                moments.append(root.scan.deadline)
+        return min(moments)
+
+    def _begin_scans(self, now: float, *, repeating: bool) -> None:
+        """Start the scans that are due, as many as have room, or count why not."""
+        due = [root for root in self._roots if root.timetable.due <= now]
+        moving = sum(
+            root.scan is not None and now - root.scan.last_progress < self._workers.patience_seconds
+            for root in self._roots
+        )
+        for root in sorted(due, key=lambda root: root.timetable.due):
+            may_begin = root.scan is None and not root.storage.is_hung
+            if may_begin and moving >= self._workers.size:
+                continue  # its turn comes
+            root.timetable.began(now)
+            if not repeating:
+                root.timetable.due = math.inf
+            with self._bugs_kept_to(root):
+                if may_begin:
+                    moving += 1
+                    self._begin(root, now)
+                else:
+                    self._skip(root, now)
+
+    def _begin(self, root: _ScheduledRoot, now: float) -> None:
+        report = partial(self._report, root)
+        scan = root.scan = RootScan(root.state, root.storage, self._workers, report, now)
+        scan.begin(now)
+        self._settle(root, scan)
+
+    def _skip(self, root: _ScheduledRoot, now: float) -> None:
+        root.state.scan_skipped()
+        if root.scan is None:
+            hang = StorageError("timeout", "earlier attempts still hang")
+            root.state.scan_impossible(hang, now, time.time())
+        self._changed = True
+
+    def _publish(self) -> None:
+        self._latest.publish(Snapshot(tuple(root.state.root for root in self._roots)))
+        self._changed = False

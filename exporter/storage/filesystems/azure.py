@@ -1,0 +1,119 @@
+"""Azure Blob Storage and Data Lake, through the client that adlfs makes: its credentials
+and addresses, not its listings.
+
+adlfs' ``ls`` of ``job1`` walks everything that begins with ``job1``, ``job10`` included,
+and remembers what it saw. Here a listing is one of the folder's own prefix, 5,000 entries
+to a request. Azure's client would try four times, with pauses of up to a minute: here
+once. With hierarchical namespaces a folder also shows as an object that says so.
+"""
+
+from typing import Any
+
+from azure.core import exceptions
+from fsspec.asyn import sync
+
+from exporter.errors import StorageError
+from exporter.storage.filesystems.adapter import (
+    Count,
+    Dialect,
+    Entries,
+    ErrorTypes,
+    entries_of,
+    error_of_status,
+    error_of_type,
+    under,
+)
+
+_CALL_SECONDS = 20
+_LISTING_SECONDS = 120
+_ONCE = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
+
+
+def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
+    container, prefix = under(folder)
+
+    async def ask() -> Entries:
+        folders: list[str] = []
+        files: Entries = []
+        async with filesystem.service_client.get_container_client(container) as client:
+            pages = client.walk_blobs(
+                name_starts_with=prefix or None, include=["metadata"], delimiter="/", **_ONCE
+            ).by_page()
+            count()
+            async for page in pages:
+                async for blob in page:
+                    name = blob.name
+                    if name.endswith("/") and not hasattr(blob, "etag"):
+                        folders.append(name)
+                    elif (blob.metadata or {}).get("hdi_isfolder", "").lower() == "true":
+                        folders.append(f"{name}/")
+                    else:
+                        files.append(
+                            {
+                                "name": name,
+                                "size": blob.size,
+                                "etag": blob.etag,
+                                "last_modified": blob.last_modified,
+                            }
+                        )
+                if pages.continuation_token:
+                    count()
+        return entries_of(container, folders, files)
+
+    return sync(filesystem.loop, ask, timeout=_LISTING_SECONDS)  # type: ignore[no-any-return]
+
+
+def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
+    container, _, key = file.partition("/")
+
+    async def ask() -> bytes:
+        async with filesystem.service_client.get_blob_client(container, key) as client:
+            stream = await client.download_blob(max_concurrency=1, **_ONCE)
+            if stream.size > limit_bytes:
+                raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+            return bytes(await stream.readall())
+
+    return sync(filesystem.loop, ask, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+
+
+def _close(filesystem: Any) -> None:
+    sync(filesystem.loop, filesystem.service_client.close, timeout=_CALL_SECONDS)
+
+
+_REASON_BY_TYPE: ErrorTypes = (
+    (exceptions.ServiceRequestTimeoutError, "timeout", "no connection within the time limit"),
+    (exceptions.ServiceResponseTimeoutError, "timeout", "no answer within the time limit"),
+    (exceptions.ClientAuthenticationError, "denied", "no valid credentials"),
+    (exceptions.IncompleteReadError, "partial", "the answer ended too early"),
+    (exceptions.DecodeError, "partial", "the answer is not Azure's"),
+    (exceptions.AzureError, "unavailable", "connection failed"),
+    # What azure-storage-blob makes of an answer 200 without a body.
+    (AttributeError, "partial", "the answer is not Azure's"),
+    (TimeoutError, "timeout", "no complete answer within the time limit"),
+    (
+        ValueError,
+        "invalid",
+        (
+            "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
+            "AZURE_STORAGE_CONNECTION_STRING name an account"
+        ),
+    ),
+)
+
+
+def _error_of(error: Exception) -> StorageError | None:
+    status = error.status_code if isinstance(error, exceptions.HttpResponseError) else None
+    if status is not None and status >= 400:
+        return error_of_status(status)
+    return error_of_type(error, _REASON_BY_TYPE)
+
+
+DIALECT = Dialect(
+    ls=_ls,
+    read=_read,
+    error_of=_error_of,
+    close=_close,
+    has_folders=False,
+    is_concurrent=True,
+    attempts=2,
+)

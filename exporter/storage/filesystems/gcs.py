@@ -1,0 +1,112 @@
+"""Google Cloud Storage, through gcsfs' connection: its credentials and sessions, not its
+listings.
+
+gcsfs' ``ls`` keeps what it saw, asks for every attribute of every object, and tries six
+times with growing pauses. Here a page of 1,000 asks for four attributes and is tried
+once. A gcsfs that may probe for hierarchical buckets does so by gRPC, which takes a
+minute to fail where that is blocked: it is told not to.
+"""
+
+import json
+import os
+from typing import Any
+
+import aiohttp
+import google.auth.exceptions
+import requests
+from fsspec.asyn import sync
+
+from exporter.errors import StorageError
+from exporter.storage.filesystems.adapter import (
+    Count,
+    Dialect,
+    Entries,
+    ErrorTypes,
+    entries_of,
+    error_of_status,
+    error_of_type,
+    under,
+)
+
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read at the import
+
+from gcsfs.core import GCSFileSystem
+from gcsfs.retry import HttpError
+
+_CALL_SECONDS = 20
+_FIELDS = "items(name,updated,size,generation),prefixes,nextPageToken"
+
+
+def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
+    bucket, prefix = under(folder)
+    parameters = {"prefix": prefix, "delimiter": "/", "maxResults": "1000", "fields": _FIELDS}
+    folders: list[str] = []
+    files: Entries = []
+    while True:
+        count()
+        page = json.loads(_get(filesystem, "b/{}/o", bucket, **parameters))
+        folders += page.get("prefixes", ())
+        files += page.get("items", ())
+        if not (token := page.get("nextPageToken")):
+            return entries_of(bucket, folders, files)
+        if token == parameters.get("pageToken"):
+            raise StorageError("partial", "a listing page does not say where the next begins")
+        parameters["pageToken"] = token
+
+
+def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
+    bucket, _, key = file.partition("/")
+    headers = {"Range": f"bytes=0-{limit_bytes}"}
+    try:
+        return _get(filesystem, "b/{}/o/{}", bucket, key, headers=headers, alt="media")
+    except HttpError as error:
+        if str(error.code) == "416":  # an empty object has no first byte
+            return b""
+        raise
+
+
+def _get(filesystem: Any, path: str, *arguments: str, **parameters: Any) -> bytes:
+    """The body of one answer, asked for once."""
+    request = GCSFileSystem._request  # noqa: SLF001 - the only way past its six attempts
+    once = getattr(request, "__wrapped__", request)
+
+    async def ask() -> bytes:
+        *_, content = await once(filesystem, "GET", path, *arguments, **parameters)
+        return bytes(content)
+
+    return sync(filesystem.loop, ask, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+
+
+def _close(filesystem: Any) -> None:
+    if filesystem.session is not None:
+        sync(filesystem.loop, filesystem.session.close, timeout=_CALL_SECONDS)
+
+
+_REASON_BY_TYPE: ErrorTypes = (
+    (requests.exceptions.ProxyError, "unavailable", "HTTP status 502"),  # gcsfs' word for it
+    (google.auth.exceptions.TransportError, "unavailable", "credentials could not be fetched"),
+    (google.auth.exceptions.GoogleAuthError, "denied", "no valid credentials"),
+    (TimeoutError, "timeout", f"no complete answer within {_CALL_SECONDS} s"),
+    (aiohttp.ClientPayloadError, "partial", "the answer ended too early"),
+    (aiohttp.ClientError, "unavailable", "connection failed"),
+    (ValueError, "partial", "the answer is not Google's"),
+)
+
+
+def _error_of(error: Exception) -> StorageError | None:
+    if isinstance(error, HttpError):
+        return error_of_status(int(error.code or 0))
+    if type(error) is OSError and str(error).startswith("Forbidden"):
+        return error_of_status(403)
+    return error_of_type(error, _REASON_BY_TYPE)
+
+
+DIALECT = Dialect(
+    ls=_ls,
+    read=_read,
+    error_of=_error_of,
+    close=_close,
+    has_folders=False,
+    is_concurrent=True,
+    attempts=2,
+)

@@ -1,0 +1,139 @@
+"""Hugging Face's Hub: repositories and buckets, by the requests that huggingface_hub sends.
+
+Its fsspec filesystem only says where the Hub is, and whose token to use. Its ``ls`` keeps
+every listing, for good, whatever ``use_listings_cache`` says; its ``open`` asks for each
+file's details first; and neither has a time limit. Here a listing is one of the folder
+alone, 1,000 entries to a request, and content is one request. A bucket matches prefixes
+by their letters: what only begins like the folder (``job10`` for ``job1``) is left out.
+
+Repositories tell no times, but a hash of each file's content, and of a folder's whole
+content: git's tree, so a job in which nothing changed costs one request. A bucket's times
+are those of the upload.
+
+A repository in which nothing was committed could be told by one request for all its jobs,
+the commit's. That is not asked for: each answer here is true when it is given, and what
+the commit was when a scan began would have to be kept for all calls of that scan.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import HfUriError
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._hf_uris import parse_hf_uri
+from huggingface_hub.utils._http import get_session
+
+from exporter.errors import StorageError
+from exporter.storage.filesystems.adapter import (
+    Count,
+    Dialect,
+    Entries,
+    ErrorTypes,
+    error_of_status,
+    error_of_type,
+)
+
+_TIMEOUT = httpx2.Timeout(15, connect=5)
+_CALL_SECONDS = 60
+
+
+def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
+    place = parse_hf_uri(f"{constants.HF_PROTOCOL}{folder}")
+    path = place.path_in_repo
+    root = folder[: len(folder) - len(path)].rstrip("/")
+    if place.is_bucket:
+        tree = f"{filesystem.endpoint}/api/buckets/{place.id}/tree"
+    else:
+        revision = quote(place.revision or constants.DEFAULT_REVISION, safe="")
+        tree = f"{filesystem.endpoint}/api/{place.type}s/{place.id}/tree/{revision}"
+    url = f"{tree}/{quote(path, safe='')}" if path else tree
+    entries: Entries = []
+    for item in _pages(filesystem, f"{url}?recursive=false", count):
+        name = item["path"]
+        if path and place.is_bucket and name == path and item["type"] == "file":
+            raise StorageError("invalid", "not a folder")
+        if path and not name.startswith(f"{path}/"):
+            continue
+        entries.append(
+            {
+                "name": f"{root}/{name}",
+                "type": item["type"],
+                "size": item.get("size"),
+                "etag": item.get("oid") or item.get("xetHash"),
+                "updated": item.get("uploadedAt"),
+                "tree": item.get("oid"),
+            }
+        )
+    return entries
+
+
+def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
+    deadline = time.monotonic() + _CALL_SECONDS
+    while True:
+        count()
+        answer = get_session().get(url, headers=_headers(filesystem), timeout=_TIMEOUT)
+        if answer.status_code != httpx2.codes.OK:
+            raise error_of_status(answer.status_code)
+        try:
+            page = answer.json()
+            yield from page
+        except (ValueError, TypeError):
+            raise StorageError("partial", "the answer is not the Hub's") from None
+        following = answer.links.get("next", {}).get("url")
+        if following is None:
+            return
+        if following == url:
+            raise StorageError("partial", "a listing page is followed by itself")
+        url = following
+        if time.monotonic() > deadline:
+            raise StorageError("timeout", f"a listing took over {_CALL_SECONDS} s")
+
+
+def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
+    place = parse_hf_uri(f"{constants.HF_PROTOCOL}{file}")
+    if place.is_bucket:
+        url = f"{filesystem.endpoint}/buckets/{place.id}/resolve/{quote(place.path_in_repo)}"
+    else:
+        url = hf_hub_url(
+            place.id,
+            place.path_in_repo,
+            repo_type=place.type,
+            revision=place.revision,
+            endpoint=filesystem.endpoint,
+        )
+    data = bytearray()
+    with get_session().stream(
+        "GET", url, headers=_headers(filesystem), timeout=_TIMEOUT, follow_redirects=True
+    ) as answer:
+        if answer.status_code != httpx2.codes.OK:
+            raise error_of_status(answer.status_code)
+        for piece in answer.iter_bytes():
+            data += piece
+            if len(data) > limit_bytes:
+                break
+    return bytes(data)
+
+
+def _headers(filesystem: Any) -> dict[str, str]:
+    return build_hf_headers(token=filesystem.token)
+
+
+_REASON_BY_TYPE: ErrorTypes = (
+    (httpx2.TimeoutException, "timeout", "no answer within the time limit"),
+    (httpx2.RemoteProtocolError, "partial", "the answer ended too early"),
+    (httpx2.TransportError, "unavailable", "connection failed"),
+    (HfUriError, "invalid", "not the address of a repository or bucket"),
+)
+
+
+def _error_of(error: Exception) -> StorageError | None:
+    return error_of_type(error, _REASON_BY_TYPE)
+
+
+DIALECT = Dialect(
+    ls=_ls, read=_read, error_of=_error_of, has_folders=False, is_concurrent=True, attempts=2
+)

@@ -1,0 +1,171 @@
+"""The NameNode by its own protocol, through hdfs-native (a library in Rust, no Java).
+
+hdfs-native reads Hadoop's own files (``core-site.xml`` and ``hdfs-site.xml`` in
+``HADOOP_CONF_DIR``), logs in with Kerberos where they say so, and finds the active one of
+several NameNodes. It has no time limit for a call: a NameNode that is silent would be
+waited for without end. So calls are made under a watchdog; one that was given up also
+costs the client, whose connection is the one that is silent. With a refused connection it
+tries 15 times, over three minutes; here twice.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import hdfs_native
+
+from exporter.errors import Reason, StorageError
+from exporter.storage.base import Requests, from_os_error
+from exporter.storage.hdfs.call_timeout import Watchdog
+from exporter.storage.hdfs.storage import Status, error_of_exception
+
+_CALL_SECONDS = 20
+_READ_SECONDS = 60
+_ENTRIES_PER_REQUEST = 1000  # dfs.ls.limit, unless the cluster was configured otherwise
+_DEFAULTS = {"dfs.client.failover.max.attempts": "2"}
+_CLIENT_OPTIONS = ("config_dir", "kerberos_principal", "kerberos_keytab", "kerberos_cache")
+
+T = TypeVar("T")
+
+
+class RpcNameNode:
+    """The NameNode (or name service, or view) of `authority`, a URL without its path; with
+    no host in it, the one that Hadoop's files call ``fs.defaultFS``.
+
+    `options` are Hadoop's configuration properties, which go before those in files, and
+    the client's own `_CLIENT_OPTIONS`. `connections` is how many calls may be under way.
+    """
+
+    def __init__(self, authority: str, options: Mapping[str, Any], connections: int) -> None:
+        self._authority = authority
+        self._options = {name: options[name] for name in _CLIENT_OPTIONS if name in options}
+        self._properties = _DEFAULTS | {
+            name: _as_hadoop_writes(value)
+            for name, value in options.items()
+            if name not in _CLIENT_OPTIONS
+        }
+        self._lock = threading.Lock()
+        self._client: hdfs_native.Client | None = None
+        self._watchdog = Watchdog(connections)
+        self.requests = Requests("list", "read")
+
+    def list_status(self, path: str) -> list[Status]:
+        def list_all(client: hdfs_native.Client) -> list[Status]:
+            return [
+                Status(
+                    "" if status.path == path and not status.isdir else _last_part(status.path),
+                    status.isdir,
+                    status.length,
+                    status.modification_time,
+                )
+                for status in client.list_status(path)
+            ]
+
+        self.requests.add("list")
+        listed = self._call(list_all, _CALL_SECONDS)
+        self.requests.add("list", max(0, len(listed) - 1) // _ENTRIES_PER_REQUEST)
+        return listed
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        def read_all(client: hdfs_native.Client) -> bytes:
+            reader = client.read(path)
+            if len(reader) > limit_bytes:
+                raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+            return reader.read()
+
+        self.requests.add("read")
+        return self._call(read_all, _READ_SECONDS)
+
+    def close(self) -> None:
+        with self._lock:
+            self._client = None
+        self._watchdog.close()
+
+    def _call(self, run: Callable[[hdfs_native.Client], T], seconds: float) -> T:
+        used: list[hdfs_native.Client] = []
+
+        def run_connected() -> T:
+            used.append(self._connected())
+            return run(used[0])
+
+        try:
+            return self._watchdog.call(run_connected, seconds)
+        except BaseException as error:  # a panic in Rust is no Exception
+            failure = _storage_error(error)
+            if failure is None:
+                raise
+            if failure.reason not in ("not_found", "denied", "invalid", "too_large"):
+                with self._lock:
+                    if used and self._client is used[0]:
+                        self._client = None
+            raise failure from None
+
+    def _connected(self) -> hdfs_native.Client:
+        with self._lock:
+            if self._client is None:
+                self._client = hdfs_native.Client(
+                    self._authority, self._properties, **self._options
+                )
+            return self._client
+
+
+def _as_hadoop_writes(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+# What hdfs-native's RuntimeErrors begin with.
+_REASON_BY_KIND: dict[str, Reason] = {
+    "InvalidArgument": "invalid",
+    "InvalidPath": "invalid",
+    "UrlParseError": "invalid",
+    "IsADirectoryError": "invalid",
+    "GSSAPIError": "denied",
+    "SASLError": "denied",
+    "NoSASLMechanism": "denied",
+    "BlocksNotFound": "unavailable",
+    "DataTransferError": "unavailable",
+    "ChecksumError": "partial",
+    "InvalidRPCResponse": "partial",
+}
+_SAYINGS = {
+    "InvalidArgument": "the configuration of Hadoop names no such NameNode",
+    "GSSAPIError": "Kerberos refused, or there is no ticket",
+    "SASLError": "authentication failed",
+    "NoSASLMechanism": "no way to authenticate that both sides know",
+}
+
+
+def _storage_error(error: BaseException) -> StorageError | None:
+    """Classify by what hdfs-native's texts begin with, of which nothing else is kept.
+    None for what is no error of the storage (the process is to end)."""
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, OSError):
+        return _from_dressed_os_error(error)
+    if not isinstance(error, Exception):
+        is_panic = type(error).__name__ == "PanicException"
+        return StorageError("other", "hdfs-native failed inside") if is_panic else None
+    if exception := re.match(r"(?:Fatal)?RPCError\(\"([\w.$]+)\"", str(error)):
+        return error_of_exception(exception[1])
+    beginning = re.match(r"\w{0,40}", str(error))
+    kind = beginning[0] if beginning else ""
+    if kind in _REASON_BY_KIND:
+        return StorageError(_REASON_BY_KIND[kind], _SAYINGS.get(kind, kind))
+    return StorageError("other", type(error).__name__)
+
+
+def _from_dressed_os_error(error: OSError) -> StorageError:
+    """The error's number is in its text, if anywhere."""
+    if number := re.search(r"\(os error (\d+)\)", str(error)):
+        return from_os_error(OSError(int(number[1]), ""))
+    known = isinstance(error, FileNotFoundError | PermissionError | TimeoutError)
+    if known or error.errno is not None:
+        return from_os_error(error)
+    if "lookup" in str(error):
+        return StorageError("unavailable", "the host name is not known")
+    return StorageError("unavailable", "connection failed")

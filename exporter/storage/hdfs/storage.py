@@ -1,0 +1,241 @@
+"""HDFS: what to ask a NameNode, whichever way it is reached.
+
+One listing of a job folder tells all that a scan of an unchanged job needs: when
+``executor.json`` and ``completions/`` were last changed, to the millisecond. So an
+unchanged job costs one request, and its markers are listed (with their times, 1,000 to a
+request) only when ``completions/`` has another modification time. The NameNode stamps a
+folder with its own clock while it holds its lock: two changes with the same stamp lie
+within one millisecond. Hence a changed folder is listed `_SETTLING_SECONDS` after the
+stamp was seen; what comes later gets a later stamp. (Should the clock be set back, as
+when a NameNode with a slow one takes over, stamps stand still until it has caught up:
+that is what a `thorough` look is for.)
+
+Listings are consistent: up to 1,000 entries are told in one answer, under the lock.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
+from exporter.datatrove.ranks import Markers
+from exporter.errors import Reason, StorageError
+from exporter.storage.base import Folder, Look, Path, Requests, Version
+
+_SETTLING_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One entry of a listed folder."""
+
+    name: str
+    is_folder: bool
+    size: int
+    modified_ms: int
+
+
+class NameNode(Protocol):
+    """A way to a NameNode. Paths are absolute; StorageError is all that is raised."""
+
+    requests: Requests
+
+    def list_status(self, path: str) -> list[Status]:
+        """The entries of a folder; of a file, itself under an empty name."""
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        """Content of a file; "too_large" beyond the limit, before it is read."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderState:
+    """The entries of a folder that matter in a job, and when they were seen (monotonic)."""
+
+    entries: dict[str, Status]
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Modification times of the inner folders when they were listed; None for one that
+    did not exist, or was not listed."""
+
+    completions_ms: int | None
+    logs_ms: int | None
+
+
+class HdfsStorage:
+    """The root at the absolute path `root`."""
+
+    def __init__(self, namenode: NameNode, root: str) -> None:
+        self._namenode = namenode
+        self._root = root.rstrip("/")
+        self.requests = namenode.requests
+
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,  # noqa: ARG002 - there is no cheaper question
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Folder:
+        folder = self._list(path)
+        executor = folder.get(EXECUTOR_FILE)
+        is_job = executor is not None and not executor.is_folder
+        subfolders = tuple(s.name for s in folder.values() if s.is_folder)
+        wanted = (EXECUTOR_FILE, COMPLETIONS, LOGS)
+        state = _FolderState({n: folder[n] for n in wanted if n in folder}, time.monotonic())
+        return Folder(subfolders if with_subfolders else (), is_job, state=state)
+
+    def look(
+        self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
+    ) -> Look:
+        assert isinstance(folder.state, _FolderState)  # list_folder lists at each call
+        entries = folder.state.entries
+        executor = _version(entries)
+        completions_ms, logs_ms = _modified_ms(entries, COMPLETIONS), _modified_ms(entries, LOGS)
+        before = last.state if last is not None and not thorough else None
+        if last is not None and isinstance(before, _Listed):
+            markers = last.markers if before.completions_ms == completions_ms else None
+            has_logs = last.has_logs if before.logs_ms == logs_ms else None
+        else:
+            markers = has_logs = None
+        if markers is None:
+            markers = self._markers(path, folder.state)
+        if markers.ranks or logs_ms is None:
+            has_logs, logs_ms = False, None
+        elif has_logs is None:
+            has_logs = self._has_logs(path, folder.state)
+        look = Look(executor, markers, has_logs, state=_Listed(completions_ms, logs_ms))
+        if last is not None and markers is last.markers and look == last:
+            return last
+        return look
+
+    def _markers(self, path: Path, folder: _FolderState) -> Markers:
+        completions = folder.entries.get(COMPLETIONS)
+        if completions is None:
+            return Markers()
+        if not completions.is_folder:
+            raise StorageError("invalid", "completions is not a folder")
+        _let_settle(folder)
+        try:
+            listed = self._list((*path, COMPLETIONS))
+        except StorageError as error:
+            if error.reason != "not_found":
+                raise
+            _version(self._list(path))  # is the job itself gone?
+            raise StorageError("partial", "completions/ went while being listed") from None
+        times: dict[int, int] = {}
+        for status in listed.values():
+            if not status.is_folder and (rank := rank_of(status.name)) is not None:
+                times[rank] = status.modified_ms * 1_000_000
+        return Markers.of_times(times, len(listed) - len(times))
+
+    def _has_logs(self, path: Path, folder: _FolderState) -> bool:
+        if not folder.entries[LOGS].is_folder:
+            return False
+        _let_settle(folder)
+        try:
+            return bool(self._list((*path, LOGS)))
+        except StorageError as error:
+            if error.reason == "not_found":  # deleted since it was listed
+                return False
+            raise
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
+        return seen, self._namenode.read(self._absolute((*path, EXECUTOR_FILE)), limit_bytes)
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
+        """Of markers that a look had no times for any more: one listing tells all."""
+        listed = self._list((*path, COMPLETIONS))
+        statuses = (listed.get(marker_name(rank)) for rank in ranks)
+        return [s.modified_ms * 1_000_000 if s is not None else None for s in statuses]
+
+    def list_logs(self, path: Path) -> list[str]:
+        try:
+            return [s.name for s in self._list((*path, LOGS)).values() if not s.is_folder]
+        except StorageError as error:
+            if error.reason in ("not_found", "invalid"):
+                return []
+            raise
+
+    def close(self) -> None:
+        self._namenode.close()
+
+    def _list(self, path: Path) -> dict[str, Status]:
+        """The entries of a folder by name."""
+        entries = {s.name: s for s in self._namenode.list_status(self._absolute(path))}
+        if "" in entries:
+            raise StorageError("invalid", "not a folder")
+        return entries
+
+    def _absolute(self, path: Path) -> str:
+        return "/".join([self._root, *path]) or "/"
+
+
+def _version(entries: Mapping[str, Status]) -> Version:
+    """Version of ``executor.json`` from the listing of its folder."""
+    status = entries.get(EXECUTOR_FILE)
+    if status is None or status.is_folder:
+        raise StorageError("not_found", "no executor.json")
+    return Version((status.modified_ms, status.size), status.modified_ms * 1_000_000)
+
+
+def _modified_ms(entries: Mapping[str, Status], name: str) -> int | None:
+    status = entries.get(name)
+    return status.modified_ms if status is not None else None
+
+
+def _let_settle(folder: _FolderState) -> None:
+    """Wait until what changes now gets another stamp than the one that was seen."""
+    time.sleep(max(0.0, folder.seen + _SETTLING_SECONDS - time.monotonic()))
+
+
+_REASON_BY_EXCEPTION: dict[str, Reason] = {
+    **dict.fromkeys(("FileNotFoundException",), "not_found"),
+    **dict.fromkeys(
+        (
+            "AccessControlException",
+            "AuthenticationException",
+            "AuthorizationException",
+            "InvalidToken",
+            "SecurityException",
+        ),
+        "denied",
+    ),
+    **dict.fromkeys(
+        (
+            "IllegalArgumentException",
+            "InvalidPathException",
+            "NotDirectoryException",
+            "ParentNotDirectoryException",
+            "PathIsNotDirectoryException",
+        ),
+        "invalid",
+    ),
+    **dict.fromkeys(
+        (
+            "NoRouterException",
+            "ObserverRetryOnActiveException",
+            "RetriableException",
+            "RouterSafeModeException",
+            "SafeModeException",
+            "ServerNotRunningYetException",
+            "StandbyException",
+        ),
+        "unavailable",
+    ),
+    **dict.fromkeys(("ServerTooBusyException", "RejectedExecutionException"), "throttled"),
+}
+
+
+def error_of_exception(java_class: str) -> StorageError:
+    """The error that a NameNode's exception stands for; its message quotes paths and
+    users, and is not kept."""
+    name = re.sub(r"[^A-Za-z0-9]", "", re.split(r"[.$]", java_class)[-1])[:60]
+    return StorageError(_REASON_BY_EXCEPTION.get(name, "other"), f"HDFS answered {name}")

@@ -1,0 +1,163 @@
+"""The NameNode over HTTP: WebHDFS, and HttpFS gateways, which speak the same.
+
+fsspec's ``WebHDFS`` makes the session (addresses, users, tokens, Kerberos, certificates);
+its requests are not used: they have no time limit, hide which exception was thrown, and
+read what they should not into memory. Two requests are sent: ``LISTSTATUS`` for a folder,
+``OPEN`` for ``executor.json`` (a NameNode sends on to a DataNode, a gateway answers
+itself). One answer holds a whole folder, at about 250 bytes an entry.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import requests
+import urllib3
+from fsspec.implementations.webhdfs import WebHDFS
+
+from exporter.errors import Reason, StorageError
+from exporter.storage.base import Requests
+from exporter.storage.hdfs.storage import Status, error_of_exception
+
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 15  # between two pieces
+_CALL_SECONDS = 60
+_LISTING_LIMIT_BYTES = 1 << 30
+
+
+class WebNameNode:
+    """The NameNode or gateway at `authority` (``host:port``); `options` are the keyword
+    arguments of fsspec's WebHDFS."""
+
+    def __init__(self, authority: str, options: Mapping[str, Any], connections: int) -> None:
+        self._authority = authority
+        self._options = options
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._filesystem: WebHDFS | None = None
+        self.requests = Requests("list", "read")
+
+    def list_status(self, path: str) -> list[Status]:
+        self.requests.add("list")
+        with _errors_classified(), self._send("LISTSTATUS", path) as answer:
+            text = _content(answer, _LISTING_LIMIT_BYTES)
+        try:
+            return [
+                Status(
+                    status["pathSuffix"],
+                    status["type"] == "DIRECTORY",
+                    status["length"],
+                    status["modificationTime"],
+                )
+                for status in json.loads(text)["FileStatuses"]["FileStatus"]
+            ]
+        except (ValueError, LookupError, TypeError):
+            raise StorageError("partial", "the answer is not WebHDFS's") from None
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        self.requests.add("read")
+        with _errors_classified(), self._send("OPEN", path) as answer:
+            if answer.is_redirect:
+                self.requests.add("read")
+                url = self._connected()._apply_proxy(answer.headers["Location"])  # noqa: SLF001
+                with self._get(url) as content:
+                    return _content(content, limit_bytes)
+            return _content(answer, limit_bytes)
+
+    def close(self) -> None:
+        with self._lock:
+            filesystem, self._filesystem = self._filesystem, None
+        if filesystem is not None:
+            filesystem.session.close()
+
+    def _send(self, operation: str, path: str) -> requests.Response:
+        filesystem = self._connected()
+        url = filesystem._apply_proxy(filesystem.url + quote(path, safe="/"))  # noqa: SLF001
+        return self._get(url, params={**filesystem.pars, "op": operation})
+
+    def _get(self, url: str, params: Mapping[str, Any] | None = None) -> requests.Response:
+        return self._connected().session.get(  # type: ignore[no-any-return]
+            url,
+            params=params,
+            allow_redirects=False,
+            stream=True,
+            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        )
+
+    def _connected(self) -> WebHDFS:
+        with self._lock:
+            if self._filesystem is None:
+                address = WebHDFS._get_kwargs_from_urls(f"webhdfs://{self._authority}")  # noqa: SLF001
+                self._filesystem = WebHDFS(**{**address, **self._options}, skip_instance_cache=True)
+                adapter = requests.adapters.HTTPAdapter(pool_maxsize=self._connections)
+                self._filesystem.session.mount("http://", adapter)
+                self._filesystem.session.mount("https://", adapter)
+            return self._filesystem
+
+
+def _content(answer: requests.Response, limit_bytes: int) -> bytes:
+    """The whole body of an answer, if it is a good one."""
+    deadline = time.monotonic() + _CALL_SECONDS
+    is_good = answer.status_code == requests.codes.ok
+    length = answer.headers.get("Content-Length", "0")
+    if is_good and length.isdecimal() and int(length) > limit_bytes:
+        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+    data = bytearray()
+    for piece in answer.iter_content(1 << 16):
+        data += piece
+        if len(data) > (limit_bytes if is_good else 1 << 16):
+            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        if time.monotonic() > deadline:
+            raise StorageError("timeout", f"no complete answer within {_CALL_SECONDS} s")
+    if not is_good:
+        raise _refusal(answer.status_code, bytes(data))
+    return bytes(data)
+
+
+_REASON_BY_STATUS: dict[int, Reason] = {
+    401: "denied",
+    403: "denied",
+    408: "timeout",
+    429: "throttled",
+    502: "unavailable",
+    503: "unavailable",
+    504: "timeout",
+}
+
+
+def _refusal(status: int, body: bytes) -> StorageError:
+    """By the exception that the NameNode names, else by the HTTP status."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        return error_of_exception(str(json.loads(body)["RemoteException"]["exception"]))
+    if status == requests.codes.not_found:  # a NameNode would have named an exception
+        return StorageError("other", "no WebHDFS at this address (HTTP 404)")
+    return StorageError(_REASON_BY_STATUS.get(status, "other"), f"HTTP status {status}")
+
+
+@contextlib.contextmanager
+def _errors_classified() -> Iterator[None]:
+    by_type: tuple[tuple[type[Exception], Reason, str], ...] = (
+        (requests.ConnectTimeout, "timeout", "no connection within the time limit"),
+        (requests.Timeout, "timeout", "no answer within the time limit"),
+        (requests.exceptions.SSLError, "unavailable", "the certificate was not accepted"),
+        (requests.exceptions.ChunkedEncodingError, "partial", "the answer ended too early"),
+        (requests.ConnectionError, "unavailable", "connection failed"),
+        (requests.RequestException, "other", "the request failed"),
+        (ImportError, "other", "the package for Kerberos (requests-kerberos) is not installed"),
+    )
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        # A silence in the middle of an answer, as requests dresses it.
+        if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
+            raise StorageError("timeout", "no answer within the time limit") from None
+        for kind, reason, detail in by_type:
+            if isinstance(error, kind):
+                raise StorageError(reason, detail) from None
+        raise StorageError("other", type(error).__name__) from None

@@ -1,0 +1,179 @@
+"""One page of an S3 listing: read fast, and proven to be a page.
+
+This module does no I/O.
+
+botocore reads a page of 1,000 keys in 0.2 s of CPU time, three quarters of it in parsing
+dates with ``dateutil``; that is nearly all the time a scan takes. Servers write listings
+in one shape, from which two regular expressions take all that matters in 2 ms. They must
+find one key and one time for each ``<Contents>``; a page that is written in any other
+way is left to botocore. `of_body` and `of_response` give equal pages.
+
+A page is believed only if its body is closed and it says whether it is the last one: an
+empty or foreign body with status 200 would otherwise read as "no objects".
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from itertools import pairwise
+from typing import Any
+from urllib.parse import unquote_plus
+
+from exporter.errors import StorageError
+
+_KEY = re.compile(rb"<Key>([^<]*)</Key>")
+_MODIFIED = re.compile(rb"<LastModified>([^<]*)</LastModified>")
+_ETAG = re.compile(rb"<ETag>([^<]*)</ETag>")
+_BEGIN, _END, _CLOSING = b"<Contents>", b"</Contents>", b"</ListBucketResult>"
+_IS_ENCODED = b"<EncodingType>url</EncodingType>"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Keys as the server has them, in its order, with their times (integer nanoseconds
+    since the Unix epoch; None if one cannot be read) and, where `tagged` asked for it,
+    entity tags. `folders` are the common prefixes; `token` leads to the next page."""
+
+    keys: Sequence[str]
+    modified_ns: Sequence[int | None]
+    etags: Mapping[str, str]
+    folders: Sequence[str] = ()
+    is_truncated: bool = False
+    token: str = ""
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether keys ascend. Python compares code points, and UTF-8 has their order."""
+        return all(one < other for one, other in pairwise(self.keys))
+
+    def objects(self) -> Iterator[tuple[str, int | None]]:
+        """(key, time), in the server's order."""
+        return zip(self.keys, self.modified_ns, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The objects of a page, from its bytes."""
+
+    keys: Sequence[str]
+    modified_ns: Sequence[int | None]
+    etags: Mapping[str, str]
+
+
+def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
+    """The objects of a listing and the body without them, or None if the body is not in
+    the usual shape. Entity tags are read of keys that end with `tagged`."""
+    if body.rstrip()[-len(_CLOSING) :] != _CLOSING:
+        return None
+    begin, end = body.find(_BEGIN), body.rfind(_END) + len(_END)
+    if begin < 0:
+        return (Contents((), (), {}), body) if b"<Key>" not in body else None
+    objects = body[begin:end]
+    raw_keys = _KEY.findall(objects)
+    times = _nanoseconds(_MODIFIED.findall(objects))
+    count = objects.count(b"<Contents")
+    if not 0 < len(raw_keys) == len(times) == count == objects.count(_END) or None in times:
+        return None
+    if b"<CommonPrefixes" in objects:
+        return None
+    if (keys := _decoded(raw_keys, is_encoded=_IS_ENCODED in body)) is None:
+        return None
+    etags = {keys[raw_keys.index(key)]: etag for key, etag in _etags(objects, tagged)}
+    return Contents(keys, times, etags), body[:begin] + body[end:]
+
+
+def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
+    """Keys, as they are written, that end with `tagged`, and their entity tags."""
+    ending = tagged.encode() + b"</Key>"
+    at = objects.find(ending)
+    while at >= 0:
+        raw_key = objects[objects.rfind(b"<Key>", 0, at) + len(b"<Key>") : at + len(tagged)]
+        etag = _ETAG.search(objects, objects.rfind(_BEGIN, 0, at), objects.find(_END, at))
+        if etag is not None:
+            yield raw_key, _unquoted(unescape(etag[1].decode("latin-1")))
+        at = objects.find(ending, at + len(ending))
+
+
+def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: str) -> Page:
+    """The page in botocore's response; StorageError("partial") if it is none. `contents`
+    are its objects if they were read from the bytes already."""
+    if "IsTruncated" not in response:
+        raise StorageError("partial", "a listing page does not say whether it is the last")
+    if contents is None:
+        objects = response.get("Contents", ())
+        contents = Contents(
+            [item["Key"] for item in objects],
+            [modified_ns(item) for item in objects],
+            {
+                item["Key"]: _unquoted(item["ETag"])
+                for item in objects
+                if "ETag" in item and item["Key"].endswith(tagged)
+            },
+        )
+    token = response.get("NextContinuationToken", "")
+    if response["IsTruncated"] and not token:
+        raise StorageError("partial", "a listing page does not say where the next begins")
+    return Page(
+        contents.keys,
+        contents.modified_ns,
+        contents.etags,
+        [item["Prefix"] for item in response.get("CommonPrefixes", ())],
+        bool(response["IsTruncated"]),
+        token,
+    )
+
+
+def modified_ns(item: Mapping[str, Any]) -> int | None:
+    """The modification time in one of botocore's answers, to the millisecond."""
+    modified = item.get("LastModified")
+    return _to_ns(modified) if isinstance(modified, datetime) else None
+
+
+def etag_of(response: Mapping[str, Any]) -> str | None:
+    """The entity tag in one of botocore's answers. Not all servers quote it."""
+    etag = response.get("ETag")
+    return _unquoted(etag) if isinstance(etag, str) else None
+
+
+def _unquoted(etag: str) -> str:
+    return etag.strip('"')
+
+
+def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
+    """Keys as they are; None if they are written as XML writes odd characters."""
+    together = b"<".join(raw_keys)
+    if b"&" in together:
+        return None
+    try:
+        text = together.decode()
+    except UnicodeDecodeError:
+        return None
+    keys = text.split("<") if raw_keys else []
+    if is_encoded and ("%" in text or "+" in text):
+        return [unquote_plus(key) for key in keys]
+    return keys
+
+
+def _nanoseconds(texts: list[bytes]) -> list[int | None]:
+    """Times as they are written. Many keys of a page share one: AWS tells whole seconds."""
+    by_text = {text: _nanoseconds_of(text) for text in set(texts)}
+    return [by_text[text] for text in texts]
+
+
+def _nanoseconds_of(text: bytes) -> int | None:
+    try:
+        modified = datetime.fromisoformat(text.decode())
+    except ValueError:
+        return None
+    return _to_ns(modified) if modified.tzinfo is not None else None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HALF_MILLISECOND = timedelta(microseconds=500)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def _to_ns(modified: datetime) -> int:
+    return (modified - _EPOCH + _HALF_MILLISECOND) // _MILLISECOND * 1_000_000

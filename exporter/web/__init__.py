@@ -1,0 +1,1 @@
+"""HTTP: metrics, pages for people, and the JSON API."""

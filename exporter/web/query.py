@@ -1,0 +1,142 @@
+"""Filters, order and paging from the query of a URL: one meaning for page and API."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast, get_args
+from urllib.parse import urlencode
+
+from exporter.model.report import SORTS, STATES, Filter, Row, Sort, State, sort_rows
+
+Order = Literal["asc", "desc"]
+_ORDERS: tuple[str, ...] = get_args(Order)
+
+PER_PAGE = 200
+MAX_PER_PAGE = 1000
+_MAX_PAGE = 1_000_000
+_MAX_TEXT = 1024
+_SINGLE = ("name", "hide_complete", "sort", "order", "page", "per_page")
+_NAMES = frozenset({*_SINGLE, "root", "state"})
+
+_DESCENDING: frozenset[Sort] = frozenset({"idle", "launch", "last"})
+# What one wants to see first: the longest idle, the newest launch, the newest completion.
+
+
+class QueryError(ValueError):
+    """A parameter has no meaning; one line for people that quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which rows, in which order, and which page of them (from 1)."""
+
+    filter: Filter = field(default_factory=Filter)
+    sort: Sort = "attention"
+    order: Order = "asc"
+    page: int = 1
+    per_page: int = PER_PAGE
+
+    def select(self, rows: Iterable[Row]) -> list[Row]:
+        """All rows that match, in order. `rows` come in the order of attention."""
+        kept = [row for row in rows if self.filter.keeps(row)]
+        if self.sort == "attention" and self.order == "asc":
+            return kept
+        return list(sort_rows(kept, self.sort, descending=self.order == "desc"))
+
+    def cut(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows of this page."""
+        start = (self.page - 1) * self.per_page
+        return rows[start : start + self.per_page]
+
+    def pages(self, total: int) -> int:
+        """How many pages `total` rows fill; at least 1."""
+        return max(1, -(-total // self.per_page))
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether the rows come in the sort's own order."""
+        return self.order == natural_order(self.sort)
+
+    def sorted_by(self, sort: Sort) -> "Query":
+        """The same rows from the first page in another order; in the opposite one if
+        they are in this order already."""
+        order = natural_order(sort)
+        if sort == self.sort and order == self.order:
+            order = "asc" if order == "desc" else "desc"
+        return replace(self, sort=sort, order=order, page=1)
+
+    def encode(self) -> str:
+        """The shortest query that means this."""
+        pairs: list[tuple[str, str]] = []
+        if self.filter.name:
+            pairs.append(("name", self.filter.name))
+        pairs += [("root", root) for root in sorted(self.filter.roots)]
+        pairs += [("state", state) for state in STATES if state in self.filter.states]
+        if self.filter.hide_complete:
+            pairs.append(("hide_complete", "true"))
+        if self.sort != "attention" or self.order != "asc":
+            pairs.append(("sort", self.sort))
+        if not self.is_natural:
+            pairs.append(("order", self.order))
+        if self.page != 1:
+            pairs.append(("page", str(self.page)))
+        if self.per_page != PER_PAGE:
+            pairs.append(("per_page", str(self.per_page)))
+        return urlencode(pairs)
+
+
+def natural_order(sort: Sort) -> Order:
+    """The order in which a sort is useful when none is named."""
+    return "desc" if sort in _DESCENDING else "asc"
+
+
+def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
+    """The query of decoded name-value pairs; raises QueryError.
+
+    Without `strict` (a form in a browser) parameters of other names and empty values
+    mean nothing.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in _NAMES and (strict or value):
+            given.setdefault(name, []).append(value)
+        elif strict:
+            raise QueryError("unknown parameter")
+    for name in _SINGLE:
+        if len(given.get(name, ())) > 1:
+            raise QueryError(f"{name}: more than once")
+    if any(len(value) > _MAX_TEXT for values in given.values() for value in values):
+        raise QueryError("a value is too long")
+    one = {name: values[0] for name, values in given.items()}
+    sort = cast("Sort", _choice("sort", one.get("sort", "attention"), SORTS))
+    return Query(
+        filter=Filter(
+            name=one.get("name", ""),
+            roots=frozenset(given.get("root", ())),
+            states=frozenset(
+                cast("State", _choice("state", state, STATES)) for state in given.get("state", ())
+            ),
+            hide_complete=_choice(
+                "hide_complete", one.get("hide_complete", "false"), ("true", "false")
+            )
+            == "true",
+        ),
+        sort=sort,
+        order=cast("Order", _choice("order", one.get("order", natural_order(sort)), _ORDERS)),
+        page=_number("page", one.get("page", "1"), _MAX_PAGE),
+        per_page=_number("per_page", one.get("per_page", str(PER_PAGE)), MAX_PER_PAGE),
+    )
+
+
+def _choice(name: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise QueryError(f"{name}: expected one of {', '.join(choices)}")
+    return value
+
+
+def _number(name: str, value: str, largest: int) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 9):
+        raise QueryError(f"{name}: expected a number")
+    number = int(value)
+    if not 1 <= number <= largest:
+        raise QueryError(f"{name}: must be between 1 and {largest}")
+    return number

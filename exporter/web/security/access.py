@@ -1,0 +1,139 @@
+"""Who may talk to the HTTP server, and how: the web configuration file in force.
+
+The file, and the certificates it names, are read again when they change (``watch`` says
+when). A new version is built whole and then takes the place of the old one; a version
+with mistakes is logged and the last good one stays. So does it when the new one asks
+for no TLS or no password where the old one did: an emptied file must not open the door.
+"""
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from exporter import log
+from exporter.errors import ConfigError, Mistake
+from exporter.web.security import web_config
+from exporter.web.security.basic_auth import BasicAuth, BusyError
+from exporter.web.security.tls import names_in, new_context
+from exporter.web.security.web_config import WebConfig
+
+_LOG = logging.getLogger("exporter.access")
+_FAILURES_LOGGED_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is in force at one moment."""
+
+    config: WebConfig = field(default_factory=WebConfig)
+    tls: ssl.SSLContext | None = None
+    users: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: "RateLimit | None" = None
+
+
+class RateLimit:
+    """A token bucket: one request per `interval_seconds`, and `burst` at once."""
+
+    def __init__(self, interval_seconds: float, burst: int) -> None:
+        self._interval_seconds = interval_seconds
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled = time.monotonic()
+
+    def allows(self) -> bool:
+        """Take a token, if there is one."""
+        now = time.monotonic()
+        filled = self._tokens + (now - self._filled) / self._interval_seconds
+        self._tokens, self._filled = min(filled, self._burst), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Access:
+    """The terms on which the server talks to its clients; open to all without a `file`.
+    Raises ConfigError if the file cannot be used."""
+
+    def __init__(
+        self, file: str | None, on_reread: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self._file = file
+        self._on_reread = on_reread
+        self._auth = BasicAuth()
+        self._failures_logged: dict[str, float] = {}
+        self.terms = read_terms(file) if file is not None else Terms()
+        """What is in force now: one reference, replaced atomically."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files on which the terms depend."""
+        return self.terms.config.files
+
+    def reread(self) -> None:
+        """Read the files again (not on the server's thread: storage may be slow)."""
+        assert self._file is not None
+        try:
+            terms = read_terms(self._file, before=self.terms)
+        except ConfigError as error:
+            mistakes = "; ".join(str(error).splitlines())
+            log.event(_LOG, logging.ERROR, "web configuration refused", detail=mistakes)
+            self._on_reread(False)  # noqa: FBT003 - says what it is
+            return
+        self.terms = terms
+        log.event(_LOG, logging.INFO, "web configuration loaded", file=self._file)
+        self._on_reread(True)  # noqa: FBT003
+
+    async def refusal(self, authorization: str, certificate: object, peer: object) -> int | None:
+        """The HTTP status with which to refuse a request, or None to answer it. From its
+        Authorization header, the verified certificate and the address of its client."""
+        terms = self.terms
+        if terms.rate_limit is not None and not terms.rate_limit.allows():
+            return 429
+        allowed = terms.config.tls.client_allowed_sans if terms.config.tls else None
+        if allowed is not None and not allowed & names_in(certificate):
+            self._failed("client certificate has no allowed name", peer)
+            return 403
+        if not terms.users:
+            return None
+        try:
+            if await self._auth.allows(authorization, terms.users):
+                return None
+        except BusyError:
+            return 503
+        if authorization:
+            self._failed("login failed", peer)
+        return 401
+
+    def _failed(self, message: str, peer: object) -> None:
+        """Log a failure, but each kind not more often than once a second."""
+        now = time.monotonic()
+        if now - self._failures_logged.get(message, 0.0) >= _FAILURES_LOGGED_SECONDS:
+            self._failures_logged[message] = now
+            address = peer[0] if isinstance(peer, tuple) else ""
+            log.event(_LOG, logging.INFO, message, client=address)
+
+
+def read_terms(file: str, before: Terms | None = None) -> Terms:
+    """The terms of a web configuration file that are to replace those `before`; raises
+    ConfigError."""
+    config = web_config.load(file)
+    log.hide(config.secrets())
+    if before is not None and before.config.tls is not None and config.tls is None:
+        raise ConfigError(file, [Mistake(("tls_server_config",), "to end TLS needs a restart")])
+    if before is not None and before.config.users and not config.users:
+        text = "to let everyone in needs a restart"
+        raise ConfigError(file, [Mistake(("basic_auth_users",), text)])
+    limit = None
+    if config.rate_interval_seconds > 0:
+        limit = RateLimit(config.rate_interval_seconds, config.rate_burst)
+    return Terms(
+        config=config,
+        tls=new_context(config.tls, file) if config.tls is not None else None,
+        users={name.encode(): hashed.encode() for name, hashed in config.users},
+        headers=dict(config.headers),
+        rate_limit=limit,
+    )

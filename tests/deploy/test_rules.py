@@ -1,0 +1,217 @@
+"""The shipped rules, their tests, runbooks and routes, by Prometheus' and Alertmanager's tools."""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from support.monitoring import (
+    DEPLOY,
+    PROJECT,
+    RULE_FILES,
+    SCRAPE_JOB,
+    alertmanager,
+    alerts,
+    example_alertmanager,
+    rules,
+)
+from support.processes import get, needs
+from support.promql import metric_names
+from support.servers import HOST, wait_until
+
+from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
+from exporter.metrics.process_metrics import Telemetry
+from exporter.model.report import FRESH_INTERVALS, FRESH_SECONDS
+
+PROMETHEUS = DEPLOY / "prometheus"
+EXAMPLE = DEPLOY / "alertmanager" / "alertmanager.example.yml"
+RUNBOOK_BASE = "https://github.com/datatrove-exporter/datatrove-exporter/blob/main/docs/runbooks"
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+OF_SHARDS = {"datatrove_exporter_shard", "datatrove_exporter_shards"}
+"""Published by exporters that divide the jobs."""
+
+ALERTS = alerts()
+
+
+def run(*command: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [needs(str(command[0])), *command[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def exported_names() -> set[str]:
+    """The names of all metrics that the exporter publishes."""
+    families = (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)
+    telemetry = Telemetry()
+    telemetry.watch_workers(1, lambda: 0, lambda: 0)
+    text = telemetry.render(as_openmetrics=False).decode()
+    own = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+    return {family.name for family in families} | own
+
+
+def test_promtool_finds_nothing_to_say_about_the_rules() -> None:
+    result = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(RULE_FILES) == 2
+
+
+def test_the_scrape_example_is_valid_and_loads_every_rule_file() -> None:
+    result = run("promtool", "check", "config", PROMETHEUS / "scrape.example.yml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    example = yaml.safe_load((PROMETHEUS / "scrape.example.yml").read_text())
+    assert sorted(example["rule_files"]) == [file.name for file in RULE_FILES]
+    assert [scraped["job_name"] for scraped in example["scrape_configs"]] == [SCRAPE_JOB]
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in (PROMETHEUS / "tests").glob("*.yml")))
+def test_the_rules_pass_their_tests(file: str) -> None:
+    result = run("promtool", "test", "rules", file, folder=PROMETHEUS / "tests")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_rule_is_named_in_its_tests() -> None:
+    text = "".join(file.read_text() for file in (PROMETHEUS / "tests").glob("*.yml"))
+    for rule in rules():
+        name = rule.get("alert") or rule["record"]
+        if name != "instance:datatrove_exporter_shard:info":  # in every sum of a root
+            assert name in text, name
+
+
+def test_a_few_changes_to_the_rules_are_noticed() -> None:
+    # All of them take half an hour: make mutate-rules, whose result is committed.
+    script = PROJECT / "scripts" / "mutate_rules.py"
+    result = run(sys.executable, script, "--sample=3", "--seed=6", "--workers=1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 of " in result.stdout
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_the_rules_use_metrics_that_are_exported_or_recorded(rule: dict[str, Any]) -> None:
+    recorded = {known["record"] for known in rules() if "record" in known}
+    known = exported_names() | recorded | OF_SHARDS | {"up"}
+    assert metric_names(promql_parser.parse(rule["expr"])) <= known
+
+
+def test_the_rules_have_the_reports_numbers() -> None:
+    by_name = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules()}
+    recent = f"({FRESH_INTERVALS} * datatrove_root_scan_interval_seconds, {FRESH_SECONDS:g})"
+    assert recent in by_name["root_job_name:datatrove_job_idle_seconds:min"]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_is_and_where_to_read_more(name: str) -> None:
+    alert = ALERTS[name]
+    assert re.fullmatch(r"Datatrove[A-Z][A-Za-z]+", name)
+    assert alert["labels"].keys() == {"severity"}
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert re.fullmatch(r"[A-Z][^{}]+\.", alert["annotations"]["summary"])
+    assert alert["annotations"]["runbook_url"] == f"{RUNBOOK_BASE}/{name}.md"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_has_a_runbook(name: str) -> None:
+    text = (PROJECT / "docs" / "runbooks" / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    diagnosis = text.partition("## Diagnosis")[2].partition("## Mitigation")[0]
+    assert "```" in diagnosis
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for block in re.findall(r"```promql\n(.*?)```", text, re.DOTALL):
+        names = metric_names(promql_parser.parse(block))
+        assert names <= exported_names() | recorded | OF_SHARDS | {"up", "ALERTS"}
+
+
+def test_there_are_no_runbooks_of_alerts_that_do_not_exist() -> None:
+    pages = {file.stem for file in (PROJECT / "docs" / "runbooks").glob("*.md")}
+    assert pages - {"README"} == set(ALERTS)
+
+
+# --- Routes
+
+
+def test_amtool_accepts_the_example() -> None:
+    result = run("amtool", "check-config", EXAMPLE)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_is_sent_to_those_its_severity_concerns(name: str) -> None:
+    severity = ALERTS[name]["labels"]["severity"]
+    to = {"critical": "oncall", "warning": "team", "info": "notes"}[severity]
+    labels = [f"alertname={name}", f"severity={severity}", f"job={SCRAPE_JOB}", "root=prod"]
+    command = ("amtool", "config", "routes", "test", f"--config.file={EXAMPLE}")
+    result = run(*command, f"--verify.receivers={to}", *labels)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert run(*command, "--verify.receivers=nobody", *labels).returncode == 1
+
+
+@pytest.fixture(scope="module")
+def alertmanager_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    config = example_alertmanager()
+    for sender in config["receivers"]:
+        del sender["webhook_configs"]
+    with alertmanager(tmp_path_factory.mktemp("alertmanager"), config) as port:
+        yield port
+
+
+def send(port: int, *sent: dict[str, str]) -> None:
+    body = json.dumps([{"labels": labels} for labels in sent])
+    with closing(http.client.HTTPConnection(HOST, port, timeout=30)) as connection:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/v2/alerts", body=body, headers=headers)
+        assert connection.getresponse().status == 200
+
+
+INHIBITED = [
+    ("DatatroveExporterDown", "DatatroveScanStale", ("cluster", "job")),
+    ("DatatroveExporterDown", "DatatroveShardsMissing", ("cluster", "job")),
+    ("DatatroveScanStale", "DatatroveScanErrors", ("cluster", "root")),
+    ("DatatroveScanStale", "DatatroveJobUnreadable", ("cluster", "root")),
+    ("DatatroveRootNeverScanned", "DatatroveScanErrors", ("cluster", "root")),
+    ("DatatroveShardsMissing", "DatatroveJobVanished", ("cluster", "job")),
+    ("DatatroveShardingMismatch", "DatatroveJobVanished", ("cluster", "job")),
+    ("DatatroveJobStalledLong", "DatatroveJobStalled", ("cluster", "root", "job_name")),
+]
+
+
+@pytest.mark.parametrize(("by", "what", "equal"), INHIBITED)
+def test_what_says_nothing_new_is_not_sent(
+    alertmanager_port: int, by: str, what: str, equal: tuple[str, ...]
+) -> None:
+    same = dict.fromkeys(("cluster", "job", "root", "job_name"), f"{by} {what}")
+    other = [{**same, label: "other"} for label in equal]
+    targets = [{"alertname": what, **labels} for labels in (same, *other)]
+    send(alertmanager_port, {"alertname": by, **same}, *targets)
+
+    def states() -> list[list[str]] | None:
+        answer = get(alertmanager_port, "/api/v2/alerts")
+        known = {
+            tuple(sorted(alert["labels"].items())): alert["status"]["inhibitedBy"]
+            for alert in json.loads(answer.body)
+        }
+        found = [known.get(tuple(sorted(labels.items()))) for labels in targets]
+        return found if found[0] and all(each is not None for each in found) else None
+
+    inhibited, *not_inhibited = wait_until(states, f"{what} is inhibited by {by}", 30)
+    assert len(inhibited) == 1
+    assert not any(not_inhibited)
+
+
+def test_every_inhibition_is_tried() -> None:
+    assert len(example_alertmanager()["inhibit_rules"]) == 4
+    for rule in example_alertmanager()["inhibit_rules"]:
+        (pattern,) = (re.search(r'"(.*)"', m)[1] for m in rule["source_matchers"])
+        assert any(re.fullmatch(pattern, by) for by, *_ in INHIBITED)

@@ -1,0 +1,116 @@
+"""Local folders that change, or go, while they are being looked at."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from support.jobs import write_job
+
+from exporter.errors import StorageError
+from exporter.storage.base import Folder, Look
+from exporter.storage.local import LocalStorage
+
+JOB = ("job",)
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    return LocalStorage(str(root))
+
+
+def list_job(storage: LocalStorage) -> Folder:
+    return storage.list_folder(JOB, with_subfolders=True)
+
+
+def look_while(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> Look:
+    """A look at the job, in the midst of which something happens to it: after the status of
+    ``completions/`` was asked for, before it is listed."""
+    folder, listdir = list_job(storage), os.listdir
+
+    def listdir_later(path: str) -> list[str]:
+        monkeypatch.setattr(os, "listdir", listdir)
+        happens()
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", listdir_later)
+    look = storage.look(JOB, folder)
+    assert os.listdir is listdir, "nothing happened"
+    return look
+
+
+def times(storage: LocalStorage, ranks: Iterable[int]) -> list[int | None]:
+    return storage.marker_times(JOB, ranks)
+
+
+def test_the_time_of_a_marker_that_is_gone_is_none(root: Path, storage: LocalStorage) -> None:
+    job = write_job(root / "job", tasks=4, completed=[0, 1, 2])
+    kept = [(job / "completions" / name).stat().st_mtime_ns for name in ("00000", "00002")]
+    (job / "completions" / "00001").unlink()
+    assert times(storage, [0, 1, 2]) == [kept[0], None, kept[1]]
+    shutil.rmtree(job / "completions")
+    assert times(storage, [0, 2]) == [None, None]
+
+
+def test_markers_in_what_is_no_folder_have_no_times(root: Path, storage: LocalStorage) -> None:
+    job = write_job(root / "job", tasks=4)
+    shutil.rmtree(job / "completions", ignore_errors=True)
+    (job / "completions").write_text("")
+    with pytest.raises(StorageError) as failure:
+        times(storage, [0])
+    assert failure.value.reason == "invalid"
+
+
+def test_a_folder_that_comes_among_the_markers_is_no_marker(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name alone is that of one."""
+    job = write_job(root / "job", tasks=4, completed=[0, 1])
+    look = look_while(storage, monkeypatch, (job / "completions" / "00002").mkdir)
+    assert list(look.markers.ranks) == [0, 1]
+    assert look.markers.others == 1
+
+
+def test_markers_that_go_while_they_are_listed_are_no_count(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = write_job(root / "job", tasks=4, completed=[0, 1])
+    with pytest.raises(StorageError) as failure:
+        look_while(storage, monkeypatch, lambda: shutil.rmtree(job / "completions"))
+    assert failure.value.reason == "partial"
+
+
+def test_markers_that_are_replaced_while_they_are_listed_are_no_count(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = write_job(root / "job", tasks=4, completed=[0, 1])
+    other = write_job(root / "other", tasks=4, completed=[0, 1, 2])
+
+    def replace() -> None:
+        (job / "completions").rename(root / "before")
+        (other / "completions").rename(job / "completions")
+
+    with pytest.raises(StorageError) as failure:
+        look_while(storage, monkeypatch, replace)
+    assert failure.value.reason == "partial"
+
+
+def test_a_job_folder_that_became_a_file_is_no_job(root: Path, storage: LocalStorage) -> None:
+    (root / "job").write_text("")
+    folder = storage.list_folder(JOB, with_subfolders=False)
+    assert not folder.has_executor_file
+
+
+def test_an_executor_json_that_leads_in_circles_is_there_and_cannot_be_read(
+    root: Path, storage: LocalStorage
+) -> None:
+    (root / "job").mkdir()
+    (root / "job" / "executor.json").symlink_to("executor.json")
+    folder = list_job(storage)
+    assert folder.has_executor_file
+    with pytest.raises(StorageError) as failure:
+        storage.look(JOB, folder)
+    assert failure.value.reason == "invalid"

@@ -1,0 +1,1 @@
+"""What tests share: job folders, real servers, processes, a browser."""

@@ -1,0 +1,19 @@
+"""Job folders that datatrove left: an archive of past runs, and what is true of each."""
+
+import json
+import tarfile
+from pathlib import Path
+
+from support.paths import DATA
+
+TRUTH: dict[str, dict] = json.loads((DATA / "truth.json").read_text())
+READABLE = [name for name, truth in TRUTH.items() if truth["world_size"] is not None]
+UNREADABLE = [name for name in TRUTH if name not in READABLE]
+COMPLETE = [name for name in READABLE if TRUTH[name]["complete"]]
+
+
+def unpack(folder: Path) -> Path:
+    """The archive's job folders, with their modification times."""
+    with tarfile.open(DATA / "real_jobs.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder

@@ -1,0 +1,9 @@
+"""Where the project's files lie."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+TESTS = PROJECT / "tests"
+DATA = TESTS / "data"
+CACHE = PROJECT / ".cache"
+"""What ``make`` installed."""

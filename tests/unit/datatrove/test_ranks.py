@@ -1,0 +1,115 @@
+"""Which ranks completed and at what pace: pure values, no files."""
+
+import random
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.datatrove.ranks import UNKNOWN, History, Markers, Ranks, pace_of
+
+ranks = st.one_of(
+    st.integers(0, 40), st.integers(4000, 4500), st.integers(0, 200_000), st.just(10**17)
+)
+
+
+@given(st.lists(ranks), st.lists(ranks), st.one_of(ranks, st.just(10**18)))
+def test_ranks_are_a_set_of_numbers(one: list[int], other: list[int], world_size: int) -> None:
+    found = Ranks(one)
+    assert list(found) == sorted(set(one))
+    assert len(found) == len(set(one))
+    assert found.count_below(world_size) == sum(rank < world_size for rank in set(one))
+    assert all((rank in found) == (rank in one) for rank in (*one, *other))
+    assert (found == Ranks(other)) == (set(one) == set(other))
+    assert hash(found) == hash(Ranks(reversed(one)))
+
+
+def brute_force_runs(done: set[int], world_size: int) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for rank in (rank for rank in range(world_size) if rank not in done):
+        if runs and runs[-1][1] == rank - 1:
+            runs[-1] = (runs[-1][0], rank)
+        else:
+            runs.append((rank, rank))
+    return runs
+
+
+@given(st.sets(st.integers(0, 40)), st.integers(1, 45))
+def test_missing_runs_equal_a_brute_force_count(done: set[int], world_size: int) -> None:
+    assert list(Ranks(done).missing_runs(world_size)) == brute_force_runs(done, world_size)
+
+
+@pytest.mark.parametrize("world_size", [50_000_000, 2**53])
+def test_missing_runs_of_a_huge_world_are_few(world_size: int) -> None:
+    done = Ranks([0, 5, 2**24, 2**24 + 7, 2**54])
+    assert list(done.missing_runs(world_size)) == [
+        (1, 4),
+        (6, 2**24 - 1),
+        (2**24 + 1, 2**24 + 6),
+        (2**24 + 8, world_size - 1),
+    ]
+
+
+def test_ranks_outside_the_world_and_other_names_are_stray() -> None:
+    markers = Markers.of_names(["00000", "00003", "00004", "junk", "99999"], others=2)
+    assert (markers.ranks.count_below(4), markers.stray(4), markers.others) == (2, 5, 3)
+    assert markers.stray(5) == 4
+
+
+@given(st.lists(st.one_of(st.from_regex(r"[0-9]{4,7}", fullmatch=True), st.text(max_size=6))))
+def test_no_name_is_taken_for_a_marker_but_a_rank_as_it_is_spelt(names: list[str]) -> None:
+    names = list(set(names))
+    markers = Markers.of_names(names)
+    assert [f"{rank:05d}" for rank in markers.ranks] == sorted(
+        (name for name in names if name.isdecimal() and f"{int(name):05d}" == name), key=int
+    )
+    assert markers.others == len(names) - len(markers.ranks)
+
+
+@given(st.lists(st.integers(0, 12)))
+def test_names_may_come_twice_and_out_of_order(ranks: list[int]) -> None:
+    """As a listing may, while the folder changes."""
+    markers = Markers.of_names([f"{rank:05d}" for rank in ranks])
+    assert markers == Markers(Ranks(ranks))
+    assert list(markers.ranks) == sorted(set(ranks))
+
+
+def test_marker_times_are_kept_by_rank() -> None:
+    markers = Markers.of_times({100_000: 9, 3: 7})
+    assert list(markers.ranks) == [3, 100_000]
+    assert markers.by_rank() == {3: 7, 100_000: 9}
+    unknown = Markers(markers.ranks, modified_ns=array("q", [UNKNOWN, 9]))
+    assert unknown.by_rank() == {100_000: 9}
+    assert Markers(markers.ranks).by_rank() == {}
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 10_000])
+def test_a_history_has_few_points_and_both_ends(count: int) -> None:
+    points = History.of_ordered([n * 10**9 for n in range(count)]).points()
+    assert points[0] == (0.0, 1)
+    assert points[-1] == (count - 1.0, count)
+    assert len(points) == min(64, count)
+    assert all(done == time + 1 for time, done in points)
+
+
+def brute_force_pace(times: list[int], launch: int) -> tuple[int, int | None, int | None]:
+    after = sorted(time for time in times if time >= launch)
+    waits = [b - a for a, b in zip([launch, *after], after, strict=False)]
+    return len(after), max(times, default=None), max(waits, default=None)
+
+
+def test_pace_equals_a_brute_force_count() -> None:
+    generator = random.Random(7)
+    for _ in range(500):
+        times = [generator.randrange(50) for _ in range(generator.randrange(12))]
+        pace = pace_of(array("q", times), 20)
+        assert (
+            pace.completed_since_launch,
+            pace.last_completion_ns,
+            pace.longest_gap_ns,
+        ) == brute_force_pace(times, 20)
+
+
+def test_a_marker_as_old_as_the_launch_counts_as_since_the_launch() -> None:
+    assert pace_of([10], 10).completed_since_launch == 1

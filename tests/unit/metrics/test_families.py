@@ -1,0 +1,138 @@
+"""What is published, under which name: the table and the library's collector."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from exporter.config.settings import StallRule
+from exporter.metrics.families import (
+    JOB_FAMILIES,
+    OVERALL_FAMILIES,
+    ROOT_FAMILIES,
+    SnapshotCollector,
+)
+from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
+
+READING = Reading(10, 4, 3, 2, 100.5, 200.25, 60.0, True, "slurm", "dedup")
+FAMILIES = (*OVERALL_FAMILIES, *ROOT_FAMILIES, *JOB_FAMILIES)
+
+
+def snapshot_of(*jobs: Job, **options: object) -> Snapshot:
+    return Snapshot((Root("r", 60.0, jobs=jobs, totals=Totals.of_jobs(jobs), **options),))
+
+
+def registry_of(snapshot: Snapshot) -> CollectorRegistry:
+    latest = Latest()
+    latest.publish(snapshot)
+    registry = CollectorRegistry()
+    registry.register(SnapshotCollector(latest))
+    return registry
+
+
+def value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
+    return registry_of(snapshot).get_sample_value(name, labels)
+
+
+def job_value(job: Job, name: str, **labels: str) -> float | None:
+    return value(snapshot_of(job), f"datatrove_job_{name}", root="r", job_name=job.name, **labels)
+
+
+def test_a_job_gives_every_per_job_metric() -> None:
+    job = Job("a/b", READING)
+    expected = {
+        "tasks": 10,
+        "tasks_completed": 4,
+        "completion_ratio": 0.4,
+        "tasks_completed_since_launch": 3,
+        "stray_markers": 2,
+        "launch_timestamp_seconds": 100.5,
+        "last_completion_timestamp_seconds": 200.25,
+        "longest_completion_gap_seconds": 60,
+        "started": 1,
+        "scan_success": 1,
+    }
+    assert {name: job_value(job, name) for name in expected} == expected
+    assert job_value(job, "info", executor="slurm", slurm_job_name="dedup") == 1
+    assert len(expected) + 1 == len(JOB_FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("field", "metric"),
+    [
+        ("tasks_completed_since_launch", "tasks_completed_since_launch"),
+        ("launch_timestamp", "launch_timestamp_seconds"),
+        ("last_completion_timestamp", "last_completion_timestamp_seconds"),
+        ("longest_completion_gap_seconds", "longest_completion_gap_seconds"),
+    ],
+)
+def test_what_is_not_known_has_no_sample(field: str, metric: str) -> None:
+    assert job_value(Job("a", replace(READING, **{field: None})), metric) is None
+
+
+def test_a_job_that_was_never_read_shows_only_that() -> None:
+    names = [
+        sample.name
+        for family in registry_of(snapshot_of(Job("a", None, "denied"))).collect()
+        for sample in family.samples
+        if "job_name" in sample.labels
+    ]
+    assert names == ["datatrove_job_scan_success"]
+
+
+def test_a_hidden_job_has_no_series_and_is_in_the_sums() -> None:
+    snapshot = snapshot_of(Job("a", READING, hidden=True), Job("b", READING))
+    assert value(snapshot, "datatrove_job_tasks", root="r", job_name="a") is None
+    assert value(snapshot, "datatrove_job_tasks", root="r", job_name="b") == 10
+    assert value(snapshot, "datatrove_root_jobs", root="r") == 2
+    assert value(snapshot, "datatrove_root_jobs_hidden", root="r") == 1
+    assert value(snapshot, "datatrove_tasks") == 20
+
+
+def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
+    errors = ((("root", "timeout"), 0),)
+    registry = registry_of(Snapshot((Root("r", 60.0, errors=errors, requests=(("list", 0),)),)))
+    samples = {
+        sample.name: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if "root" in sample.labels
+    }
+    assert samples == {
+        "datatrove_root_up": 0,
+        "datatrove_root_scans_total": 0,
+        "datatrove_root_scans_skipped_total": 0,
+        "datatrove_scan_errors_total": 0,
+        "datatrove_storage_requests_total": 0,
+    }
+
+
+def test_a_root_tells_when_its_jobs_are_stalled() -> None:
+    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0), attempted=True)
+    assert value(snapshot, "datatrove_root_stalled_after_seconds", root="r") == 5.5
+    assert value(snapshot, "datatrove_root_stalled_gap_factor", root="r") == 2.5
+    assert value(snapshot, "datatrove_root_stalled_long_after_seconds", root="r") == 7
+
+
+def test_ratios_are_absent_without_anything_to_divide_by() -> None:
+    snapshot = snapshot_of()
+    assert value(snapshot, "datatrove_root_jobs", root="r") == 0
+    assert value(snapshot, "datatrove_root_jobs_completed_ratio", root="r") is None
+    assert value(snapshot, "datatrove_tasks_completed_ratio") is None
+
+
+def test_names_follow_the_conventions() -> None:
+    names = [family.name for family in FAMILIES]
+    assert len(names) == len(set(names))
+    for family in FAMILIES:
+        assert re.fullmatch(r"datatrove_[a-z_]+", family.name)
+        assert family.name.endswith("_total") == (family.kind == "counter")
+        assert family.help.endswith(".")
+        assert not {"job", "instance"} & set(family.labels)
+
+
+def test_it_is_a_collector_that_can_be_described_without_a_scan() -> None:
+    collector: Collector = SnapshotCollector(Latest())
+    assert len(list(collector.describe())) == len(FAMILIES)

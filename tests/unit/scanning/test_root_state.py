@@ -1,0 +1,233 @@
+"""What is kept of a root, hidden, counted and dropped; no storage, no clock."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.settings import RootConfig
+from exporter.errors import StorageError
+from exporter.model.snapshot import Job, Reading, Root
+from exporter.scanning.job_scan import JobScan
+from exporter.scanning.root_state import RootState
+from exporter.storage.base import Path
+
+NOW = 1000.0
+WALL = 1_700_000_000.0
+READING = Reading(10, 4, 4, 0, WALL - 500, WALL - 100, 60.0, True, "local", "")
+COMPLETE = replace(READING, tasks_completed=10)
+DENIED = StorageError("denied", "Permission denied")
+
+
+def state_of(**options: object) -> RootState:
+    return RootState(RootConfig("r", "/r", stale_after_seconds=60, **options))
+
+
+def scan(
+    state: RootState,
+    jobs: dict[str, Reading | StorageError],
+    *,
+    unlisted: dict[str, StorageError] | None = None,
+    now: float = NOW,
+) -> Root:
+    """One whole scan that finds `jobs` and cannot list the folders in `unlisted`."""
+    found: set[Path] = set()
+    for name, result in jobs.items():
+        path = tuple(name.split("/"))
+        found.add(path)
+        failed = isinstance(result, StorageError)
+        state.job_scanned(
+            path, JobScan(None, None, result) if failed else JobScan(result, None), now
+        )
+    failed_folders = {tuple(name.split("/")): e for name, e in (unlisted or {}).items()}
+    for path, error in failed_folders.items():
+        state.folder_failed(path, error, now)
+    state.scan_ended(found, found, failed_folders, duration_seconds=1.5, wall_time=WALL + now - NOW)
+    return state.root
+
+
+def fail(state: RootState, *, now: float, reason: str = "unavailable") -> Root:
+    """One scan that cannot list the root."""
+    error = StorageError(reason, "no answer")
+    state.mark_unread(set(), error, now)
+    state.scan_failed(error, duration_seconds=0.5, now=now, wall_time=WALL + now - NOW)
+    return state.root
+
+
+def errors_of(root: Root) -> dict[tuple[str, str], int]:
+    return {key: count for key, count in root.errors if count}
+
+
+def test_before_the_first_scan_nothing_is_known_and_every_counter_is_zero() -> None:
+    root = state_of().root
+    assert (root.up, root.attempted, root.jobs, root.totals) == (False, False, (), None)
+    assert len(root.errors) == 18
+    assert not errors_of(root)
+
+
+def test_a_scan_publishes_jobs_by_name_and_their_sums() -> None:
+    root = scan(state_of(), {"b": READING, "a": COMPLETE, "c": DENIED})
+    assert [job.name for job in root.jobs] == ["a", "b", "c"]
+    assert root.totals is not None
+    assert (root.totals.jobs, root.totals.jobs_completed, root.totals.jobs_unreadable) == (3, 1, 1)
+    assert (root.totals.tasks, root.totals.tasks_completed) == (20, 14)
+    assert (root.up, root.scans, root.last_scan_duration_seconds) == (True, 1, 1.5)
+    assert root.last_successful_scan_timestamp == WALL
+    assert errors_of(root) == {("job", "denied"): 1}
+
+
+def test_a_job_that_did_not_change_stays_the_same_object() -> None:
+    state = state_of()
+    before = scan(state, {"a": READING, "b": READING}).jobs
+    after = scan(state, {"a": replace(READING), "b": COMPLETE}).jobs
+    assert after[0] is before[0]
+    assert after[1] is not before[1]
+
+
+def test_a_job_that_is_no_longer_found_goes_at_once() -> None:
+    state = state_of()
+    scan(state, {"a": READING, "b": READING})
+    root = scan(state, {"a": READING})
+    assert [job.name for job in root.jobs] == ["a"]
+
+
+def test_an_empty_root_has_no_jobs_and_an_unreachable_one_has_no_number_of_jobs() -> None:
+    empty = scan(state_of(), {})
+    assert empty.totals is not None
+    assert empty.totals.jobs == 0
+    assert empty.totals.tasks_completed_ratio is None
+    assert fail(state_of(), now=NOW).totals is None
+
+
+def test_an_unreadable_job_keeps_its_last_values_for_a_while() -> None:
+    state = state_of()
+    scan(state, {"a": READING})
+    assert scan(state, {"a": DENIED}, now=NOW + 10).jobs == (Job("a", READING, "denied"),)
+    assert state.next_expiry == NOW + 70
+    state.expire(NOW + 69, WALL)
+    assert state.root.jobs[0].reading == READING
+    state.expire(NOW + 70, WALL)
+    assert state.root.jobs == (Job("a", None, "denied"),)
+    assert scan(state, {"a": READING}, now=NOW + 80).jobs == (Job("a", READING),)
+    assert state.next_expiry == float("inf")
+
+
+def test_a_failure_that_lasts_is_not_prolonged_by_more_scans() -> None:
+    state = state_of()
+    scan(state, {"a": READING})
+    for later in (10, 30, 50):
+        scan(state, {"a": DENIED}, now=NOW + later)
+    assert state.next_expiry == NOW + 70
+
+
+def test_an_unreachable_root_keeps_its_values_for_a_while_and_then_has_none() -> None:
+    state = state_of()
+    good = scan(state, {"a": READING, "b": COMPLETE})
+    bad = fail(state, now=NOW + 10)
+    assert (bad.up, bad.error) == (False, "unavailable: no answer")
+    assert [job.reading for job in bad.jobs] == [READING, COMPLETE]
+    assert {job.error for job in bad.jobs} == {"unavailable"}
+    assert bad.totals is not None
+    assert bad.totals.tasks == 20
+    assert bad.last_successful_scan_timestamp == good.last_successful_scan_timestamp
+    state.expire(NOW + 70, WALL)
+    assert (state.root.jobs, state.root.totals) == ((), None)
+    again = scan(state, {"a": READING}, now=NOW + 100)
+    assert (again.up, again.error) == (True, None)
+
+
+def test_an_empty_root_that_becomes_unreachable_has_no_number_of_jobs() -> None:
+    state = state_of()
+    scan(state, {})
+    assert fail(state, now=NOW + 10).totals is None
+
+
+def test_jobs_below_a_folder_that_cannot_be_listed_are_unreadable_not_gone() -> None:
+    state = state_of()
+    scan(state, {"x/a": READING, "x/b": READING, "y": READING})
+    root = scan(state, {"y": READING}, unlisted={"x": DENIED})
+    assert [(job.name, job.error) for job in root.jobs] == [
+        ("x/a", "denied"),
+        ("x/b", "denied"),
+        ("y", None),
+    ]
+    assert errors_of(root) == {("job", "denied"): 1}
+
+
+def test_an_unknown_folder_that_cannot_be_listed_may_be_a_job() -> None:
+    state = state_of()
+    root = scan(state, {"y": READING}, unlisted={"x": DENIED})
+    assert root.jobs == (Job("x", None, "denied"), Job("y", READING))
+    assert [job.name for job in scan(state, {"y": READING}).jobs] == ["y"]
+
+
+def test_a_folder_left_out_by_the_configuration_may_be_unreadable() -> None:
+    state = state_of(exclude=("lost+found",))
+    root = scan(state, {}, unlisted={"lost+found": DENIED})
+    assert root.jobs == ()
+    assert not errors_of(root)
+
+
+def test_a_first_scan_that_did_not_end_publishes_what_it_read_and_no_sums() -> None:
+    state = state_of()
+    state.job_scanned(("a",), JobScan(READING, None), NOW)
+    late = StorageError("timeout", "late")
+    state.mark_unread({("a",)}, late, NOW)
+    state.scan_failed(late, duration_seconds=5, now=NOW, wall_time=WALL)
+    assert state.root.jobs == (Job("a", READING),)
+    assert state.root.totals is None
+
+
+@pytest.mark.parametrize(
+    ("after", "hidden"),
+    [(None, set()), (0.0, {"new", "old"}), (200.0, {"old"}), (1e6, set())],
+)
+def test_completed_jobs_are_hidden_after_a_while_and_stay_in_the_sums(
+    after: float | None, hidden: set[str]
+) -> None:
+    root = scan(
+        state_of(hide_completed_after_seconds=after),
+        {
+            "new": COMPLETE,
+            "old": replace(COMPLETE, last_completion_timestamp=WALL - 300),
+            "running": replace(READING, last_completion_timestamp=WALL - 300),
+        },
+    )
+    assert {job.name for job in root.jobs if job.hidden} == hidden
+    assert root.totals is not None
+    assert (root.totals.jobs, root.totals.jobs_hidden) == (3, len(hidden))
+    assert root.totals.tasks_completed == 24
+
+
+def test_over_the_limit_complete_jobs_give_way_first_then_the_last_by_name() -> None:
+    jobs = {"a": COMPLETE, "b": READING, "c": DENIED, "d": READING, "e": COMPLETE}
+    for limit, shown in ((5, "abcde"), (4, "abcd"), (3, "bcd"), (2, "bc"), (0, "")):
+        root = scan(state_of(max_per_root=limit), jobs)
+        assert "".join(job.name for job in root.jobs if not job.hidden) == shown
+        assert root.totals is not None
+        assert root.totals.jobs == 5
+
+
+def test_a_state_is_logged_when_it_changes_and_not_at_each_scan(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    state = state_of()
+    for _ in range(3):
+        scan(state, {"a": DENIED, "b": READING})
+    for _ in range(3):
+        fail(state, now=NOW + 10)
+    for _ in range(3):
+        scan(state, {"a": READING, "b": READING}, now=NOW + 20)
+    assert [record.getMessage() for record in caplog.records] == [
+        "job cannot be read",
+        "root cannot be read",
+        "root can be read again",
+        "job can be read again",
+    ]
+
+
+def test_many_bad_jobs_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    scan(state_of(), {f"j{n}": DENIED for n in range(500)})
+    assert len(caplog.records) == 11
+    assert caplog.records[-1].fields["jobs"] == 490

@@ -1,0 +1,128 @@
+"""The web configuration in force: read again, kept when the new one is bad."""
+
+import asyncio
+import base64
+from pathlib import Path
+
+import pytest
+from support.certificates import Certificates, hashed
+
+from exporter.errors import ConfigError
+from exporter.web.security.access import Access, RateLimit
+
+CERTIFICATE = {"subjectAltName": (("DNS", "prometheus"), ("IP Address", "10.0.0.1"))}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+def header(password: str) -> str:
+    return f"Basic {base64.b64encode(f'alice:{password}'.encode()).decode()}"
+
+
+def refusal(access: Access, authorization: str = "", certificate: object = None) -> int | None:
+    return asyncio.run(access.refusal(authorization, certificate, ("10.0.0.1", 1)))
+
+
+def test_without_a_file_everyone_is_answered_in_the_clear() -> None:
+    access = Access(None)
+    assert (access.terms.tls, access.files, refusal(access)) == (None, (), None)
+
+
+def test_a_file_that_cannot_be_used_is_an_error_at_the_start(made: Certificates) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Access(str(made.folder / "web.yml"))
+    with pytest.raises(ConfigError, match="cert_file"):
+        Access(str(made.write_web_config(tls_server_config={"cert_file": "nosuch"})))
+
+
+def test_a_changed_file_is_in_force_once_read(made: Certificates) -> None:
+    reread: list[bool] = []
+    file = made.write_web_config(basic_auth_users={"alice": hashed("old")})
+    access = Access(str(file), reread.append)
+    before = access.terms
+    made.write_web_config(
+        basic_auth_users={"alice": hashed("new")},
+        http_server_config={"headers": {"X-Frame-Options": "sameorigin"}},
+    )
+    access.reread()
+    assert refusal(access, header("old")) == 401
+    assert refusal(access, header("new")) is None
+    assert access.terms.headers == {"X-Frame-Options": "sameorigin"}
+    assert access.terms.tls is not before.tls
+    assert reread == [True]
+
+
+@pytest.mark.parametrize("text", ["nosuch: 1", "basic_auth_users: {alice: plain}", "[", "", "{}"])
+def test_a_bad_or_emptied_file_keeps_the_last_good_one(made: Certificates, text: str) -> None:
+    """An empty file would be valid, and let everyone in."""
+    reread: list[bool] = []
+    file = made.write_web_config(basic_auth_users={"alice": hashed("old")})
+    access = Access(str(file), reread.append)
+    before = access.terms
+    file.write_text(text)
+    access.reread()
+    assert access.terms is before
+    assert refusal(access) == 401
+    assert refusal(access, header("old")) is None
+    file.unlink()
+    access.reread()
+    assert access.terms is before
+    made.write_web_config(basic_auth_users={"alice": hashed("new")})
+    access.reread()
+    assert refusal(access, header("new")) is None
+    assert reread == [False, False, True]
+
+
+def test_tls_alone_or_passwords_alone_cannot_be_taken_away(made: Certificates) -> None:
+    users = {"alice": hashed("old")}
+    access = Access(str(made.write_web_config(basic_auth_users=users)))
+    made.write_web_config(basic_auth_users=users, tls_server_config=None)
+    access.reread()
+    assert access.terms.tls is not None
+    made.write_web_config()
+    access.reread()
+    assert access.terms.users
+    plain = Access(str(made.write_web_config(tls_server_config=None)))
+    made.write_web_config(basic_auth_users=users)
+    plain.reread()
+    assert plain.terms.tls is not None
+    assert plain.terms.users
+
+
+def test_a_pair_that_is_half_replaced_keeps_the_old_one(made: Certificates) -> None:
+    access = Access(str(made.write_web_config()))
+    before = access.terms.tls
+    key = (made.folder / "server.key").read_bytes()
+    made.issue("server", "localhost")
+    new_key = (made.folder / "server.key").read_bytes()
+    (made.folder / "server.key").write_bytes(key)
+    access.reread()
+    assert access.terms.tls is before
+    (made.folder / "server.key").write_bytes(new_key)
+    access.reread()
+    assert access.terms.tls is not before
+
+
+def test_only_names_that_are_allowed_get_in(made: Certificates) -> None:
+    tls = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "ca.crt"}
+    for allowed, expected in ((["prometheus"], None), (["10.0.0.1"], None), (["prom*"], 403)):
+        web = made.write_web_config(tls_server_config={**tls, "client_allowed_sans": allowed})
+        assert refusal(Access(str(web)), certificate=CERTIFICATE) == expected
+        assert refusal(Access(str(web)), certificate=None) == 403
+    web = made.write_web_config(tls_server_config={**tls, "client_allowed_sans": []})
+    assert refusal(Access(str(web)), certificate=CERTIFICATE) == 403
+
+
+def test_more_requests_than_the_limit_allows_are_refused(made: Certificates) -> None:
+    web = made.write_web_config(rate_limit={"interval": "1h", "burst": 3})
+    access = Access(str(web))
+    assert [refusal(access) for _ in range(5)] == [None, None, None, 429, 429]
+
+
+def test_tokens_come_back_with_time_but_not_more_than_the_burst() -> None:
+    limit = RateLimit(1e-9, 2)
+    assert all(limit.allows() for _ in range(100))
+    assert limit._tokens <= 2

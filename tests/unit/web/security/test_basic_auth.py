@@ -1,0 +1,228 @@
+"""Basic authentication: who gets in, at what cost, and what attackers tried on others."""
+
+import asyncio
+import base64
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import bcrypt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.certificates import hashed
+
+from exporter.web.security import basic_auth
+from exporter.web.security.basic_auth import BasicAuth, BusyError
+
+T = TypeVar("T")
+
+USERS = {
+    b"alice": hashed("wonderland").encode(),
+    "bøb".encode(): hashed("pass:word").encode(),
+    b"long": hashed("x" * 72).encode(),
+    b"": hashed("nameless").encode(),
+}
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def header(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def allows(value: str) -> bool:
+    return run(BasicAuth().allows(value, USERS))
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [
+        ("alice", "wonderland"),
+        ("bøb", "pass:word"),
+        ("long", "x" * 72),
+        ("long", "x" * 200),  # bcrypt ignores the rest, in Go's implementation too
+        ("", "nameless"),
+    ],
+)
+def test_who_knows_the_password_gets_in(user: str, password: str) -> None:
+    assert allows(header(user, password))
+    assert allows(header(user, password).replace("Basic", "bASIC"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Basic",
+        "Basic ",
+        "Basic %%%",
+        "Basic YWxpY2U=",  # no colon
+        "Basic YWxpY2U6d29uZGVybGFuZA",  # no padding
+        "Basic YWxpY2U6d29uZGVybGFuZA== x",
+        "Bearer YWxpY2U6d29uZGVybGFuZA==",
+        "BasicYWxpY2U6d29uZGVybGFuZA==",
+        "Basic \udcff",
+        "Basic " + "A" * 1_000_000,
+        header("alice", ""),
+        header("alice", "wonderlan"),
+        header("alice", "wonderland "),
+        header("alice", "wonderland\0"),
+        header("alice", "\0"),
+        header("ALICE", "wonderland"),
+        header("alice", "pass:word"),
+        header("alice", "x" * 73),
+        header("bøb", "pass"),
+        header("mallory", "fakepassword"),
+        header("mallory", ""),
+        "Basic " + base64.b64encode(b"\xff\xfe:\xff").decode(),
+    ],
+)
+def test_nobody_else_gets_in_and_nothing_breaks(value: str) -> None:
+    assert not allows(value)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary() | st.binary().map(base64.b64encode))
+def test_no_bytes_get_in_or_break_anything(credentials: bytes) -> None:
+    assert not allows("Basic " + credentials.decode("latin-1"))
+
+
+class Counting:
+    """Notes the hashes that were checked, while they are."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.checked: list[bytes] = []
+        real = bcrypt.checkpw
+
+        def checkpw(password: bytes, hashed_password: bytes) -> bool:
+            self.checked.append(hashed_password)
+            return real(password, hashed_password)
+
+        monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+
+
+def test_an_unknown_user_costs_as_much_as_a_wrong_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise time tells which users exist. What bcrypt costs is in the hash."""
+    counting = Counting(monkeypatch)
+    users = {b"alice": hashed("wonderland", cost=5).encode()}
+
+    async def log_in() -> None:
+        checking = BasicAuth()
+        assert not await checking.allows(header("alice", "wrong"), users)
+        assert not await checking.allows(header("mallory", "wrong"), users)
+
+    run(log_in())
+    assert [checked[4:6] for checked in counting.checked] == [b"05", b"05"]
+
+
+def test_the_fake_password_of_an_unknown_user_does_not_get_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither the first time nor when the answer is remembered."""
+    fake = bcrypt.hashpw(b"fakepassword", bcrypt.gensalt(4))
+    monkeypatch.setattr(basic_auth, "_FAKE", fake.decode().replace("$04$", "${cost:02d}$"))
+
+    async def log_in() -> None:
+        checking = BasicAuth()
+        for _ in range(3):
+            assert not await checking.allows(header("mallory", "fakepassword"), USERS)
+
+    run(log_in())
+
+
+def test_a_password_that_was_checked_is_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(monkeypatch)
+
+    async def log_in() -> None:
+        checking = BasicAuth()
+        for _ in range(3):
+            assert await checking.allows(header("alice", "wonderland"), USERS)
+            assert not await checking.allows(header("alice", "wrong"), USERS)
+        together = [checking.allows(header("bøb", "pass:word"), USERS) for _ in range(300)]
+        assert all(await asyncio.gather(*together))
+
+    run(log_in())
+    assert len(counting.checked) == 3
+
+
+def test_a_changed_hash_ends_what_was_remembered() -> None:
+    async def log_in() -> None:
+        checking = BasicAuth()
+        assert await checking.allows(header("alice", "wonderland"), USERS)
+        changed = {b"alice": hashed("looking-glass").encode()}
+        assert not await checking.allows(header("alice", "wonderland"), changed)
+        assert not await checking.allows(header("alice", "wonderland"), {})
+        assert await checking.allows(header("alice", "looking-glass"), changed)
+
+    run(log_in())
+
+
+def test_a_key_cannot_be_made_of_other_parts() -> None:
+    """CVE-2022-46146: user, hash and password in one string could be cut elsewhere."""
+
+    async def log_in() -> None:
+        checking = BasicAuth()
+        hash_of_alice = USERS[b"alice"].decode()
+        # Remembered as right under "alice" + hash + "wonderland"; try to meet that key.
+        assert await checking.allows(header("alice", "wonderland"), USERS)
+        for cut in range(6):
+            user = f"alice{hash_of_alice}wonderland"[:cut]
+            rest = f"alice{hash_of_alice}wonderland"[cut:]
+            assert not await checking.allows(header(user, rest), USERS)
+        assert not await checking.allows(header(f"alice{hash_of_alice}", "wonderland"), USERS)
+
+    run(log_in())
+    parts = BasicAuth()._key_of
+    assert parts(b"a", b"bc", b"d") != parts(b"ab", b"c", b"d")
+    assert parts(b"a", b"b", b"cd") != parts(b"a", b"bc", b"d")
+    assert BasicAuth()._key_of(b"a") != BasicAuth()._key_of(b"a")  # a key of each process
+
+
+def test_guessing_neither_fills_memory_nor_pushes_out_who_logged_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def log_in() -> BasicAuth:
+        checking = BasicAuth()
+        assert await checking.allows(header("alice", "wonderland"), USERS)
+        for guess in range(250):
+            assert not await checking.allows(header("alice", f"{guess}"), USERS)
+        counting = Counting(monkeypatch)
+        assert await checking.allows(header("alice", "wonderland"), USERS)
+        assert counting.checked == []
+        return checking
+
+    checking = run(log_in())
+    assert len(checking._wrong) <= 100
+    assert len(checking._right) == 1
+
+
+def test_a_storm_of_guesses_is_refused_and_not_queued() -> None:
+    async def log_in() -> list[object]:
+        checking = BasicAuth()
+        assert await checking.allows(header("alice", "wonderland"), USERS)
+        slow = {**USERS, b"slow": hashed("x", cost=8).encode()}
+        guesses = [checking.allows(header("slow", f"{n}"), slow) for n in range(100)]
+        known = checking.allows(header("alice", "wonderland"), slow)
+        return await asyncio.gather(*guesses, known, return_exceptions=True)
+
+    *guesses, known = run(log_in())
+    assert known is True
+    assert guesses.count(False) == 16
+    assert sum(isinstance(guess, BusyError) for guess in guesses) == 84
+
+
+def test_a_client_that_goes_away_does_not_spoil_the_answer_for_others() -> None:
+    async def log_in() -> bool:
+        checking = BasicAuth()
+        users = {b"slow": hashed("x", cost=9).encode()}
+        first = asyncio.create_task(checking.allows(header("slow", "x"), users))
+        second = asyncio.create_task(checking.allows(header("slow", "x"), users))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert run(log_in())

@@ -1,0 +1,153 @@
+"""The JSON API keeps to its own description, whatever it is asked."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.processes import Exporter
+
+from exporter.errors import REASONS
+from exporter.model.report import SORTS, STATES, RootRow, Row, facts
+from exporter.model.snapshot import Totals
+from exporter.web import api
+from exporter.web.query import MAX_PER_PAGE, PER_PAGE
+from exporter.web.urls import job_path
+
+DESCRIPTION: dict[str, Any] = json.loads(api.DESCRIPTION)
+SCHEMAS = DESCRIPTION["components"]["schemas"]
+
+
+def problems(body: bytes, schema: str) -> list[str]:
+    """Where an answer is not what the description says."""
+    whole = {"$ref": f"#/components/schemas/{schema}", **DESCRIPTION}
+    return [error.message for error in Draft202012Validator(whole).iter_errors(json.loads(body))]
+
+
+def answered(exporter: Exporter, path: str) -> Any:
+    answer = exporter.get(path)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    return json.loads(answer.body)
+
+
+@pytest.mark.timeout(600)
+def test_schemathesis_finds_no_request_that_the_description_does_not_cover(
+    gallery: Exporter, tmp_path: Path
+) -> None:
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", "--checks=all", "--seed=1"),
+            *("--max-examples=30", "--no-color", "--request-timeout=60"),
+            f"http://127.0.0.1:{gallery.port}/api/v1/openapi.json",
+        ],
+        cwd=tmp_path,  # it leaves folders where it runs
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 selected / 3 total" in ran.stdout
+    assert "API Links:    1 covered" in ran.stdout
+
+
+def test_the_job_of_every_row_is_as_described_and_says_the_same(gallery: Exporter) -> None:
+    found = answered(gallery, "/api/v1/jobs?per_page=1000")
+    assert problems(json.dumps(found).encode(), "Jobs") == []
+    assert found["total"] == len(found["jobs"]) == 24
+    assert Counter(job["state"] for job in found["jobs"]) == {
+        "unreadable": 1, "stalled": 1, "running": 17, "waiting": 2, "complete": 3,
+    }  # fmt: skip
+    for row in found["jobs"]:
+        answer = gallery.get(f"/api/v1/jobs/{job_path(row['root'], row['job_name'])}")
+        assert problems(answer.body, "JobDetail") == []
+        job = json.loads(answer.body)
+        assert {key: job[key] for key in ("root", "job_name", "tasks")} == {
+            key: row[key] for key in ("root", "job_name", "tasks")
+        }
+
+
+def test_missing_ranks_and_history_are_those_of_the_markers(gallery: Exporter) -> None:
+    job = answered(gallery, "/api/v1/jobs/fineweb/CC-MAIN-2024-18/minhash/buckets")
+    assert [(run["first"], run["last"]) for run in job["missing_runs"]] == [
+        *((rank, rank) for rank in (8, 25, 42, 59, 76, 93)),
+        (103, 279),
+    ]
+    assert job["missing_runs_truncated"] is False
+    points = job["history"]
+    assert (points[0]["tasks_completed"], points[-1]["tasks_completed"]) == (1, 97)
+    assert points[-1]["timestamp"] == job["last_completion_timestamp"]
+    assert points == sorted(points, key=lambda point: point["timestamp"])
+    corrupt = answered(gallery, "/api/v1/jobs/books/corrupt")
+    assert (corrupt["state"], corrupt["error"]) == ("unreadable", "invalid")
+    assert (corrupt["tasks"], corrupt["missing_runs"], corrupt["history"]) == (None, None, None)
+
+
+def test_filters_are_those_of_the_page(gallery: Exporter) -> None:
+    query = "?name=MINHASH&root=fineweb&root=books&state=waiting&state=stalled&sort=name&order=desc"
+    found = answered(gallery, f"/api/v1/jobs{query}")
+    names = [job["job_name"].rpartition("/")[2] for job in found["jobs"]]
+    assert names == ["filter", "cluster", "buckets"]
+    page = gallery.get(f"/{query}").body.decode()
+    assert [page.index(f"{name}</bdi>") for name in names] == sorted(
+        page.index(f"{name}</bdi>") for name in names
+    )
+
+
+def test_roots_and_totals_are_those_of_the_metrics(gallery: Exporter) -> None:
+    found = answered(gallery, "/api/v1/roots")
+    assert problems(json.dumps(found).encode(), "Roots") == []
+    metrics = gallery.page()
+    for name, value in found["totals"].items():
+        if value is not None and name not in ("jobs_unreadable", "jobs_hidden"):
+            assert metrics.value(f"datatrove_{name}") == value
+    by_name = {root["root"]: root for root in found["roots"]}
+    assert by_name["scratch"]["up"] is False
+    assert by_name["scratch"]["error"].startswith("not_found: ")
+    assert by_name["scratch"]["totals"] is None
+    assert by_name["books"]["totals"]["jobs_unreadable"] == 1
+
+
+def test_a_hostile_query_and_address_are_refused_without_being_repeated(gallery: Exporter) -> None:
+    for path, status in (
+        ("/api/v1/jobs?canary=1", 400),
+        ("/api/v1/jobs?state=canary", 400),
+        ("/api/v1/jobs/canary/canary", 404),
+        ("/api/v1/canary", 404),
+        ("/jobs/canary/%0a%ff", 404),
+        ("/?page=canary", 400),
+    ):
+        answer = gallery.get(path)
+        assert (path, answer.status) == (path, status)
+        assert b"canary" not in answer.body
+
+
+def test_pages_and_api_are_compressed_for_those_who_ask(gallery: Exporter) -> None:
+    for path in ("/", "/api/v1/jobs", "/jobs/books/dedup"):
+        assert gallery.get(path, Accept_Encoding="gzip").headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in gallery.get(path).headers
+
+
+def test_the_description_names_what_the_code_has() -> None:
+    totals = facts(Totals())
+    assert list(SCHEMAS["Totals"]["properties"]) == list(totals)
+    shown = [field.name for field in fields(Row) if field.repr]
+    assert list(SCHEMAS["Job"]["properties"]) == shown
+    assert set(SCHEMAS["Root"]["properties"]) == {field.name for field in fields(RootRow)} | {"url"}
+    assert SCHEMAS["State"]["enum"] == list(STATES)
+    assert SCHEMAS["Job"]["properties"]["error"]["enum"] == [*REASONS, None]
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for parameter in DESCRIPTION["paths"]["/api/v1/jobs"]["get"]["parameters"]
+    }
+    assert parameters["sort"]["enum"] == list(SORTS)
+    assert parameters["per_page"]["maximum"] == MAX_PER_PAGE
+    assert parameters["per_page"]["default"] == PER_PAGE
+    for schema in SCHEMAS.values():
+        if "properties" in schema:
+            assert schema["required"] == list(schema["properties"])
+            assert schema["additionalProperties"] is False
