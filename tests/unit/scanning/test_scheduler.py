@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hanging import HangingStorage, opener
+from support.hanging_storage import HangingStorage, opener
 from support.jobs import write_job, write_marker
 
 from exporter.config.settings import RootConfig
