@@ -1,7 +1,7 @@
 """Snapshot -> metric families: one table says what is published, under which name.
 
 The table `FAMILIES` is the only place where metrics about datatrove are defined: the
-exposition, the library's collector below and the documentation all come from it. Values
+exposition, the library's objects (`collect`) and the documentation all come from it. Values
 are facts of the snapshot; what is not known has no sample.
 """
 
@@ -11,9 +11,8 @@ from typing import Generic, Literal, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
-from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot
+from exporter.model.snapshot import Job, Reading, Root, Snapshot
 
 Subject = TypeVar("Subject")
 Sample = tuple[tuple[str, ...], float]
@@ -312,17 +311,3 @@ def _metric(
         for extra, value in family.samples(subject):
             metric.add_sample(family.name, dict(zip(names, (*own, *extra), strict=True)), value)
     return metric
-
-
-class SnapshotCollector(Collector):
-    """The latest snapshot for a registry of prometheus_client: what `exposition` writes,
-    through the library. For those who embed the exporter in a program of their own."""
-
-    def __init__(self, latest: Latest) -> None:
-        self._latest = latest
-
-    def collect(self) -> Iterator[Metric]:
-        return collect(self._latest.read())
-
-    def describe(self) -> Iterator[Metric]:
-        return collect(Snapshot())

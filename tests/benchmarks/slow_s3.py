@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.objects import Objects
+from support.in_memory_s3 import Objects
 from support.servers import HOST, Answer, Request
 
 LIST_SECONDS, OBJECT_SECONDS = 0.060, 0.025

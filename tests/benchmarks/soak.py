@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support import faulty
-from support.faulty import FaultyS3
+from support import faulty_s3
+from support.faulty_s3 import FaultyS3
 from support.jobs import write_executor, write_job, write_marker
 from support.mounts import Mount, bindfs
 from support.servers import BUCKET, HOST, S3Server, free_ports, is_listening, running, wait_until
@@ -127,15 +127,15 @@ class Weather:
             write_executor(job, tasks=50)
 
 
-_S3_FAULTS: list[faulty.Fault | None] = [
+_S3_FAULTS: list[faulty_s3.Fault | None] = [
     None,
     None,
-    faulty.error(503, "SlowDown"),
-    faulty.error(403, "ExpiredToken"),
-    faulty.resets,
-    faulty.breaks_off,
-    faulty.says_nothing,
-    faulty.listing(lambda body: body[: len(body) // 2]),
+    faulty_s3.error(503, "SlowDown"),
+    faulty_s3.error(403, "ExpiredToken"),
+    faulty_s3.resets,
+    faulty_s3.breaks_off,
+    faulty_s3.says_nothing,
+    faulty_s3.listing(lambda body: body[: len(body) // 2]),
 ]
 
 

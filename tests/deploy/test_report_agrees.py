@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from support.monitoring import RULE_FILES, alerts
 from support.processes import needs
+from support.readings import a_job, a_reading, a_root, a_snapshot
 
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.metrics.families import collect
 from exporter.model.report import Row, report_on
-from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Reading, Snapshot
 
 HOUR = 3600
 STEP_SECONDS = 1800
@@ -58,7 +59,7 @@ class History:
         done = self.completions[:count]
         last = done[-1] if done else self.launch - 9 * HOUR if self.inherited else None
         waits = [after - before for before, after in itertools.pairwise((self.launch, *done))]
-        return Reading(
+        return a_reading(
             tasks=self.tasks,
             tasks_completed=self.inherited + count,
             tasks_completed_since_launch=count,
@@ -73,7 +74,8 @@ class History:
 
     def job(self, at: float) -> Job:
         begin, end = self.unreadable
-        return Job(self.name, self.reading(at), "denied" if begin <= at < end else None)
+        error = "denied" if begin <= at < end else None
+        return a_job(self.name, reading=self.reading(at), error=error)
 
 
 def history(chance: random.Random, number: int) -> History:
@@ -123,21 +125,17 @@ def snapshots(chance: random.Random) -> Iterator[tuple[int, Snapshot]]:
         for name, histories in of.items():
             if name == "a" or (name == "b" and step % 8 == 0) or (name == "c" and step not in lost):
                 last[name] = now - chance.randrange(60)
-            jobs = tuple(each.job(last[name]) for each in histories)
+            jobs = (each.job(last[name]) for each in histories)
             roots.append(
-                Root(
+                a_root(
                     name,
+                    *jobs,
                     scan_interval_seconds=float(intervals[name]),
                     stall=rules[name],
-                    up=True,
-                    attempted=True,
-                    jobs=jobs,
-                    totals=Totals.of_jobs(jobs),
                     last_successful_scan_timestamp=float(last[name]),
-                    last_scan_duration_seconds=1.0,
                 )
             )
-        yield now, Snapshot(tuple(roots))
+        yield now, a_snapshot(*roots)
 
 
 def selector(name: str, labels: dict[str, str]) -> str:

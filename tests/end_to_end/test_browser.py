@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browser_fixtures import HOSTILE_ROOT
 from support.browsers import axe_violations, watched
-from support.gallery import HOSTILE_NAMES
+from support.job_gallery import HOSTILE_NAMES
 from support.jobs import write_job, write_marker
 from support.processes import Exporter, serving
 

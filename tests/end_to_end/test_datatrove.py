@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.archive import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.pipelines import Datatrove, datatrove_process, jobs_status
+from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.servers import BUCKET, S3Server
 
 from exporter.config.settings import (

@@ -15,8 +15,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support import faulty
-from support.faulty import Fault, FaultyS3
+from support import faulty_s3
+from support.faulty_s3 import Fault, FaultyS3
 from support.jobs import write_job, write_marker
 from support.mounts import bindfs
 from support.processes import Exporter, Page, get, serving
@@ -208,28 +208,28 @@ def test_a_frozen_s3_server_is_a_timeout_until_it_answers_again(tmp_path: Path) 
 HTML = b"<!DOCTYPE html><html><body>Please log in.</body></html>"
 
 FAULTS: dict[str, tuple[set[str], Fault]] = {
-    "503": ({"throttled"}, faulty.error(503, "SlowDown")),
+    "503": ({"throttled"}, faulty_s3.error(503, "SlowDown")),
     "503 without code": ({"unavailable"}, lambda e: e.answer(503, {}, b"")),
-    "429": ({"throttled"}, faulty.error(429, "TooManyRequests")),
-    "403": ({"denied"}, faulty.error(403, "AccessDenied")),
-    "301": ({"other", "invalid"}, faulty.error(301, "PermanentRedirect")),
-    "empty page": ({"partial"}, faulty.listing(lambda _: b"")),
-    "HTML page": ({"partial"}, faulty.listing(lambda _: HTML)),
+    "429": ({"throttled"}, faulty_s3.error(429, "TooManyRequests")),
+    "403": ({"denied"}, faulty_s3.error(403, "AccessDenied")),
+    "301": ({"other", "invalid"}, faulty_s3.error(301, "PermanentRedirect")),
+    "empty page": ({"partial"}, faulty_s3.listing(lambda _: b"")),
+    "HTML page": ({"partial"}, faulty_s3.listing(lambda _: HTML)),
     "half a page": (
         {"partial", "unavailable"},
-        faulty.listing(lambda body: body[: len(body) // 2]),
+        faulty_s3.listing(lambda body: body[: len(body) // 2]),
     ),
-    "empty later page": ({"partial"}, faulty.listing(lambda _: b"", later=True)),
-    "HTML later page": ({"partial"}, faulty.listing(lambda _: HTML, later=True)),
+    "empty later page": ({"partial"}, faulty_s3.listing(lambda _: b"", later=True)),
+    "HTML later page": ({"partial"}, faulty_s3.listing(lambda _: HTML, later=True)),
     "half a later page": (
         {"partial", "unavailable"},
-        faulty.listing(lambda body: body[: len(body) // 2], later=True),
+        faulty_s3.listing(lambda body: body[: len(body) // 2], later=True),
     ),
-    "pages without end": ({"timeout", "partial"}, faulty.pages_without_end),
-    "resets": ({"unavailable"}, faulty.resets),
-    "breaks off": ({"partial", "unavailable"}, faulty.breaks_off),
-    "drips": ({"timeout"}, faulty.drips),
-    "says nothing": ({"timeout"}, faulty.says_nothing),
+    "pages without end": ({"timeout", "partial"}, faulty_s3.pages_without_end),
+    "resets": ({"unavailable"}, faulty_s3.resets),
+    "breaks off": ({"partial", "unavailable"}, faulty_s3.breaks_off),
+    "drips": ({"timeout"}, faulty_s3.drips),
+    "says nothing": ({"timeout"}, faulty_s3.says_nothing),
 }
 """What goes wrong, the reasons that may be told for it, and how."""
 
@@ -294,7 +294,7 @@ def test_a_throttling_s3_is_asked_little_and_less_and_less(tmp_path: Path) -> No
         roots = [s3_root("s3", proxy.url)]
         exporter = stack.enter_context(serving(tmp_path, roots=roots, scan=FAST))
         exporter.wait_for(lambda page: is_up(page, "s3"), "it is up")
-        proxy.fault = faulty.error(503, "SlowDown")
+        proxy.fault = faulty_s3.error(503, "SlowDown")
         page = exporter.wait_for(lambda page: not is_up(page, "s3"), "it is throttled")
         first, requests = scans(page, "s3"), proxy.requests
         page = exporter.wait_for(

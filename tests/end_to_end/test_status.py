@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archive import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.jobs import LAUNCH, write_executor, write_job
 from support.pipelines import jobs_status
 from support.processes import COMMAND
+from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.servers import BUCKET, S3Server
 from support.terminal import CONTROL_C, terminal
 

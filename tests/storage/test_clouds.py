@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from storage.test_contract import AzureBackend, GoogleBackend, HubBackend, failure, write_small_job
 from support.clouds import AzureServer, GoogleServer, Hub, counted, hub
-from support.looks import JobFolder
+from support.job_folder import JobFolder
 from support.servers import BUCKET, HOST, Answer, FtpServer, HttpServer, free_ports, silent_server
 
 from exporter.config.settings import RootConfig, StorageOptions

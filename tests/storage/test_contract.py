@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner
 from support.clouds import AzureServer, GoogleServer, Hub
 from support.hadoop import Hdfs
+from support.job_folder import JobFolder
 from support.jobs import LAUNCH
-from support.looks import JobFolder
 from support.servers import BUCKET, FTP_BUSY, FTP_UNLISTABLE, FtpServer, S3Server, ftp, wait_until
 
 from exporter.cli import main

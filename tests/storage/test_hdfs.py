@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from storage.test_contract import HdfsBackend, failure, write_small_job
 from support.hadoop import LISTING_LIMIT, Hdfs, standby_namenode
-from support.looks import JobFolder
+from support.job_folder import JobFolder
 from support.servers import (
     HOST,
     Answer,

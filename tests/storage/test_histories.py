@@ -22,7 +22,7 @@ from typing import Protocol
 import pytest
 from storage.test_contract import OBJECT_STORES, Backend
 from storage.test_contract import backend as backend  # noqa: PLC0414 - a fixture
-from support.objects import Objects
+from support.in_memory_s3 import Objects
 from support.servers import BUCKET, HttpServer
 
 from exporter.datatrove.layout import marker_name, rank_of

@@ -11,7 +11,7 @@ from end_to_end.test_datatrove import KINDS, Watch, jobs_of
 from end_to_end.test_status import status
 from storage.test_contract import Backend, GoogleBackend, HdfsBackend, HubBackend
 from storage.test_contract import backend as backend  # noqa: PLC0414 - a fixture
-from support.archive import DATA, TRUTH, UNREADABLE
+from support.real_jobs import DATA, TRUTH, UNREADABLE
 
 from exporter.config.load import StorageOptions
 from exporter.datatrove.layout import INNER_FOLDERS

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from support.clouds import counted
-from support.looks import JobFolder
-from support.objects import Objects
+from support.in_memory_s3 import Objects
+from support.job_folder import JobFolder
 from support.servers import (
     BUCKET,
     HOST,

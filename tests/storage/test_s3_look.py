@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.handlers
 import pytest
-from support.objects import Objects
+from support.in_memory_s3 import Objects
 from support.servers import Answer, HttpServer, Request, S3Server
 
 from exporter.config.load import RootConfig, StorageOptions

@@ -1,1 +1,1 @@
-"""What tests share: job folders, real servers, processes, a browser."""
+"""Tools that tests share: builders of jobs, real servers, processes, a browser."""

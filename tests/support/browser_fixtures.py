@@ -1,4 +1,4 @@
-"""A browser, and an exporter with a job in every state and of every hostile name."""
+"""Fixtures: a browser, and an exporter with a job in every state and of every hostile name."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browsers import chromium
-from support.gallery import write_gallery, write_hostile
+from support.job_gallery import write_gallery, write_hostile
 from support.processes import Exporter, serving
 
 HOSTILE_ROOT = '<b title="x">s3://bucket/a\'b</b>'
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
-    """An exporter over ``gallery``'s tree."""
+    """An exporter over the trees of ``job_gallery``."""
     folder = tmp_path_factory.mktemp("gallery")
     roots = [{"name": name, "url": str(path)} for name, path in write_gallery(folder).items()]
     hostile = write_hostile(folder / "hostile")

@@ -1,4 +1,4 @@
-"""Chromium, driven as a person would; and what may never happen while it is."""
+"""Chromium, driven as a person drives it, and a record of what may never happen meanwhile."""
 
 import shutil
 from collections.abc import Iterator

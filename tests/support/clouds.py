@@ -1,5 +1,5 @@
-"""Starts servers that speak the protocols of clouds, for tests: Google's (fake-gcs-server),
-Azure's (Azurite), and a stand-in for Hugging Face's Hub, of which there is no other."""
+"""Servers that speak the protocols of clouds: Google's (fake-gcs-server), Azure's (Azurite),
+and a stand-in for Hugging Face's Hub, of which there is no other."""
 
 import hashlib
 import json

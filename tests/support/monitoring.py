@@ -1,4 +1,4 @@
-"""What is shipped below ``deploy/``, and Alertmanager as a process."""
+"""The rules shipped below ``deploy/``, and Alertmanager as a process."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""File systems in user space, which tests freeze as a dead file server freezes a mount."""
+"""File systems in user space that tests freeze as a dead file server freezes a mount."""
 
 import os
 import shutil

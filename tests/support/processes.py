@@ -1,4 +1,4 @@
-"""The exporter and Prometheus as processes, and what they answer."""
+"""The exporter and Prometheus as processes, and their answers."""
 
 import http.client
 import json

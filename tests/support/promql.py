@@ -1,4 +1,4 @@
-"""What a PromQL expression refers to, by a parser that is not Prometheus' own."""
+"""The metrics and functions in a PromQL expression, by a parser that is not Prometheus' own."""
 
 from collections.abc import Iterator
 from typing import Any

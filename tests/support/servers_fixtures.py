@@ -1,4 +1,4 @@
-"""Session-wide fixtures: each server starts when the first test asks for it."""
+"""Fixtures, one real server each, that start when the session's first test asks for them."""
 
 import os
 from collections.abc import Iterator

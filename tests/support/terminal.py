@@ -1,4 +1,4 @@
-"""A terminal of our own: what a command draws there, and the keys a person would press."""
+"""A pseudo-terminal: it shows what a command draws and sends it keys."""
 
 import fcntl
 import os

@@ -6,22 +6,41 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
+from support.readings import (
+    a_job,
+    a_reading,
+    a_root,
+    a_snapshot,
+    an_unreadable_job,
+    an_unscanned_root,
+)
+from support.snapshot_collector import SnapshotCollector
 
 from exporter.config.settings import StallRule
 from exporter.metrics.families import (
     JOB_FAMILIES,
     OVERALL_FAMILIES,
     ROOT_FAMILIES,
-    SnapshotCollector,
 )
-from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Latest, Snapshot
 
-READING = Reading(10, 4, 3, 2, 100.5, 200.25, 60.0, True, "slurm", "dedup")
+READING = a_reading(
+    tasks=10,
+    tasks_completed=4,
+    tasks_completed_since_launch=3,
+    stray_markers=2,
+    launch_timestamp=100.5,
+    last_completion_timestamp=200.25,
+    longest_completion_gap_seconds=60.0,
+    started=True,
+    executor="slurm",
+    slurm_job_name="dedup",
+)
 FAMILIES = (*OVERALL_FAMILIES, *ROOT_FAMILIES, *JOB_FAMILIES)
 
 
 def snapshot_of(*jobs: Job, **options: object) -> Snapshot:
-    return Snapshot((Root("r", 60.0, jobs=jobs, totals=Totals.of_jobs(jobs), **options),))
+    return a_snapshot(a_root("r", *jobs, **options))
 
 
 def registry_of(snapshot: Snapshot) -> CollectorRegistry:
@@ -41,7 +60,7 @@ def job_value(job: Job, name: str, **labels: str) -> float | None:
 
 
 def test_a_job_gives_every_per_job_metric() -> None:
-    job = Job("a/b", READING)
+    job = a_job("a/b", reading=READING)
     expected = {
         "tasks": 10,
         "tasks_completed": 4,
@@ -69,13 +88,13 @@ def test_a_job_gives_every_per_job_metric() -> None:
     ],
 )
 def test_what_is_not_known_has_no_sample(field: str, metric: str) -> None:
-    assert job_value(Job("a", replace(READING, **{field: None})), metric) is None
+    assert job_value(a_job(reading=replace(READING, **{field: None})), metric) is None
 
 
 def test_a_job_that_was_never_read_shows_only_that() -> None:
     names = [
         sample.name
-        for family in registry_of(snapshot_of(Job("a", None, "denied"))).collect()
+        for family in registry_of(snapshot_of(an_unreadable_job())).collect()
         for sample in family.samples
         if "job_name" in sample.labels
     ]
@@ -83,7 +102,7 @@ def test_a_job_that_was_never_read_shows_only_that() -> None:
 
 
 def test_a_hidden_job_has_no_series_and_is_in_the_sums() -> None:
-    snapshot = snapshot_of(Job("a", READING, hidden=True), Job("b", READING))
+    snapshot = snapshot_of(a_job("a", reading=READING, hidden=True), a_job("b", reading=READING))
     assert value(snapshot, "datatrove_job_tasks", root="r", job_name="a") is None
     assert value(snapshot, "datatrove_job_tasks", root="r", job_name="b") == 10
     assert value(snapshot, "datatrove_root_jobs", root="r") == 2
@@ -93,7 +112,9 @@ def test_a_hidden_job_has_no_series_and_is_in_the_sums() -> None:
 
 def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
     errors = ((("root", "timeout"), 0),)
-    registry = registry_of(Snapshot((Root("r", 60.0, errors=errors, requests=(("list", 0),)),)))
+    registry = registry_of(
+        a_snapshot(an_unscanned_root("r", errors=errors, requests=(("list", 0),)))
+    )
     samples = {
         sample.name: sample.value
         for family in registry.collect()
@@ -110,7 +131,7 @@ def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
 
 
 def test_a_root_tells_when_its_jobs_are_stalled() -> None:
-    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0), attempted=True)
+    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0))
     assert value(snapshot, "datatrove_root_stalled_after_seconds", root="r") == 5.5
     assert value(snapshot, "datatrove_root_stalled_gap_factor", root="r") == 2.5
     assert value(snapshot, "datatrove_root_stalled_long_after_seconds", root="r") == 7

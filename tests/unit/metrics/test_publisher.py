@@ -4,16 +4,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+from support.readings import a_snapshot, an_unscanned_root
 from support.servers import wait_until
 
 import exporter.metrics.publisher
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.render import Exposition, Format, Page
-from exporter.model.snapshot import Latest, Root, Snapshot
+from exporter.model.snapshot import Latest, Snapshot
 
 
 def snapshot_of(name: str) -> Snapshot:
-    return Snapshot((Root(name, 60.0),))
+    return a_snapshot(an_unscanned_root(name))
 
 
 def text(publisher: Publisher) -> bytes:
@@ -87,7 +88,8 @@ def test_a_page_that_cannot_be_rendered_is_an_error_until_the_next_one_can(
 ) -> None:
     latest = Latest()
     publisher = start(latest)
-    latest.publish(Snapshot((Root("poison", "no number", attempted=True),)))  # type: ignore[arg-type]
+    poison = an_unscanned_root("poison", attempted=True, scan_interval_seconds="no number")
+    latest.publish(a_snapshot(poison))
     wait_until(lambda: publisher.read().roots, "the snapshot is shown")
     with pytest.raises(RuntimeError):
         publisher.page("text", compressed=True)

@@ -11,18 +11,25 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from support.readings import (
+    a_job,
+    a_reading,
+    a_root,
+    a_snapshot,
+    an_unscanned_root,
+)
+from support.snapshot_collector import SnapshotCollector
 
 import exporter.metrics.render
 from exporter.datatrove.layout import display_name
-from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.render import CONTENT_TYPES, Exposition, Format
-from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot
 
 ERRORS = ((("root", "timeout"), 2), (("job", "invalid"), 5))
 
 
 def reading_of(number: int) -> Reading:
-    return Reading(
+    return a_reading(
         tasks=10 + number,
         tasks_completed=number,
         tasks_completed_since_launch=number if number % 2 else None,
@@ -36,17 +43,16 @@ def reading_of(number: int) -> Reading:
     )
 
 
-def root_of(name: str, jobs: tuple[Job, ...], **options: object) -> Root:
-    defaults = {"errors": ERRORS, "requests": (("list", 7),), "scans": 3, "up": True}
-    return Root(name, 60.0, jobs=jobs, totals=Totals.of_jobs(jobs), **{**defaults, **options})
+def root_of(name: str, *jobs: Job, scans: int = 3) -> Root:
+    return a_root(name, *jobs, errors=ERRORS, requests=(("list", 7),), scans=scans)
 
 
 def jobs_of(count: int, prefix: str = "job") -> tuple[Job, ...]:
     return tuple(
-        Job(
+        a_job(
             f"{prefix}-{number:05d}",
-            reading_of(number) if number % 7 else None,
-            None if number % 7 else "denied",
+            reading=reading_of(number) if number % 7 else None,
+            error=None if number % 7 else "denied",
             hidden=number % 11 == 10,
         )
         for number in range(count)
@@ -74,11 +80,15 @@ def our_page(exposition: Exposition, snapshot: Snapshot, page_format: Format) ->
 
 
 SNAPSHOTS = {
-    "no roots": Snapshot(),
-    "a root before its first scan": Snapshot((Root("r", 60.0, errors=ERRORS),)),
-    "two roots": Snapshot((root_of("a", jobs_of(600)), root_of("b\\", jobs_of(3)))),
-    "names that need escapes": Snapshot(
-        (root_of('quo"te\nbreak', (Job('<b> "x" \\\\x0a', reading_of(3)), Job("ü😀", None))),)
+    "no roots": a_snapshot(),
+    "a root before its first scan": a_snapshot(an_unscanned_root("r", errors=ERRORS)),
+    "two roots": a_snapshot(root_of("a", *jobs_of(600)), root_of("b\\", *jobs_of(3))),
+    "names that need escapes": a_snapshot(
+        root_of(
+            'quo"te\nbreak',
+            a_job('<b> "x" \\\\x0a', reading=reading_of(3)),
+            a_job("ü😀", reading=None),
+        )
     ),
 }
 
@@ -105,14 +115,14 @@ def test_a_page_stays_right_through_random_changes() -> None:
             case 1:
                 del jobs[generator.randrange(len(jobs))]
             case 2:
-                jobs.append(Job(f"{name}-new-{generator.random()}", reading_of(5)))
+                jobs.append(a_job(f"{name}-new-{generator.random()}", reading=reading_of(5)))
                 jobs.sort(key=lambda job: job.name)
             case 3:
                 number = generator.randrange(len(jobs))
                 jobs[number] = replace(jobs[number], hidden=not jobs[number].hidden)
         roots[name] = tuple(jobs)
         kept = roots if generator.random() > 0.1 else {name: roots[name]}
-        snapshot = Snapshot(tuple(root_of(n, j) for n, j in kept.items()))
+        snapshot = a_snapshot(*(root_of(n, *j) for n, j in kept.items()))
         assert our_page(exposition, snapshot, "text") == library_page(snapshot, "text")
 
 
@@ -127,18 +137,18 @@ def test_unchanged_jobs_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(exporter.metrics.render, "_render_lines", counting)
     exposition = Exposition()
-    jobs, other = jobs_of(1000), root_of("b", jobs_of(1000))
-    exposition.render(Snapshot((root_of("a", jobs), other)))
+    jobs, other = jobs_of(1000), root_of("b", *jobs_of(1000))
+    exposition.render(a_snapshot(root_of("a", *jobs), other))
     rendered.clear()
     changed = (*jobs[:500], replace(jobs[500], reading=reading_of(1)), *jobs[501:])
-    exposition.render(Snapshot((root_of("a", changed, scans=4), other)))
+    exposition.render(a_snapshot(root_of("a", *changed, scans=4), other))
     assert {job.name for job in rendered} == {jobs[500].name}
 
 
 def test_what_is_left_out_of_a_page_is_forgotten() -> None:
     exposition = Exposition()
-    exposition.render(Snapshot((root_of("a", jobs_of(500)), root_of("b", jobs_of(5)))))
-    exposition.render(Snapshot((root_of("a", jobs_of(3)),)))
+    exposition.render(a_snapshot(root_of("a", *jobs_of(500)), root_of("b", *jobs_of(5))))
+    exposition.render(a_snapshot(root_of("a", *jobs_of(3))))
     assert list(exposition._parts) == ["a"]
     assert len(exposition._parts["a"]._lines) <= 3
 
@@ -160,7 +170,8 @@ def test_live_samples_come_last_and_a_choice_of_names_leaves_out_the_rest() -> N
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=5, unique=True))
 def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes]) -> None:
     shown = [display_name(name.decode("utf-8", "surrogateescape")) for name in names]
-    snapshot = Snapshot((root_of("r", tuple(Job(n, reading_of(1)) for n in sorted(shown))),))
+    jobs = [a_job(name, reading=reading_of(1)) for name in sorted(shown)]
+    snapshot = a_snapshot(root_of("r", *jobs))
     exposition = Exposition()
     for page_format, parse in (("text", parse_text), ("openmetrics", parse_openmetrics)):
         page = our_page(exposition, snapshot, page_format).decode("utf-8")
@@ -175,7 +186,7 @@ def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes
 
 
 def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
-    page = Exposition().render(Snapshot((root_of("r", jobs_of(5000)),)))["text"]
+    page = Exposition().render(a_snapshot(root_of("r", *jobs_of(5000))))["text"]
     body = b"".join(page.gzip_body(b"live 1.0\n", b"").pieces)
     assert gzip.decompress(body).endswith(b"live 1.0\n")
     assert body.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff") == 1
@@ -184,14 +195,15 @@ def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
 def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
     """Whatever a bug leaves in a snapshot: not a wrong page, and not for ever."""
     exposition = Exposition()
-    good = Snapshot((root_of("a", jobs_of(600)), root_of("b", jobs_of(3))))
-    poison = Job("poison", replace(reading_of(1), tasks=None, tasks_completed="x"))  # type: ignore[arg-type]
+    good = a_snapshot(root_of("a", *jobs_of(600)), root_of("b", *jobs_of(3)))
+    unreal = replace(reading_of(1), tasks=None, tasks_completed="x")  # type: ignore[arg-type]
+    poison = a_job("poison", reading=unreal)
     our_page(exposition, good, "text")
     bad = replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700))))
     for _ in range(2):
         with pytest.raises(ValueError, match="could not convert"):
             exposition.render(bad)
-    for snapshot in (replace_root(good, root_of("a", jobs_of(500))), good):
+    for snapshot in (replace_root(good, root_of("a", *jobs_of(500))), good):
         for page_format in CONTENT_TYPES:
             assert our_page(exposition, snapshot, page_format) == library_page(
                 snapshot, page_format
@@ -200,4 +212,4 @@ def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
 
 def replace_root(snapshot: Snapshot, root: Root) -> Snapshot:
     """The snapshot with another first root."""
-    return Snapshot((root, *snapshot.roots[1:]))
+    return a_snapshot(root, *snapshot.roots[1:])

@@ -7,6 +7,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.readings import (
+    HOUR,
+    NOW,
+    a_job,
+    a_reading,
+    a_root,
+    a_snapshot,
+    an_unreadable_job,
+    an_unscanned_root,
+)
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.ranks import Ranks
@@ -21,12 +31,10 @@ from exporter.model.report import (
     report_on,
     sort_rows,
 )
-from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Reading, Root, Totals
 
-HOUR = 3600.0
 DAY = 24 * HOUR
-NOW = 1_700_000_000.0
-READING = Reading(
+READING = a_reading(
     tasks=100,
     tasks_completed=40,
     tasks_completed_since_launch=40,
@@ -66,18 +74,18 @@ def nothing_completed(*, launched: float, started: bool, inherited: int = 0) -> 
 
 
 def root_of(*jobs: Job, name: str = "r", age: float | None = 5.0, **changes: object) -> Root:
-    options = {"scan_interval_seconds": 60.0, "up": True, "attempted": True, **changes}
-    last = None if age is None else NOW - age
-    totals = None if age is None else Totals.of_jobs(jobs)
-    return Root(name, jobs=jobs, totals=totals, last_successful_scan_timestamp=last, **options)
+    """A root scanned so many seconds ago; with None, one whose first scan did not succeed yet."""
+    if age is None:
+        return an_unscanned_root(name, **{"up": True, "attempted": True, "jobs": jobs, **changes})
+    return a_root(name, *jobs, last_successful_scan_timestamp=NOW - age, **changes)
 
 
 def report_of(*jobs: Job, **root: object) -> Report:
-    return report_on(Snapshot((root_of(*jobs, **root),)), NOW)
+    return report_on(a_snapshot(root_of(*jobs, **root)), NOW)
 
 
 def row_of(reading: Reading | None, error: str | None = None, **root: object) -> Row:
-    (row,) = report_of(Job("job", reading, error), **root).rows
+    (row,) = report_of(a_job(reading=reading, error=error), **root).rows
     return row
 
 
@@ -159,9 +167,9 @@ def test_old_data_says_nothing_about_idleness(
     age: float | None, interval: float, is_fresh: bool
 ) -> None:
     report = report_of(
-        Job("stalled", completed(40, ago=2 * HOUR, gap=30)),
-        Job("done", replace(READING, tasks_completed=100)),
-        Job("queued", nothing_completed(launched=DAY, started=False)),
+        a_job("stalled", reading=completed(40, ago=2 * HOUR, gap=30)),
+        a_job("done", reading=replace(READING, tasks_completed=100)),
+        a_job("queued", reading=nothing_completed(launched=DAY, started=False)),
         age=age,
         scan_interval_seconds=interval,
     )
@@ -239,12 +247,12 @@ def test_missing_ranks_are_told_as_runs() -> None:
 
 def test_hidden_jobs_are_in_the_report_and_totals_are_those_of_the_metrics() -> None:
     jobs = (
-        Job("a", READING),
-        Job("b", replace(READING, tasks_completed=100), hidden=True),
-        Job("c", None, "invalid"),
+        a_job("a", reading=READING),
+        a_job("b", reading=replace(READING, tasks_completed=100), hidden=True),
+        an_unreadable_job("c", error="invalid"),
     )
     unknown = root_of(name="unreachable", age=None, up=False, error="denied: no")
-    snapshot = Snapshot((root_of(*jobs), unknown))
+    snapshot = a_snapshot(root_of(*jobs), unknown)
     report = report_on(snapshot, NOW)
     assert [(row.job_name, row.hidden) for row in report.rows] == [
         ("c", False),
@@ -265,7 +273,7 @@ def test_hidden_jobs_are_in_the_report_and_totals_are_those_of_the_metrics() -> 
 
 
 def made(job_name: str, reading: Reading | None, error: str | None = None) -> Job:
-    return Job(job_name, reading, error)
+    return a_job(job_name, reading=reading, error=error)
 
 
 MANY = (
@@ -341,11 +349,11 @@ def test_every_order_holds_every_row_and_rows_without_the_value_come_last(by: st
 )
 def test_filters_keep_what_they_say(chosen: Filter, names: set[str]) -> None:
     report = report_of(
-        Job("a/x", READING),
-        Job("a/y", replace(READING, tasks_completed=100)),
-        Job("B/x", nothing_completed(launched=60, started=False)),
+        a_job("a/x", reading=READING),
+        a_job("a/y", reading=replace(READING, tasks_completed=100)),
+        a_job("B/x", reading=nothing_completed(launched=60, started=False)),
         # Complete when it was last read; it cannot be hidden now that it cannot be.
-        Job("c", replace(READING, tasks_completed=100), "denied"),
+        a_job("c", reading=replace(READING, tasks_completed=100), error="denied"),
     )
     assert {row.job_name for row in report.rows if chosen.keeps(row)} == names
 
@@ -363,7 +371,7 @@ def test_everything_can_be_json() -> None:
 
 TIMES = st.none() | st.floats(0, 2 * NOW)
 READINGS = st.builds(
-    lambda tasks, share, since, launch, last, gap, started: Reading(
+    lambda tasks, share, since, launch, last, gap, started: a_reading(
         tasks=tasks,
         tasks_completed=int(tasks * share),
         tasks_completed_since_launch=since and int(tasks * share * since),
@@ -387,9 +395,9 @@ READINGS = st.builds(
 
 @given(st.lists(READINGS, max_size=5), TIMES, st.sampled_from(SORTS))
 def test_any_facts_make_a_report(readings: list[Reading], last: float | None, by: str) -> None:
-    jobs = tuple(Job(f"job-{n}", reading) for n, reading in enumerate(readings))
+    jobs = tuple(a_job(f"job-{n}", reading=reading) for n, reading in enumerate(readings))
     root = replace(root_of(*jobs), last_successful_scan_timestamp=last)
-    rows = list(sort_rows(report_on(Snapshot((root,)), NOW).rows, by))
+    rows = list(sort_rows(report_on(a_snapshot(root), NOW).rows, by))
     assert len(rows) == len(readings)
     for row in rows:
         assert row.state in STATES

@@ -4,17 +4,18 @@ import logging
 from dataclasses import replace
 
 import pytest
+from support.readings import NOW as WALL
+from support.readings import a_job, a_reading, an_unreadable_job
 
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
-from exporter.model.snapshot import Job, Reading, Root
+from exporter.model.snapshot import Reading, Root
 from exporter.scanning.job_scan import JobScan
 from exporter.scanning.root_state import RootState
 from exporter.storage.base import Path
 
 NOW = 1000.0
-WALL = 1_700_000_000.0
-READING = Reading(10, 4, 4, 0, WALL - 500, WALL - 100, 60.0, True, "local", "")
+READING = a_reading(tasks=10, tasks_completed=4, last_completion_timestamp=WALL - 100)
 COMPLETE = replace(READING, tasks_completed=10)
 DENIED = StorageError("denied", "Permission denied")
 
@@ -102,13 +103,15 @@ def test_an_empty_root_has_no_jobs_and_an_unreachable_one_has_no_number_of_jobs(
 def test_an_unreadable_job_keeps_its_last_values_for_a_while() -> None:
     state = state_of()
     scan(state, {"a": READING})
-    assert scan(state, {"a": DENIED}, now=NOW + 10).jobs == (Job("a", READING, "denied"),)
+    assert scan(state, {"a": DENIED}, now=NOW + 10).jobs == (
+        a_job("a", reading=READING, error="denied"),
+    )
     assert state.next_expiry == NOW + 70
     state.expire(NOW + 69, WALL)
     assert state.root.jobs[0].reading == READING
     state.expire(NOW + 70, WALL)
-    assert state.root.jobs == (Job("a", None, "denied"),)
-    assert scan(state, {"a": READING}, now=NOW + 80).jobs == (Job("a", READING),)
+    assert state.root.jobs == (an_unreadable_job("a", error="denied"),)
+    assert scan(state, {"a": READING}, now=NOW + 80).jobs == (a_job("a", reading=READING),)
     assert state.next_expiry == float("inf")
 
 
@@ -157,7 +160,10 @@ def test_jobs_below_a_folder_that_cannot_be_listed_are_unreadable_not_gone() -> 
 def test_an_unknown_folder_that_cannot_be_listed_may_be_a_job() -> None:
     state = state_of()
     root = scan(state, {"y": READING}, unlisted={"x": DENIED})
-    assert root.jobs == (Job("x", None, "denied"), Job("y", READING))
+    assert root.jobs == (
+        an_unreadable_job("x", error="denied"),
+        a_job("y", reading=READING),
+    )
     assert [job.name for job in scan(state, {"y": READING}).jobs] == ["y"]
 
 
@@ -174,7 +180,7 @@ def test_a_first_scan_that_did_not_end_publishes_what_it_read_and_no_sums() -> N
     late = StorageError("timeout", "late")
     state.mark_unread({("a",)}, late, NOW)
     state.scan_failed(late, duration_seconds=5, now=NOW, wall_time=WALL)
-    assert state.root.jobs == (Job("a", READING),)
+    assert state.root.jobs == (a_job("a", reading=READING),)
     assert state.root.totals is None
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hanging import HangingStorage, opener
+from support.hanging_storage import HangingStorage, opener
 from support.jobs import write_job, write_marker
+from support.readings import a_snapshot, an_unreadable_job
 
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
-from exporter.model.snapshot import Job, Latest, Root, Snapshot
+from exporter.model.snapshot import Job, Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Folder
 from exporter.storage.base import Path as StoragePath
@@ -124,7 +125,7 @@ def test_one_bad_folder_is_counted_and_everything_else_is_exact(
     make_job("bad", tasks=None)
     found = scan_once(root)
     assert found.up
-    assert job_in(found, "bad") == Job("bad", None, "invalid")
+    assert job_in(found, "bad") == an_unreadable_job("bad", error="invalid")
     reading = job_in(found, "good").reading
     assert reading is not None
     assert (reading.tasks, reading.tasks_completed) == (4, 3)
@@ -228,7 +229,7 @@ def test_one_hung_job_leaves_the_rest_of_its_root_exact(
     found = running.root(root)
     assert found.up
     assert found.last_successful_scan_timestamp is not None
-    assert job_in(found, "hung") == Job("hung", None, "timeout")
+    assert job_in(found, "hung") == an_unreadable_job("hung", error="timeout")
     for name in ("a", "b"):
         reading = job_in(found, name).reading
         assert reading is not None
@@ -318,7 +319,7 @@ def test_the_sums_of_all_roots_are_divided_last(tmp_path: Path) -> None:
     totals = Scheduler(configs, Latest(), Workers(4)).run_once().totals
     assert totals.tasks_completed_ratio == 2 / 10
     assert totals.jobs_completed_ratio == 1 / 2
-    assert Snapshot().totals.tasks_completed_ratio is None
+    assert a_snapshot().totals.tasks_completed_ratio is None
 
 
 # --- New configuration

@@ -8,17 +8,25 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
+from support.readings import (
+    HOUR,
+    NOW,
+    a_job,
+    a_reading,
+    a_root,
+    a_snapshot,
+    an_unreadable_job,
+    an_unscanned_root,
+)
 
 from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import History, Ranks
-from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Latest, Root
 from exporter.web import job_page
 from exporter.web.routes import Views
 from exporter.web.urls import job_path
 
-HOUR = 3600.0
-NOW = 1_700_000_000.0
-READING = Reading(
+READING = a_reading(
     tasks=100,
     tasks_completed=40,
     tasks_completed_since_launch=40,
@@ -32,25 +40,16 @@ READING = Reading(
     ranks=Ranks([*range(10, 50), 100, 107]),
     history=History.of_ordered([int((NOW - 600 - n * 800) * 1e9) for n in range(39, -1, -1)]),
 )
-UNREADABLE = Job("broken", None, "denied")
+UNREADABLE = an_unreadable_job("broken")
 
 
 def root_of(*jobs: Job, name: str = "prod", **facts: object) -> Root:
     """A root that was just scanned."""
-    known: dict[str, object] = {
-        "up": True,
-        "attempted": True,
-        "jobs": jobs,
-        "totals": Totals.of_jobs(jobs),
-        "last_successful_scan_timestamp": NOW - 5,
-        "last_scan_duration_seconds": 0.2,
-        "url": "/data",
-    }
-    return Root(name, 60.0, **{**known, **facts})  # type: ignore[arg-type]
+    return a_root(name, *jobs, **facts)
 
 
 def views_of(*roots: Root, clock: Callable[[], float] = lambda: NOW) -> Views:
-    snapshot = Snapshot(roots)
+    snapshot = a_snapshot(*roots)
     return Views(lambda: snapshot, clock)
 
 
@@ -120,7 +119,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
     root: str, name: str, slurm: str, error: str, query: str
 ) -> None:
     def documents(root: str, name: str, slurm: str, error: str, query: str) -> list[Skeleton]:
-        job = Job(name, replace(READING, slurm_job_name=slurm))
+        job = a_job(name, reading=replace(READING, slurm_job_name=slurm))
         down = root_of(
             job,
             name="down" if root != "down" else "down2",
@@ -148,7 +147,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
 
 
 def test_the_attack_of_the_property_test_would_be_seen() -> None:
-    source = page_of(root_of(Job("x", READING)))
+    source = page_of(root_of(a_job("x", reading=READING)))
     attacked = source.replace("<bdi>x</bdi>", '<bdi>x"><script>alert(1)</script></bdi>')
     assert attacked != source
     assert Skeleton(attacked).parts != Skeleton(source).parts
@@ -157,16 +156,16 @@ def test_the_attack_of_the_property_test_would_be_seen() -> None:
 @pytest.mark.parametrize(
     ("roots", "title"),
     [
-        ([root_of(Job("a", READING))], "1 running – datatrove jobs"),
-        ([root_of(UNREADABLE, Job("a", READING))], "1 unreadable – datatrove jobs"),
+        ([root_of(a_job("a", reading=READING))], "1 running – datatrove jobs"),
+        ([root_of(UNREADABLE, a_job("a", reading=READING))], "1 unreadable – datatrove jobs"),
         (
-            [root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR)],
+            [root_of(a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR)],
             "1 root failing – datatrove jobs",
         ),
         ([root_of()], "no jobs – datatrove jobs"),
-        ([Root("new", 60.0)], "no jobs – datatrove jobs"),
+        ([an_unscanned_root("new")], "no jobs – datatrove jobs"),
         (
-            [root_of(Job("a", replace(READING, tasks_completed=100)))],
+            [root_of(a_job("a", reading=replace(READING, tasks_completed=100)))],
             "all complete – datatrove jobs",
         ),
     ],
@@ -176,7 +175,7 @@ def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
 
 
 def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
-    text = page_of(root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR))
+    text = page_of(root_of(a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR))
     assert "Not up to date" in text
     assert "was last scanned" in text
     assert ">1 h ago</time>: the storage hangs" in text
@@ -193,14 +192,16 @@ def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
 def test_a_root_that_fails_says_why_and_how_old_its_data_is(
     facts: dict[str, object], said: str
 ) -> None:
-    root = root_of(Job("a", READING), up=False, error="denied: Permission denied", **facts)
+    root = root_of(
+        a_job("a", reading=READING), up=False, error="denied: Permission denied", **facts
+    )
     text = page_of(root)
     assert "cannot be scanned: Permission denied. " in text
     assert said in text
 
 
 def test_before_the_first_scan_nothing_is_claimed() -> None:
-    text = page_of(Root("new", 60.0))
+    text = page_of(an_unscanned_root("new"))
     assert "The first scan is under way." in text
     assert "No tasks are known yet." in text
     assert "jobs appear here when it ends" in text
@@ -213,7 +214,7 @@ def test_an_empty_root_says_what_a_job_is() -> None:
 
 
 def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
-    views = views_of(root_of(Job("a/b c", READING), name="s3://bucket/logs"))
+    views = views_of(root_of(a_job("a/b c", reading=READING), name="s3://bucket/logs"))
     assert 'href="jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in views.index([]).body.decode()
     page = views.job("s3%3A%2F%2Fbucket%2Flogs/a/b%20c").body.decode()
     assert 'href="../../../metrics"' in page
@@ -222,7 +223,9 @@ def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
 
 @pytest.mark.parametrize("name", [".", "..", "a//b", "a/./b", "a/..", "%2e", "?x#y", "\\\\x41"])
 def test_every_job_is_found_at_its_address(name: str) -> None:
-    views = views_of(root_of(Job("other", READING), Job(name, READING), name="s3://b/.."))
+    views = views_of(
+        root_of(a_job("other", reading=READING), a_job(name, reading=READING), name="s3://b/..")
+    )
     path = job_path("s3://b/..", name)
     assert views.job(path).status == 200
     assert json.loads(views.api_job(path).body)["job_name"] == name
@@ -230,7 +233,7 @@ def test_every_job_is_found_at_its_address(name: str) -> None:
 
 @pytest.mark.parametrize("path", ["prod/no", "no/a", "prod/a/", "prod//a", "%ff/a", "xyz"])
 def test_what_is_no_job_is_not_found(path: str) -> None:
-    views = views_of(root_of(Job("a", READING)))
+    views = views_of(root_of(a_job("a", reading=READING)))
     assert views.job(path).status == 404
     assert views.api_job(path).status == 404
     assert path not in views.job(path).body.decode()
@@ -238,7 +241,7 @@ def test_what_is_no_job_is_not_found(path: str) -> None:
 
 def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
     many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
-    views = views_of(root_of(Job("a", many)))
+    views = views_of(root_of(a_job("a", reading=many)))
     assert "the first 200 of them:" in views.job("prod/a").body.decode()
     found = json.loads(views.api_job("prod/a").body)
     assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
@@ -250,7 +253,7 @@ def test_the_chart_never_leaves_its_frame() -> None:
     future = replace(READING, last_completion_timestamp=NOW + HOUR, launch_timestamp=NOW + 9 * HOUR,
                      history=History.of_ordered([int((NOW + HOUR) * 1e9)]))  # fmt: skip
     for reading in (READING, future, replace(READING, launch_timestamp=None)):
-        text = views_of(root_of(Job("a", reading))).job("prod/a").body.decode()
+        text = views_of(root_of(a_job("a", reading=reading))).job("prod/a").body.decode()
         points = [
             pair for part in text.split('points="')[1:] for pair in part.split('"')[0].split()
         ]
@@ -263,7 +266,7 @@ def test_the_chart_never_leaves_its_frame() -> None:
 
 def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
     name = display_name('it\'s "a" $(job)\n')
-    views = views_of(root_of(Job(name, READING), url="/da ta"))
+    views = views_of(root_of(a_job(name, reading=READING), url="/da ta"))
     text = Skeleton(views.job(job_path("prod", name)).body.decode())
     assert text.title.endswith(f"– {name} – datatrove jobs")
     commands = views.job(job_path("prod", name)).body.decode()
@@ -282,7 +285,7 @@ def test_a_query_without_meaning_is_refused_in_one_line() -> None:
 
 
 def test_the_api_pages_what_the_filter_leaves() -> None:
-    jobs = [Job(f"job-{n:02}", READING) for n in range(25)]
+    jobs = [a_job(f"job-{n:02}", reading=READING) for n in range(25)]
     views = views_of(root_of(*jobs, UNREADABLE))
     found = json.loads(
         views.api_jobs([("name", "JOB"), ("sort", "name"), ("page", "2"), ("per_page", "10")]).body
@@ -294,14 +297,14 @@ def test_the_api_pages_what_the_filter_leaves() -> None:
 
 
 def test_a_page_beyond_the_last_shows_the_last() -> None:
-    views = views_of(root_of(Job("only", READING)))
+    views = views_of(root_of(a_job("only", reading=READING)))
     assert "<bdi>only</bdi>" in views.index([("page", "9")]).body.decode()
 
 
 def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     time = NOW
     latest = Latest()
-    latest.publish(Snapshot((root_of(Job("a", READING)),)))
+    latest.publish(a_snapshot(root_of(a_job("a", reading=READING))))
     views = Views(latest.read, lambda: time)
 
     def seen() -> tuple[float, int]:
@@ -311,7 +314,7 @@ def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     assert seen() == (NOW, 1)
     time = NOW + 0.5
     assert seen() == (NOW, 1)
-    latest.publish(Snapshot((root_of(Job("a", READING), UNREADABLE),)))
+    latest.publish(a_snapshot(root_of(a_job("a", reading=READING), UNREADABLE)))
     assert seen() == (NOW + 0.5, 2)
     time = NOW + 2
     assert seen() == (NOW + 2, 2)

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from pathlib import Path
 
 import pytest
 from support.certificates import Certificates, hashed
@@ -11,11 +10,6 @@ from exporter.errors import ConfigError
 from exporter.web.security.access import Access, RateLimit
 
 CERTIFICATE = {"subjectAltName": (("DNS", "prometheus"), ("IP Address", "10.0.0.1"))}
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Certificates:
-    return Certificates(tmp_path)
 
 
 def header(password: str) -> str:

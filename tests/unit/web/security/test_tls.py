@@ -4,7 +4,6 @@ import contextlib
 import os
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +15,6 @@ from support.servers import HOST
 from exporter.errors import ConfigError
 from exporter.web.security.tls import names_in, new_context
 from exporter.web.security.web_config import load
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Certificates:
-    return Certificates(tmp_path)
 
 
 def context(made: Certificates, **tls: Any) -> ssl.SSLContext:

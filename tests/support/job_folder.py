@@ -1,4 +1,4 @@
-"""Asks a storage about one job folder, as a scan does."""
+"""One job folder on a storage, asked about as a scan asks."""
 
 from exporter.storage.base import Look, Path, Storage, Version
 

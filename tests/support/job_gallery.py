@@ -1,4 +1,4 @@
-"""A tree of jobs in every state, as of now: what the status page's tests look at."""
+"""A tree of jobs in every state as of now, and one of hostile names, for the status page."""
 
 import json
 import os

@@ -1,5 +1,4 @@
-"""A way to a real S3 server on which things go wrong: a proxy that passes requests on, and
-answers, breaks off, or says nothing, as it is told to."""
+"""A proxy before a real S3 server that passes requests on, or injects the fault it is told to."""
 
 import http.client
 import re

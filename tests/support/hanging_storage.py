@@ -1,7 +1,6 @@
-"""A storage for faults that real folders cannot produce on demand.
+"""A storage of local folders in which chosen folders hang until released, or fail.
 
-It is a sibling of the real backends: local folders, of which chosen ones hang until they
-are released, or fail.
+It is a sibling of the real backends, for faults that real folders cannot produce on demand.
 """
 
 import threading

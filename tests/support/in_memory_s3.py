@@ -1,4 +1,4 @@
-"""An object store in memory that answers as S3 does: pages, `StartAfter`, delimiters.
+"""An S3 bucket in memory that answers listings as S3 does: pages, `StartAfter`, delimiters.
 
 Pure: a request comes in, an answer goes out; `servers.HttpServer` serves it. Its clock is
 in the hands of the test. What S3 does was compared with SeaweedFS, rclone and moto.

@@ -1,4 +1,4 @@
-"""Job folders that datatrove left: an archive of past runs, and what is true of each."""
+"""An archive of job folders that real datatrove runs left, and the truth about each."""
 
 import json
 import tarfile
