@@ -18,8 +18,7 @@ from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.storage.base import Storage
-from exporter.storage.filesystems import azure, gcs
-from exporter.storage.filesystems import huggingface as hub_dialect
+from exporter.storage.filesystems import azure, gcs, huggingface
 from exporter.workers import Workers
 
 Cloud = GoogleBackend | AzureBackend | HubBackend
@@ -255,7 +254,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time limits, short enough to wait for."""
     monkeypatch.setattr(gcs, "_CALL_SECONDS", 1)
     monkeypatch.setitem(azure._ONCE, "read_timeout", 1)
-    monkeypatch.setattr(hub_dialect, "_TIMEOUT", 1)
+    monkeypatch.setattr(huggingface, "_TIMEOUT", 1)
 
 
 @pytest.mark.parametrize("scheme", ADDRESSES)

@@ -1,10 +1,8 @@
 """One suite for every backend: what storage/base.py promises, on real storage."""
 
-import importlib.metadata
 import itertools
 import os
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,20 +14,17 @@ from typing import Any, Protocol
 import fsspec
 import hdfs_native
 import pytest
-from click.testing import CliRunner
 from support.clouds import AzureServer, GoogleServer, Hub
 from support.hadoop import Hdfs
 from support.jobs import LAUNCH
 from support.looks import JobFolder
 from support.servers import BUCKET, FTP_BUSY, FTP_UNLISTABLE, FtpServer, S3Server, ftp, wait_until
 
-from exporter.cli import main
 from exporter.errors import StorageError
-from exporter.storage import open_storage, problem_with
+from exporter.storage import open_storage
 from exporter.storage.base import Storage, Version
 from exporter.storage.filesystems.generic import GenericStorage
 from exporter.storage.hdfs.storage import HdfsStorage
-from exporter.storage.local import LocalStorage
 from exporter.storage.s3.storage import S3Storage
 
 LIMIT = 1000
@@ -702,83 +697,6 @@ def test_opening_asks_the_storage_nothing(backend: Backend) -> None:
     with closing(open_storage(backend.url, backend.options, 4)) as storage:
         assert {count for _, count in storage.requests.totals()} == {0}
         assert backend.connections() == before
-
-
-# Which storage
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [
-        ("/data/logs", LocalStorage),
-        ("file:///data/logs", LocalStorage),
-        ("s3://bucket/logs", S3Storage),
-        ("s3a://bucket/logs", S3Storage),
-        ("hdfs://nameservice/logs", HdfsStorage),
-        ("viewfs://cluster/logs", HdfsStorage),
-        ("webhdfs://namenode:9870/logs", HdfsStorage),
-        ("memory://logs", GenericStorage),
-        ("ftp://example.org/logs", GenericStorage),
-    ],
-)
-def test_the_scheme_chooses_the_backend(url: str, kind: type) -> None:
-    assert problem_with(url) is None
-    with closing(open_storage(url, {}, 4)) as storage:
-        assert type(storage) is kind
-
-
-def test_a_file_url_is_the_folder_it_names(tmp_path: Path) -> None:
-    folder = tmp_path / "with space%20"
-    (folder / "job").mkdir(parents=True)
-    storage = open_storage(f"file://{folder}", {}, 4)
-    assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
-
-
-def test_an_unknown_scheme_is_a_problem() -> None:
-    problem = problem_with("gopher://example.org/logs")
-    assert problem is not None
-    assert "gopher" in problem
-
-
-@pytest.mark.parametrize(
-    ("scheme", "package", "extra"),
-    [
-        ("hdfs", "hdfs_native", "hdfs"),
-        ("viewfs", "hdfs_native", "hdfs"),
-        ("webhdfs", "requests", "hdfs"),
-        ("hf", "huggingface_hub", "hf"),
-        ("gs", "gcsfs", "gcs"),
-        ("gcs", "gcsfs", "gcs"),
-        ("az", "adlfs", "azure"),
-        ("abfs", "adlfs", "azure"),
-        ("sftp", "paramiko", "sftp"),
-    ],
-)
-def test_a_missing_package_is_told_by_the_extra_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, extra: str
-) -> None:
-    url = f"{scheme}://somewhere/logs"
-    assert problem_with(url) is None
-    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    told = f"pip install 'datatrove-exporter[{extra}]'"
-    problem = problem_with(url)
-    assert problem is not None
-    assert told in problem
-    assert told in failure(lambda: open_storage(url, {}, 4)).detail
-    assert extra in importlib.metadata.metadata("datatrove-exporter").get_all("Provides-Extra")
-
-
-def test_every_configured_url_is_checked_for_its_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text("roots: [{url: 'hdfs://namenode/logs'}, {url: 'gs://bucket/logs'}]")
-    monkeypatch.setitem(sys.modules, "hdfs_native", None)
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    result = CliRunner().invoke(main, ["check-config", str(file)])
-    assert result.exit_code == 1
-    assert "datatrove-exporter[hdfs]" in result.output
-    assert "datatrove-exporter[gcs]" in result.output
 
 
 # What only servers behind fsspec do
