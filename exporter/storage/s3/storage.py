@@ -44,7 +44,7 @@ from exporter.log import event
 from exporter.storage.base import Folder, Look, Path, Version
 from exporter.storage.s3.client import Client, Session
 from exporter.storage.s3.listing_page import Page, etag_of, modified_ns
-from exporter.storage.s3.look import (
+from exporter.storage.s3.job_listing import (
     DisorderError,
     GoneError,
     JobKeys,
