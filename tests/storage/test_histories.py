@@ -1,6 +1,6 @@
 """Jobs live at random; after each scan every number is compared with a count by hand.
 
-What may be late is told in storage/s3.py, and is here in `Checker.assert_late_at_most`:
+What may be late is told in storage/s3/storage.py, and is here in `Checker.assert_late_at_most`:
 on S3, between two thorough looks and while executor.json stays as it is, an entry that
 was deleted may still count if it counted before, a marker that was written again may keep
 its time, and a new entry that is no rank of the job may not count yet. A marker of a rank
