@@ -13,7 +13,7 @@ from exporter.storage.base import Storage
 
 
 def _open_local(url: str, _options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.local import LocalStorage
+    from exporter.storage.local.storage import LocalStorage
 
     return LocalStorage(url.removeprefix("file://"))
 

@@ -487,8 +487,8 @@ def test_local_folders_with_coarse_times(tmp_path: Path, monkeypatch: pytest.Mon
 
     writer = LocalWriter(tmp_path)
     clock = SimpleNamespace(monotonic=lambda: writer.now)
-    monkeypatch.setattr("exporter.storage.local._status", coarse_status)
-    monkeypatch.setattr("exporter.storage.local.time", clock)
+    monkeypatch.setattr("exporter.storage.local.storage._status", coarse_status)
+    monkeypatch.setattr("exporter.storage.local.storage.time", clock)
     with closing(writer.open()) as storage:
         for seed in seeds("local"):
             live(writer, storage, seed)

@@ -12,7 +12,7 @@ from support.jobs import LAUNCH, write_executor, write_marker
 from exporter.datatrove.ranks import Ranks
 from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 
 MakeJob = Callable[..., Path]
 

@@ -15,7 +15,7 @@ from exporter.errors import StorageError
 from exporter.storage import SCHEMES, open_storage, problem_with
 from exporter.storage.filesystems.generic import GenericStorage
 from exporter.storage.hdfs.storage import HdfsStorage
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 from exporter.storage.s3.storage import S3Storage
 
 LIBRARIES = {"fsspec", "s3fs", "aiobotocore", "botocore", "hdfs_native", "gcsfs", "adlfs"}
