@@ -482,13 +482,13 @@ def test_backend(backend: Backend, request: pytest.FixtureRequest) -> None:
 def test_local_folders_with_coarse_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The filesystem of this machine tells nanoseconds, so what it tells is cut."""
 
-    def coarse_status(found: os.stat_result) -> tuple[int, ...]:
+    def coarse_fingerprint(found: os.stat_result) -> tuple[int, ...]:
         return (found.st_dev, found.st_ino, found.st_mtime_ns, 0, 0, 0)
 
     writer = LocalWriter(tmp_path)
     clock = SimpleNamespace(monotonic=lambda: writer.now)
-    monkeypatch.setattr("exporter.storage.local.storage._status", coarse_status)
-    monkeypatch.setattr("exporter.storage.local.storage.time", clock)
+    monkeypatch.setattr("exporter.storage.local.fingerprint.of", coarse_fingerprint)
+    monkeypatch.setattr("exporter.storage.local.fingerprint.time", clock)
     with closing(writer.open()) as storage:
         for seed in seeds("local"):
             live(writer, storage, seed)

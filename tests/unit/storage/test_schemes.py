@@ -111,5 +111,5 @@ def test_status_of_a_local_folder_imports_no_library_of_other_storage(root: Path
     command = [sys.executable, "-X", "importtime", "-m", "exporter", "status", str(root)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
-    assert "exporter.storage.local" in imported
+    assert "exporter.storage.local.storage" in imported
     assert not imported & LIBRARIES
