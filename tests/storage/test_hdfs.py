@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage.test_contract import HdfsBackend, failure, write_small_job
+from support.backends import HdfsBackend, failure, write_small_job
 from support.hadoop import LISTING_LIMIT, Hdfs, standby_namenode
 from support.looks import JobFolder
 from support.servers import (

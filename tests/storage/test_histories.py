@@ -20,8 +20,7 @@ from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
-from storage.test_contract import OBJECT_STORES, Backend
-from storage.test_contract import backend as backend  # noqa: PLC0414 - a fixture
+from support.backends import OBJECT_STORES, Backend
 from support.objects import Objects
 from support.servers import BUCKET, HttpServer
 
