@@ -1,4 +1,4 @@
-"""Opens the storage of a root: one table of URL schemes, one package or module per backend."""
+"""Opens the storage of a root: one table of URL schemes, one package per backend."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ SCHEMES = {
     "ssh": Scheme(_open_sftp, package="paramiko", extra="sftp"),
     "ftp": Scheme(_open_ftp),
 }
-"""Every other scheme is left to fsspec."""
+"""Any other scheme is left to fsspec, if it knows the scheme."""
 
 
 def scheme_of(url: str) -> str:

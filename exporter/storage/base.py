@@ -114,7 +114,7 @@ class Storage(Protocol):
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         """Modification times of markers, one per rank; None for a marker that is gone.
-        Called only for looks that came without times."""
+        Called only for looks whose markers have no times."""
 
     def list_logs(self, path: Path) -> list[str]:
         """The names of the files in the job's ``logs/``; none if there is no such folder."""

@@ -198,41 +198,18 @@ def _wait_to_settle(folder: _FolderState) -> None:
     time.sleep(max(0.0, folder.seen + _SETTLING_SECONDS - time.monotonic()))
 
 
-_REASON_BY_EXCEPTION: dict[str, Reason] = {
-    **dict.fromkeys(("FileNotFoundException",), "not_found"),
-    **dict.fromkeys(
-        (
-            "AccessControlException",
-            "AuthenticationException",
-            "AuthorizationException",
-            "InvalidToken",
-            "SecurityException",
-        ),
-        "denied",
-    ),
-    **dict.fromkeys(
-        (
-            "IllegalArgumentException",
-            "InvalidPathException",
-            "NotDirectoryException",
-            "ParentNotDirectoryException",
-            "PathIsNotDirectoryException",
-        ),
-        "invalid",
-    ),
-    **dict.fromkeys(
-        (
-            "NoRouterException",
-            "ObserverRetryOnActiveException",
-            "RetriableException",
-            "RouterSafeModeException",
-            "SafeModeException",
-            "ServerNotRunningYetException",
-            "StandbyException",
-        ),
-        "unavailable",
-    ),
-    **dict.fromkeys(("ServerTooBusyException", "RejectedExecutionException"), "throttled"),
+_EXCEPTIONS: dict[Reason, str] = {
+    "not_found": "FileNotFoundException",
+    "denied": "AccessControlException AuthenticationException AuthorizationException InvalidToken"
+    " SecurityException",
+    "invalid": "IllegalArgumentException InvalidPathException NotDirectoryException"
+    " ParentNotDirectoryException PathIsNotDirectoryException",
+    "unavailable": "NoRouterException ObserverRetryOnActiveException RetriableException"
+    " RouterSafeModeException SafeModeException ServerNotRunningYetException StandbyException",
+    "throttled": "ServerTooBusyException RejectedExecutionException",
+}
+_REASON_BY_EXCEPTION = {
+    name: reason for reason, names in _EXCEPTIONS.items() for name in names.split()
 }
 
 

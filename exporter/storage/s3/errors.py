@@ -13,46 +13,16 @@ import botocore.parsers
 from exporter.errors import Reason, StorageError
 from exporter.storage.base import from_os_error
 
-_REASON_BY_CODE: dict[str, Reason] = {
-    **dict.fromkeys(("NoSuchBucket", "NoSuchKey", "404"), "not_found"),
-    **dict.fromkeys(
-        (
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "TooManyRequests",
-            "RequestLimitExceeded",
-            "429",
-        ),
-        "throttled",
-    ),
-    **dict.fromkeys(("RequestTimeout", "408", "504", "GatewayTimeout"), "timeout"),
-    **dict.fromkeys(
-        ("InternalError", "ServiceUnavailable", "500", "502", "503", "BadGateway"),
-        "unavailable",
-    ),
-    **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AllAccessDisabled",
-            "AccountProblem",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "Forbidden",
-            "InvalidAccessKeyId",
-            "InvalidToken",
-            "InvalidSecurity",
-            "NotSignedUp",
-            "RequestTimeTooSkewed",
-            "SignatureDoesNotMatch",
-            "TokenRefreshRequired",
-            "UnauthorizedAccess",
-            "401",
-            "403",
-        ),
-        "denied",
-    ),
+_CODES: dict[Reason, str] = {
+    "not_found": "NoSuchBucket NoSuchKey 404",
+    "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded 429",
+    "timeout": "RequestTimeout 408 504 GatewayTimeout",
+    "unavailable": "InternalError ServiceUnavailable 500 502 503 BadGateway",
+    "denied": "AccessDenied AllAccessDisabled AccountProblem ExpiredToken ExpiredTokenException"
+    " Forbidden InvalidAccessKeyId InvalidToken InvalidSecurity NotSignedUp RequestTimeTooSkewed"
+    " SignatureDoesNotMatch TokenRefreshRequired UnauthorizedAccess 401 403",
 }
+_REASON_BY_CODE = {code: reason for reason, codes in _CODES.items() for code in codes.split()}
 
 # Credentials that are wrong, or no longer valid.
 _CREDENTIALS_CODES = frozenset(
