@@ -1,17 +1,17 @@
-"""What the exporter asks of a storage, and nothing more.
+"""The contract of a storage: all that the exporter asks of one, and what backends promise.
 
 A *storage* is one root, seen through one backend. The contract:
 
 * Paths are relative to the root: a tuple of folder names, ``()`` for the root itself.
   Names are as the storage has them; a name may be empty on an object store whose
   keys hold a double slash.
-* What a call returned is handed back to the next one as `last`, so that a backend can
-  ask for what changed instead of for everything, and can return the very same object
-  when nothing did. Backends keep nothing about folders and jobs themselves.
-* Every answer is true at some moment between call and return, as far as a change can be
-  told at all: no listing, existence or instance cache may hide a new marker. What a
-  backend takes on trust, because to ask would cost a request, it asks for when the call
-  is `thorough`; its docstring says what that is.
+* The caller hands the result of one call to the next as `last`. So a backend can ask for
+  what changed instead of for everything, and can return the very same object when nothing
+  changed. Backends keep nothing about folders and jobs themselves.
+* Every answer is true at some moment between call and return, as far as the storage tells
+  changes at all: no cache (of listings, of existence, of instances) may hide a new marker.
+  What a backend takes on trust, because to ask would cost a request, it asks for when the
+  call is `thorough`. The backend's docstring says what it takes on trust.
 * Expected trouble is raised as StorageError and as nothing else. An answer is whole
   or it is an error: never a short listing, never "no" for "could not look".
 * Every method may be called from several threads at once.
@@ -37,9 +37,9 @@ Path = tuple[str, ...]
 class Folder:
     """One listed folder.
 
-    `subfolders` holds names, not paths, and is empty when it was not asked for.
-    `identity` is equal for two paths that are the same folder (through a symbolic
-    link); None where the storage has no such links. `state` is the backend's own.
+    `subfolders` holds names, not paths; it is empty when they were not asked for.
+    `identity` is equal for two paths that lead to the same folder (through a symbolic
+    link); None where the storage has no such links. `state` is for the backend alone.
     """
 
     subfolders: tuple[str, ...]
@@ -50,8 +50,8 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which writing of a file this is. Equal tokens mean the same content; a token
-    None is equal to nothing, for storage that cannot tell."""
+    """The version of a file's content. Equal tokens mean the same content. A token None, of
+    a storage that cannot tell versions, is equal to nothing."""
 
     token: Hashable | None
     modified_ns: int | None
@@ -64,12 +64,13 @@ class Version:
 class Look:
     """What one look at a job folder saw.
 
-    `markers` are all entries of ``completions/``, with their times where the storage
-    gives them for nothing. `completions_modified_ns` is that folder's own modification
-    time, where it has one. `has_logs` tells whether ``logs/`` holds anything; it may be
-    False without a look once there is a marker. `state` is the backend's own.
-    `world_size` is what ``executor.json`` of this version says, 0 if it cannot say;
-    whoever read it adds it, so that a backend can ask for the ranks that are missing.
+    `executor` is the version of ``executor.json``. `markers` are all entries of
+    ``completions/``, with their modification times where these cost no extra request.
+    `completions_modified_ns` is the modification time of that folder itself, where it has
+    one. `has_logs` tells whether ``logs/`` holds anything; once there is a marker it may be
+    False without having been looked up. `state` is for the backend alone. `world_size` is
+    the number in this version of ``executor.json``, 0 if that has none; None until the
+    caller, who reads the file, adds it. With it a backend can ask for missing ranks only.
     """
 
     executor: Version
@@ -94,28 +95,29 @@ class Storage(Protocol):
         with_subfolders: bool,
         thorough: bool = False,
     ) -> Folder:
-        """Is there an ``executor.json``, and (if asked) which sub-folders? A root that
-        cannot be told from a missing one, as on object stores, lists as empty."""
+        """List a folder: does it have an ``executor.json``, and (if asked) which sub-folders?
+        Where a missing root cannot be told from an empty one, as on object stores, it is
+        listed as empty."""
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
-        """Look at the job in a folder that was just listed; a first look may use what that
-        listing showed. `last` may come with marker times that were added since. Returns
-        `last` itself if nothing changed. StorageError("not_found") when the job is
-        gone."""
+        """Look at the job in `folder`, which was just listed; a first look may use what that
+        listing showed. `last` is the look before, to which the caller may have added marker
+        times. Returns `last` itself if nothing changed. StorageError("not_found") when the
+        job is gone."""
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
-        """Content of ``executor.json`` and the version it has, which is `seen` where the
-        storage does not tell it with the content; "too_large" beyond the limit, before
-        reading it; "not_found" when there is none."""
+        """The content of ``executor.json`` and its version, which is `seen` where the storage
+        does not tell the version with the content. StorageError("too_large") for a larger
+        file, which is not read whole; "not_found" when there is no such file."""
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         """Modification times of markers, one per rank; None for a marker that is gone.
-        Only for looks that came without times."""
+        Called only for looks whose markers have no times."""
 
     def list_logs(self, path: Path) -> list[str]:
-        """Names of the files in the job's ``logs/``; none if there is no such folder."""
+        """The names of the files in the job's ``logs/``; none if there is no such folder."""
 
     def close(self) -> None:
         """Give up connections. Calls in flight may fail."""
@@ -165,10 +167,10 @@ _REASON_BY_ERRNO: dict[int, Reason] = {
 
 
 def from_os_error(error: OSError) -> StorageError:
-    """Classify an error of the operating system, or one that a library dressed as such.
+    """The StorageError for an OSError, of the operating system or of a library.
 
-    Only the system's own text for the number is kept: library messages quote paths,
-    and worse.
+    Only the system's own text for the error number is kept: messages of libraries quote
+    paths, and worse.
     """
     if error.errno in _REASON_BY_ERRNO:
         return StorageError(_REASON_BY_ERRNO[error.errno], os.strerror(error.errno))

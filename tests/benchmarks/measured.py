@@ -150,7 +150,7 @@ def run_page(name: str, url: str) -> None:
         client = Client("bucket", {}, 4)
 
         def read() -> int:
-            return len(client.run(lambda session: session.page(prefix)).keys)
+            return len(client.run(lambda session: session.list_page(prefix)).keys)
 
     assert read() == 1000
     began = time.process_time()

@@ -15,9 +15,8 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from deploy.test_rules import exported_names
 from support.jobs import write_executor, write_job
-from support.monitoring import DEPLOY, SCRAPE_JOB, hurried_rules, rules
+from support.monitoring import DEPLOY, SCRAPE_JOB, exported_names, hurried_rules, rules
 from support.processes import Prometheus, prometheus, serving
 from support.promql import called_functions, metric_names, selectors
 from support.servers import wait_until

@@ -21,14 +21,13 @@ from support.monitoring import (
     alertmanager,
     alerts,
     example_alertmanager,
+    exported_names,
     rules,
 )
 from support.processes import get, needs
 from support.promql import metric_names
 from support.servers import HOST, wait_until
 
-from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.metrics.process_metrics import Telemetry
 from exporter.model.report import FRESH_INTERVALS, FRESH_SECONDS
 
 PROMETHEUS = DEPLOY / "prometheus"
@@ -49,16 +48,6 @@ def run(*command: str | Path, folder: Path = PROJECT) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
-
-
-def exported_names() -> set[str]:
-    """The names of all metrics that the exporter publishes."""
-    families = (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)
-    telemetry = Telemetry()
-    telemetry.watch_workers(1, lambda: 0, lambda: 0)
-    text = telemetry.render(as_openmetrics=False).decode()
-    own = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
-    return {family.name for family in families} | own
 
 
 def test_promtool_finds_nothing_to_say_about_the_rules() -> None:

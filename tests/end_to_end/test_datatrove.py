@@ -11,46 +11,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.real_jobs import COMPLETE, KINDS, READABLE, TRUTH, UNREADABLE, unpack
 from support.pipelines import Datatrove, datatrove_process, jobs_status
-from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
+from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
 
 from exporter.config.settings import (
-    RootConfig,
     StorageOptions,
 )
 from exporter.datatrove.ranks import Ranks
-from exporter.model.snapshot import Job, Latest, Reading, Root
-from exporter.scanning.scheduler import Scheduler
-from exporter.workers import Workers
-
-KINDS = {"hf_jobs": "jobs"}
-"""Kinds of executor that the archive calls by another word than the exporter."""
-
-
-class Watch:
-    """The exporter's view of one root, over scans that remember one another."""
-
-    def __init__(self, root: Path | str, **options: object) -> None:
-        self._workers = Workers(4)
-        defaults = {"max_depth": 8, "completed_scan_interval_seconds": 0.0}
-        config = RootConfig("root", str(root), **{**defaults, **options})
-        self._scheduler = Scheduler([config], Latest(), self._workers)
-
-    def scan(self) -> Root:
-        (root,) = self._scheduler.run_once().roots
-        assert root.up, root.error
-        return root
-
-    def reading(self, name: str) -> Reading:
-        """What a scan of now says about one job."""
-        job = jobs_of(self.scan())[name]
-        assert job.error is None
-        assert job.reading is not None
-        return job.reading
-
-    def close(self) -> None:
-        self._workers.close()
+from exporter.model.snapshot import Reading, Root
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +35,6 @@ def watch() -> Iterator[Callable[..., Watch]]:
     yield start
     for one in started:
         one.close()
-
-
-def jobs_of(root: Root) -> dict[str, Job]:
-    return {job.name: job for job in root.jobs}
 
 
 def count_by_hand(folder: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Look, Version
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 from exporter.workers import Workers
 
 

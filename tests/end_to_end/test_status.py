@@ -1,15 +1,12 @@
 """``status`` as a process: what it prints into pipes and terminals, and its exit codes."""
 
 import json
-import os
 import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.jobs import LAUNCH, write_executor, write_job
@@ -17,51 +14,10 @@ from support.pipelines import jobs_status
 from support.processes import COMMAND
 from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.servers import BUCKET, S3Server
+from support.status import Run, status
 from support.terminal import CONTROL_C, terminal
 
 from exporter.model.report import STATES
-
-
-@dataclass(frozen=True)
-class Run:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def jobs(self) -> dict[str, dict[str, Any]]:
-        """The jobs of ``--json``, by name."""
-        return {job["job_name"]: job for job in self.json["jobs"]}
-
-    @property
-    def summary(self) -> tuple[int, ...]:
-        match = re.search(
-            r"^Summary: (\d+)/(\d+) \(.*?\) jobs completed, (\d+)/(\d+) \(.*?\) tasks completed",
-            self.out,
-            re.MULTILINE,
-        )
-        assert match is not None, self.out
-        return tuple(map(int, match.groups()))
-
-
-def status(
-    *arguments: str | Path,
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Run:
-    run = subprocess.run(
-        [*COMMAND, "status", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    return Run(run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,13 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from storage.test_contract import AzureBackend, GoogleBackend, HubBackend, failure, write_small_job
+from support.backends import (
+    AzureBackend,
+    GoogleBackend,
+    HuggingFaceBackend,
+    failure,
+    write_small_job,
+)
 from support.clouds import AzureServer, GoogleServer, Hub, counted, hub
 from support.job_folder import JobFolder
 from support.servers import BUCKET, HOST, Answer, FtpServer, HttpServer, free_ports, silent_server
@@ -18,11 +24,10 @@ from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.storage.base import Storage
-from exporter.storage.filesystems import azure, gcs
-from exporter.storage.filesystems import huggingface as hub_dialect
+from exporter.storage.filesystems import azure, gcs, huggingface
 from exporter.workers import Workers
 
-Cloud = GoogleBackend | AzureBackend | HubBackend
+Cloud = GoogleBackend | AzureBackend | HuggingFaceBackend
 
 
 class Place:
@@ -71,7 +76,10 @@ def place(
         else:
             stand_in: Hub = stack.enter_context(hub())
             kind = "buckets" if request.param == "hf bucket" else "datasets"
-            backend, server = HubBackend(stand_in, f"{kind}/owner/name", name), stand_in.server
+            backend, server = (
+                HuggingFaceBackend(stand_in, f"{kind}/owner/name", name),
+                stand_in.server,
+            )
             options = stand_in.options
         storage = stack.enter_context(closing(open_storage(backend.url, options, 4)))
         yield Place(backend, storage, server, options)
@@ -115,12 +123,12 @@ def test_a_folder_is_not_taken_for_those_whose_names_only_begin_like_it(place: P
 
 
 def test_long_listings_come_in_pages_that_are_all_read(place: Place) -> None:
-    many = 1100 if isinstance(place.backend, HubBackend) else 12
-    if isinstance(place.backend, HubBackend):
+    many = 1100 if isinstance(place.backend, HuggingFaceBackend) else 12
+    if isinstance(place.backend, HuggingFaceBackend):
         place.backend._hub.page_size = 500
     write_small_job(place.backend, "job", tasks=3000, completed=many)
     assert len(JobFolder(place.storage, "job").ranks()) == many
-    assert place.spent() == {"list": 4 if isinstance(place.backend, HubBackend) else 2}
+    assert place.spent() == {"list": 4 if isinstance(place.backend, HuggingFaceBackend) else 2}
 
 
 def test_google_pages_are_followed_to_the_last() -> None:
@@ -141,7 +149,7 @@ def test_google_pages_are_followed_to_the_last() -> None:
 
 
 def test_repositories_tell_content_but_no_times(hub_server: Hub) -> None:
-    backend = HubBackend(hub_server, "datasets/owner/name", "no-times")
+    backend = HuggingFaceBackend(hub_server, "datasets/owner/name", "no-times")
     write_small_job(backend, "job", tasks=4, completed=2)
     with closing(open_storage(backend.url, backend.options, 4)) as storage:
         job = JobFolder(storage, "job")
@@ -255,7 +263,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time limits, short enough to wait for."""
     monkeypatch.setattr(gcs, "_CALL_SECONDS", 1)
     monkeypatch.setitem(azure._ONCE, "read_timeout", 1)
-    monkeypatch.setattr(hub_dialect, "_TIMEOUT", 1)
+    monkeypatch.setattr(huggingface, "_TIMEOUT", 1)
 
 
 @pytest.mark.parametrize("scheme", ADDRESSES)

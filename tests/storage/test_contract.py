@@ -1,340 +1,34 @@
 """One suite for every backend: what storage/base.py promises, on real storage."""
 
-import importlib.metadata
-import itertools
-import os
-import shutil
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import fsspec
-import hdfs_native
 import pytest
-from click.testing import CliRunner
-from support.clouds import AzureServer, GoogleServer, Hub
-from support.hadoop import Hdfs
+from support.backends import (
+    OBJECT_STORES,
+    Backend,
+    FolderBackend,
+    HuggingFaceBackend,
+    MemoryBackend,
+    failure,
+    write_small_job,
+)
 from support.job_folder import JobFolder
-from support.jobs import LAUNCH
-from support.servers import BUCKET, FTP_BUSY, FTP_UNLISTABLE, FtpServer, S3Server, ftp, wait_until
+from support.servers import FTP_BUSY, FTP_UNLISTABLE, FtpServer, ftp, wait_until
 
-from exporter.cli import main
-from exporter.errors import StorageError
-from exporter.storage import open_storage, problem_with
+from exporter.storage import open_storage
 from exporter.storage.base import Storage, Version
 from exporter.storage.filesystems.generic import GenericStorage
 from exporter.storage.hdfs.storage import HdfsStorage
-from exporter.storage.local import LocalStorage
 from exporter.storage.s3.storage import S3Storage
 
 LIMIT = 1000
-OBJECT_STORES = ("s3:", "gs:", "az:", "hf:")
-"""Where there are no folders, and so an empty one is not there either."""
-
-
-class Backend(Protocol):
-    """A kind of storage, reached by another way than the exporter's. Paths are below
-    the root at `url`."""
-
-    url: str
-    options: dict[str, Any]
-
-    def write(self, path: str, data: bytes = b"") -> None: ...
-
-    def delete(self, path: str) -> None:
-        """Remove one file."""
-
-    def delete_all(self, path: str) -> None:
-        """Remove a folder and all that is in it."""
-
-    def modified(self, path: str) -> float:
-        """When a file was last written, as this storage has it."""
-
-    def connections(self) -> int:
-        """How many connections this process holds to the server."""
-
-
-class FolderBackend:
-    """A local folder, seen directly or through a server that shows it."""
-
-    def __init__(self, folder: Path, url: str, options: dict[str, Any], port: int = 0) -> None:
-        self._folder = folder
-        self._port = port
-        self._seconds = itertools.count(LAUNCH)
-        self.url = url
-        self.options = options
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        file = self._folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-        # FTP tells whole seconds: two writings have to differ by one at least.
-        second = next(self._seconds)
-        os.utime(file, (second, second))
-
-    def delete(self, path: str) -> None:
-        (self._folder / path).unlink()
-
-    def delete_all(self, path: str) -> None:
-        shutil.rmtree(self._folder / path)
-
-    def modified(self, path: str) -> float:
-        return (self._folder / path).stat().st_mtime
-
-    def connections(self) -> int:
-        return connections_to(self._port)
-
-
-class MemoryBackend:
-    """fsspec's memory filesystem, which is one for the whole process."""
-
-    def __init__(self, name: str) -> None:
-        self.url = f"memory://{name}/root"
-        self.options: dict[str, Any] = {}
-        self._filesystem = fsspec.filesystem("memory")
-        self._root = f"/{name}/root"
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        self._filesystem.pipe_file(f"{self._root}/{path}", data)
-
-    def delete(self, path: str) -> None:
-        self._filesystem.rm_file(f"{self._root}/{path}")
-
-    def delete_all(self, path: str) -> None:
-        self._filesystem.rm(f"{self._root}/{path}", recursive=True)
-
-    def modified(self, path: str) -> float:
-        # Its listings tell when a file was begun, and nothing else.
-        begun: float = self._filesystem.info(f"{self._root}/{path}")["created"].timestamp()
-        return begun
-
-    def connections(self) -> int:
-        return 0
-
-
-class S3Backend:
-    """A prefix in a bucket."""
-
-    def __init__(self, server: S3Server, name: str) -> None:
-        self.url = f"s3://{BUCKET}/{name}/root"
-        self.options = server.options
-        self._client = server.client()
-        self._prefix = f"{name}/root/"
-        self._port = int(server.endpoint_url.rpartition(":")[2])
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        self._client.put_object(Bucket=BUCKET, Key=self._prefix + path, Body=data)
-
-    def delete(self, path: str) -> None:
-        self._client.delete_object(Bucket=BUCKET, Key=self._prefix + path)
-
-    def delete_all(self, path: str) -> None:
-        listed = self._client.list_objects_v2(Bucket=BUCKET, Prefix=f"{self._prefix}{path}/")
-        keys = {item["Key"] for item in listed["Contents"]}
-        # SeaweedFS holds on to empty folders, which other servers do not have.
-        keys |= {key.rpartition("/")[0] + "/" for key in keys} | {f"{self._prefix}{path}/"}
-        for key in sorted(keys, reverse=True):
-            self._client.delete_object(Bucket=BUCKET, Key=key)
-
-    def modified(self, path: str) -> float:
-        head = self._client.head_object(Bucket=BUCKET, Key=self._prefix + path)
-        modified: float = head["LastModified"].timestamp()
-        return modified
-
-    def connections(self) -> int:
-        return connections_to(self._port)
-
-
-class HdfsBackend:
-    """A folder in HDFS, read by RPC or over HTTP."""
-
-    def __init__(self, server: Hdfs, url: str, path: str, port: int) -> None:
-        self.url = url
-        self.options: dict[str, Any] = {}
-        self._client = server.native()
-        self._root = f"/{path}"
-        self._port = port
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        options = hdfs_native.WriteOptions(overwrite=True, replication=1)
-        with self._client.create(f"{self._root}/{path}", options) as file:
-            file.write(data)
-
-    def delete(self, path: str) -> None:
-        assert self._client.delete(f"{self._root}/{path}")
-
-    def delete_all(self, path: str) -> None:
-        assert self._client.delete(f"{self._root}/{path}", recursive=True)
-
-    def modified(self, path: str) -> float:
-        status = self._client.get_file_info(f"{self._root}/{path}")
-        return float(status.modification_time / 1000)
-
-    def connections(self) -> int:
-        return connections_to(self._port)
-
-
-class GoogleBackend:
-    """A prefix in a bucket of Google Cloud Storage."""
-
-    def __init__(self, server: GoogleServer, name: str) -> None:
-        self.url = f"gs://{BUCKET}/{name}/root"
-        self.options = server.options()
-        self._server = server
-        self._prefix = f"{name}/root/"
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        self._server.write(self._prefix + path, data)
-
-    def delete(self, path: str) -> None:
-        self._server.delete(self._prefix + path)
-
-    def delete_all(self, path: str) -> None:
-        for key in self._server.keys(f"{self._prefix}{path}/"):
-            self._server.delete(key)
-
-    def modified(self, path: str) -> float:
-        return self._server.modified(self._prefix + path)
-
-    def connections(self) -> int:
-        return connections_to(self._server.port)
-
-
-class AzureBackend:
-    """A prefix in a container of Azure Blob Storage."""
-
-    def __init__(self, server: AzureServer, name: str) -> None:
-        self.url = f"az://{BUCKET}/{name}/root"
-        self.options = server.options()
-        self._client = server.client()
-        self._prefix = f"{name}/root/"
-        self._port = server.port
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        self._client.upload_blob(self._prefix + path, data, overwrite=True)
-
-    def delete(self, path: str) -> None:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with suppress(ResourceNotFoundError):  # the client asked again, and it was gone
-            self._client.delete_blob(self._prefix + path)
-
-    def delete_all(self, path: str) -> None:
-        for name in list(self._client.list_blob_names(name_starts_with=f"{self._prefix}{path}/")):
-            self.delete(name.removeprefix(self._prefix))
-
-    def modified(self, path: str) -> float:
-        properties = self._client.get_blob_client(self._prefix + path).get_blob_properties()
-        modified: float = properties.last_modified.timestamp()
-        return modified
-
-    def connections(self) -> int:
-        return connections_to(self._port)
-
-
-class HubBackend:
-    """A folder in a bucket on the Hub, or in a data set's repository."""
-
-    def __init__(self, hub: Hub, place: str, name: str) -> None:
-        self.url = f"hf://{place}/{name}/root"
-        self.options = hub.options
-        self._hub = hub
-        self._prefix = f"{place}/{name}/root/"
-
-    def write(self, path: str, data: bytes = b"") -> None:
-        self._hub.write(self._prefix + path, data)
-
-    def delete(self, path: str) -> None:
-        del self._hub.files[self._prefix + path]
-
-    def delete_all(self, path: str) -> None:
-        for key in [k for k in self._hub.files if k.startswith(f"{self._prefix}{path}/")]:
-            del self._hub.files[key]
-
-    def modified(self, path: str) -> float:
-        return self._hub.files[self._prefix + path][1].timestamp()
-
-    def connections(self) -> int:
-        return 0  # huggingface_hub has one pool for the whole process
-
-
-def connections_to(port: int) -> int:
-    """Established TCP connections to a port of this machine, counted at our end."""
-    rows = (line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:])
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
-_names = (f"storage-{os.urandom(6).hex()}" for _ in itertools.count())
-# On servers that other modules use as well.
-
-
-@pytest.fixture(
-    params=["local", "s3", "memory", "ftp", "sftp", "hdfs", "webhdfs", "gs", "az", "hf"]
-)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    """Each kind of storage with an empty root."""
-    name = next(_names)
-    match request.param:
-        case "local":
-            yield FolderBackend(tmp_path, str(tmp_path), {})
-        case "s3" | "moto":
-            server_name = {"s3": "s3_server", "moto": "moto_server"}[request.param]
-            backend = S3Backend(request.getfixturevalue(server_name), name)
-            yield backend
-            backend._client.close()
-        case "memory":
-            filesystem = fsspec.filesystem("memory")
-            filesystem.makedirs(f"/{name}/root")
-            yield MemoryBackend(name)
-            filesystem.rm(f"/{name}", recursive=True)
-        case "hdfs" | "webhdfs":
-            hdfs: Hdfs = request.getfixturevalue("hdfs_server")
-            path = f"{name}/root"
-            url, port = hdfs.url(path), hdfs.rpc_port
-            if request.param == "webhdfs":
-                url, port = hdfs.web_url(path), hdfs.http_port
-            backend = HdfsBackend(hdfs, url, path, port)
-            backend._client.mkdirs(f"/{path}", create_parent=True)
-            yield backend
-        case "gs":
-            yield GoogleBackend(request.getfixturevalue("google_server"), name)
-        case "az":
-            azure = AzureBackend(request.getfixturevalue("azure_server"), name)
-            yield azure
-            azure._client.close()
-        case "hf" | "hf repository":
-            place = {"hf": "buckets/owner/name", "hf repository": "datasets/owner/name"}
-            yield HubBackend(request.getfixturevalue("hub_server"), place[request.param], name)
-        case "ftp" | "sftp":
-            server: FtpServer = request.getfixturevalue(f"{request.param}_server")
-            folder = server.folder / name / "root"
-            folder.mkdir(parents=True)
-            yield FolderBackend(folder, server.url(f"{name}/root"), server.options, server.port)
-
-
-@pytest.fixture
-def storage(backend: Backend) -> Iterator[Storage]:
-    """The backend's root as the exporter opens it."""
-    with closing(open_storage(backend.url, backend.options, 16)) as storage:
-        yield storage
-
-
-def write_small_job(backend: Backend, path: str, tasks: int = 4, completed: int = 2) -> None:
-    backend.write(f"{path}/executor.json", b'{"world_size": %d}' % tasks)
-    for rank in range(completed):
-        backend.write(f"{path}/completions/{rank:05d}")
-
-
-def failure(call: Callable[[], object]) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        call()
-    return caught.value
-
 
 # Folders
 
@@ -690,7 +384,7 @@ def test_closing_gives_up_connections_and_may_be_done_twice(backend: Backend) ->
     storage = open_storage(backend.url, backend.options, 4)
     storage.list_folder((), with_subfolders=True)
     JobFolder(storage, "job").look()
-    if not isinstance(backend, MemoryBackend | HubBackend) and backend.options:
+    if not isinstance(backend, MemoryBackend | HuggingFaceBackend) and backend.options:
         assert backend.connections() > before
     storage.close()
     storage.close()
@@ -702,83 +396,6 @@ def test_opening_asks_the_storage_nothing(backend: Backend) -> None:
     with closing(open_storage(backend.url, backend.options, 4)) as storage:
         assert {count for _, count in storage.requests.totals()} == {0}
         assert backend.connections() == before
-
-
-# Which storage
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [
-        ("/data/logs", LocalStorage),
-        ("file:///data/logs", LocalStorage),
-        ("s3://bucket/logs", S3Storage),
-        ("s3a://bucket/logs", S3Storage),
-        ("hdfs://nameservice/logs", HdfsStorage),
-        ("viewfs://cluster/logs", HdfsStorage),
-        ("webhdfs://namenode:9870/logs", HdfsStorage),
-        ("memory://logs", GenericStorage),
-        ("ftp://example.org/logs", GenericStorage),
-    ],
-)
-def test_the_scheme_chooses_the_backend(url: str, kind: type) -> None:
-    assert problem_with(url) is None
-    with closing(open_storage(url, {}, 4)) as storage:
-        assert type(storage) is kind
-
-
-def test_a_file_url_is_the_folder_it_names(tmp_path: Path) -> None:
-    folder = tmp_path / "with space%20"
-    (folder / "job").mkdir(parents=True)
-    storage = open_storage(f"file://{folder}", {}, 4)
-    assert storage.list_folder((), with_subfolders=True).subfolders == ("job",)
-
-
-def test_an_unknown_scheme_is_a_problem() -> None:
-    problem = problem_with("gopher://example.org/logs")
-    assert problem is not None
-    assert "gopher" in problem
-
-
-@pytest.mark.parametrize(
-    ("scheme", "package", "extra"),
-    [
-        ("hdfs", "hdfs_native", "hdfs"),
-        ("viewfs", "hdfs_native", "hdfs"),
-        ("webhdfs", "requests", "hdfs"),
-        ("hf", "huggingface_hub", "hf"),
-        ("gs", "gcsfs", "gcs"),
-        ("gcs", "gcsfs", "gcs"),
-        ("az", "adlfs", "azure"),
-        ("abfs", "adlfs", "azure"),
-        ("sftp", "paramiko", "sftp"),
-    ],
-)
-def test_a_missing_package_is_told_by_the_extra_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, extra: str
-) -> None:
-    url = f"{scheme}://somewhere/logs"
-    assert problem_with(url) is None
-    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    told = f"pip install 'datatrove-exporter[{extra}]'"
-    problem = problem_with(url)
-    assert problem is not None
-    assert told in problem
-    assert told in failure(lambda: open_storage(url, {}, 4)).detail
-    assert extra in importlib.metadata.metadata("datatrove-exporter").get_all("Provides-Extra")
-
-
-def test_every_configured_url_is_checked_for_its_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text("roots: [{url: 'hdfs://namenode/logs'}, {url: 'gs://bucket/logs'}]")
-    monkeypatch.setitem(sys.modules, "hdfs_native", None)
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    result = CliRunner().invoke(main, ["check-config", str(file)])
-    assert result.exit_code == 1
-    assert "datatrove-exporter[hdfs]" in result.output
-    assert "datatrove-exporter[gcs]" in result.output
 
 
 # What only servers behind fsspec do

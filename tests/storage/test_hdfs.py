@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage.test_contract import HdfsBackend, failure, write_small_job
+from support.backends import HdfsBackend, failure, write_small_job
 from support.hadoop import LISTING_LIMIT, Hdfs, standby_namenode
 from support.job_folder import JobFolder
 from support.servers import (
@@ -28,9 +28,9 @@ from exporter.errors import StorageError
 from exporter.storage import open_storage
 from exporter.storage.base import Requests, Storage
 from exporter.storage.hdfs import call_timeout, rpc, webhdfs
-from exporter.storage.hdfs.call_timeout import Watchdog
+from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.rpc import RpcNameNode
-from exporter.storage.hdfs.storage import HdfsStorage, Status
+from exporter.storage.hdfs.storage import FileStatus, HdfsStorage
 
 
 @pytest.fixture(params=["hdfs", "webhdfs"])
@@ -179,13 +179,16 @@ class BusyNameNode:
     def __init__(self) -> None:
         self.requests = Requests("list", "read")
         self.is_busy = True
-        self._markers: list[Status] = []
+        self._markers: list[FileStatus] = []
 
-    def list_status(self, path: str) -> list[Status]:
+    def list_status(self, path: str) -> list[FileStatus]:
         if path == "/job":
             self._complete_if_busy()
             changed = self._markers[-1].modified_ms
-            return [Status("executor.json", False, 10, 1), Status("completions", True, 0, changed)]
+            return [
+                FileStatus("executor.json", False, 10, 1),
+                FileStatus("completions", True, 0, changed),
+            ]
         listed = list(self._markers)
         self._complete_if_busy()
         return listed
@@ -193,7 +196,7 @@ class BusyNameNode:
     def _complete_if_busy(self) -> None:
         if self.is_busy:
             now_ms = time.time_ns() // 1_000_000
-            self._markers.append(Status(f"{len(self._markers):05d}", False, 0, now_ms))
+            self._markers.append(FileStatus(f"{len(self._markers):05d}", False, 0, now_ms))
 
     def read(self, path: str, limit_bytes: int) -> bytes:
         raise AssertionError("nobody reads")
@@ -433,21 +436,21 @@ def test_a_gateway_that_sends_the_content_itself_is_understood() -> None:
             assert failure(lambda: JobFolder(storage, "job").read(10)).reason == "too_large"
 
 
-# The watchdog
+# Calls without a time limit
 
 
 def test_a_call_that_hangs_is_given_up_and_the_next_is_made() -> None:
-    watched, hold = Watchdog(1), threading.Event()
+    calls, hold = TimedCalls(1), threading.Event()
     try:
         with pytest.raises(StorageError, match="timeout"):
-            watched.call(hold.wait, 0.05)
-        assert watched.hung == 1
-        assert watched.call(lambda: 5, 60) == 5
+            calls.call(hold.wait, 0.05)
+        assert calls.hung == 1
+        assert calls.call(lambda: 5, 60) == 5
         hold.set()
-        wait_until(lambda: watched.hung == 0, "the call has returned")
+        wait_until(lambda: calls.hung == 0, "the call has returned")
     finally:
         hold.set()
-        watched.close()
+        calls.close()
 
 
 def test_what_is_raised_is_passed_on_whatever_it_is() -> None:
@@ -457,29 +460,29 @@ def test_what_is_raised_is_passed_on_whatever_it_is() -> None:
     def fail() -> None:
         raise Panic
 
-    watched = Watchdog(1)
+    calls = TimedCalls(1)
     with pytest.raises(Panic):
-        watched.call(fail, 60)
-    assert watched.call(lambda: "alive", 60) == "alive"
-    watched.close()
+        calls.call(fail, 60)
+    assert calls.call(lambda: "alive", 60) == "alive"
+    calls.close()
 
 
 def test_the_threads_that_hang_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_timeout, "_HUNG_LIMIT", 2)
-    watched, hold = Watchdog(8), threading.Event()
+    calls, hold = TimedCalls(8), threading.Event()
 
     def hang() -> StorageError:
-        return failure(lambda: watched.call(hold.wait, 0.02))
+        return failure(lambda: calls.call(hold.wait, 0.02))
 
     try:
         for _ in range(10):
             assert hang().reason == "timeout"
-        assert watched.hung == 3  # the limit, and one attempt to find out whether it is over
-        monkeypatch.setattr(watched, "_retry_at", 0)
-        assert watched.call(lambda: 5, 60) == 5
+        assert calls.hung == 3  # the limit, and one attempt to find out whether it is over
+        monkeypatch.setattr(calls, "_retry_at", 0)
+        assert calls.call(lambda: 5, 60) == 5
     finally:
         hold.set()
-        watched.close()
+        calls.close()
 
 
 def test_a_new_client_is_made_after_a_call_that_hung(

@@ -1,6 +1,6 @@
 """Jobs live at random; after each scan every number is compared with a count by hand.
 
-What may be late is told in storage/s3.py, and is here in `Checker.assert_late_at_most`:
+What may be late is told in storage/s3/storage.py, and is here in `Checker.assert_late_at_most`:
 on S3, between two thorough looks and while executor.json stays as it is, an entry that
 was deleted may still count if it counted before, a marker that was written again may keep
 its time, and a new entry that is no rank of the job may not count yet. A marker of a rank
@@ -20,8 +20,7 @@ from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
-from storage.test_contract import OBJECT_STORES, Backend
-from storage.test_contract import backend as backend  # noqa: PLC0414 - a fixture
+from support.backends import OBJECT_STORES, Backend
 from support.in_memory_s3 import Objects
 from support.servers import BUCKET, HttpServer
 
@@ -482,13 +481,13 @@ def test_backend(backend: Backend, request: pytest.FixtureRequest) -> None:
 def test_local_folders_with_coarse_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The filesystem of this machine tells nanoseconds, so what it tells is cut."""
 
-    def coarse_status(found: os.stat_result) -> tuple[int, ...]:
+    def coarse_fingerprint(found: os.stat_result) -> tuple[int, ...]:
         return (found.st_dev, found.st_ino, found.st_mtime_ns, 0, 0, 0)
 
     writer = LocalWriter(tmp_path)
     clock = SimpleNamespace(monotonic=lambda: writer.now)
-    monkeypatch.setattr("exporter.storage.local._status", coarse_status)
-    monkeypatch.setattr("exporter.storage.local.time", clock)
+    monkeypatch.setattr("exporter.storage.local.fingerprint.of", coarse_fingerprint)
+    monkeypatch.setattr("exporter.storage.local.fingerprint.time", clock)
     with closing(writer.open()) as storage:
         for seed in seeds("local"):
             live(writer, storage, seed)

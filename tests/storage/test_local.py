@@ -10,7 +10,7 @@ from support.jobs import write_job
 
 from exporter.errors import StorageError
 from exporter.storage.base import Folder, Look
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 
 JOB = ("job",)
 

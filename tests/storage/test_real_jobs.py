@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from end_to_end.test_datatrove import KINDS, Watch, jobs_of
-from end_to_end.test_status import status
-from storage.test_contract import Backend, GoogleBackend, HdfsBackend, HubBackend
-from storage.test_contract import backend as backend  # noqa: PLC0414 - a fixture
-from support.real_jobs import DATA, TRUTH, UNREADABLE
+from support.real_jobs import DATA, KINDS, TRUTH, UNREADABLE
+from support.backends import Backend, GoogleBackend, HdfsBackend, HuggingFaceBackend
+from support.scans import Watch, jobs_of
+from support.status import status
 
 from exporter.config.load import StorageOptions
 from exporter.datatrove.layout import INNER_FOLDERS
@@ -74,7 +73,7 @@ def test_real_jobs_are_read_there_as_what_they_are(
     if isinstance(backend, HdfsBackend):
         # Nothing changed: each folder on the way, jobs included, costs one request.
         assert spent(first, second) == {"list": len(visited)}
-    elif isinstance(backend, GoogleBackend | HubBackend):
+    elif isinstance(backend, GoogleBackend | HuggingFaceBackend):
         assert spent(first, second)["list"] <= 3 * len(visited)
     # A marker more, and a job less.
     grown = next(name for name, truth in TRUTH.items() if truth.get("incomplete_ranks"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter.errors import StorageError
 from exporter.storage.base import Folder, Look, Path
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 
 
 class HangingStorage(LocalStorage):

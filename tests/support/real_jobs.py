@@ -11,6 +11,9 @@ READABLE = [name for name, truth in TRUTH.items() if truth["world_size"] is not 
 UNREADABLE = [name for name in TRUTH if name not in READABLE]
 COMPLETE = [name for name in READABLE if TRUTH[name]["complete"]]
 
+KINDS = {"hf_jobs": "jobs"}
+"""Kinds of executor that the archive calls by another word than the exporter."""
+
 
 def unpack(folder: Path) -> Path:
     """The archive's job folders, with their modification times."""

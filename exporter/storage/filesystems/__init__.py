@@ -1,1 +1,1 @@
-"""Every other storage that fsspec knows."""
+"""Every other storage that fsspec knows, through its filesystems."""

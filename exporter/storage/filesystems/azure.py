@@ -1,10 +1,11 @@
-"""Azure Blob Storage and Data Lake, through the client that adlfs makes: its credentials
-and addresses, not its listings.
+"""Azure Blob Storage and Data Lake.
 
-adlfs' ``ls`` of ``job1`` walks everything that begins with ``job1``, ``job10`` included,
-and remembers what it saw. Here a listing is one of the folder's own prefix, 5,000 entries
-to a request. Azure's client would try four times, with pauses of up to a minute: here
-once. With hierarchical namespaces a folder also shows as an object that says so.
+adlfs makes the client, with its credentials and addresses; its listings are not used. Its
+``ls`` of ``job1`` walks everything that begins with ``job1``, ``job10`` included, and
+caches what it saw. Here only the folder's own prefix is listed, 5,000 entries to a
+request. Azure's client would try each request four times, with pauses of up to a minute;
+here it tries once. With hierarchical namespaces a folder is also listed as an object, whose
+metadata say that it is a folder.
 """
 
 from typing import Any
@@ -14,14 +15,14 @@ from fsspec.asyn import sync
 
 from exporter.errors import StorageError
 from exporter.storage.filesystems.adapter import (
+    Adapter,
     Count,
-    Dialect,
     Entries,
     ErrorTypes,
+    bucket_and_prefix,
     entries_of,
     error_of_status,
     error_of_type,
-    under,
 )
 
 _CALL_SECONDS = 20
@@ -30,9 +31,9 @@ _ONCE = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
 
 
 def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
-    container, prefix = under(folder)
+    container, prefix = bucket_and_prefix(folder)
 
-    async def ask() -> Entries:
+    async def list_all() -> Entries:
         folders: list[str] = []
         files: Entries = []
         async with filesystem.service_client.get_container_client(container) as client:
@@ -60,20 +61,20 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
                     count()
         return entries_of(container, folders, files)
 
-    return sync(filesystem.loop, ask, timeout=_LISTING_SECONDS)  # type: ignore[no-any-return]
+    return sync(filesystem.loop, list_all, timeout=_LISTING_SECONDS)  # type: ignore[no-any-return]
 
 
 def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     container, _, key = file.partition("/")
 
-    async def ask() -> bytes:
+    async def download() -> bytes:
         async with filesystem.service_client.get_blob_client(container, key) as client:
             stream = await client.download_blob(max_concurrency=1, **_ONCE)
             if stream.size > limit_bytes:
                 raise StorageError("too_large", f"larger than {limit_bytes} bytes")
             return bytes(await stream.readall())
 
-    return sync(filesystem.loop, ask, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+    return sync(filesystem.loop, download, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
 
 
 def _close(filesystem: Any) -> None:
@@ -108,7 +109,7 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-DIALECT = Dialect(
+ADAPTER = Adapter(
     ls=_ls,
     read=_read,
     error_of=_error_of,

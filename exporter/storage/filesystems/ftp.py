@@ -1,15 +1,15 @@
-"""What fsspec's FTP filesystem does not tell: that the server refused.
+"""FTP servers, so that a refusal stays a refusal.
 
-Its ``ls`` shows a folder that the server does not list, for whatever reason, as an empty
-one. Here the same two commands are sent (``MLSD``, and ``LIST`` where the server does not
-know it) and a refusal stays a refusal.
+fsspec's FTP filesystem shows a folder that the server does not list, for whatever reason,
+as an empty one. Here the same two commands are sent (``MLSD``, and ``LIST`` where the
+server does not know ``MLSD``), and a refusal is an error.
 """
 
 import ftplib
 from typing import Any
 
 from exporter.errors import Reason, StorageError
-from exporter.storage.filesystems.adapter import Count, Dialect, Entries, read_opened
+from exporter.storage.filesystems.adapter import Adapter, Count, Entries
 
 _UNKNOWN_COMMAND = ("500", "502")
 _NO_SUCH_FOLDER_OR_NOT_ALLOWED = ("501", "550")
@@ -48,7 +48,7 @@ def _entries(connection: ftplib.FTP, folder: str) -> Entries:
     return entries
 
 
-def _refusal_of(error: Exception) -> StorageError | None:
+def _error_of(error: Exception) -> StorageError | None:
     if not isinstance(error, ftplib.Error):
         return None
     code = str(error)[:3]
@@ -64,4 +64,4 @@ def _close(filesystem: Any) -> None:
     filesystem.ftp.close()
 
 
-DIALECT = Dialect(ls=_ls, read=read_opened, error_of=_refusal_of, close=_close)
+ADAPTER = Adapter(ls=_ls, error_of=_error_of, close=_close)

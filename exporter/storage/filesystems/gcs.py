@@ -1,10 +1,10 @@
-"""Google Cloud Storage, through gcsfs' connection: its credentials and sessions, not its
-listings.
+"""Google Cloud Storage.
 
-gcsfs' ``ls`` keeps what it saw, asks for every attribute of every object, and tries six
-times with growing pauses. Here a page of 1,000 asks for four attributes and is tried
-once. A gcsfs that may probe for hierarchical buckets does so by gRPC, which takes a
-minute to fail where that is blocked: it is told not to.
+gcsfs makes the connection, with its credentials and sessions; its listings are not used.
+Its ``ls`` caches what it saw, asks for every attribute of every object, and tries six times
+with growing pauses. Here a request asks for four attributes of 1,000 objects and is tried
+once. gcsfs is told not to probe for hierarchical buckets: it does that by gRPC, which takes
+a minute to fail where gRPC is blocked.
 """
 
 import json
@@ -18,14 +18,14 @@ from fsspec.asyn import sync
 
 from exporter.errors import StorageError
 from exporter.storage.filesystems.adapter import (
+    Adapter,
     Count,
-    Dialect,
     Entries,
     ErrorTypes,
+    bucket_and_prefix,
     entries_of,
     error_of_status,
     error_of_type,
-    under,
 )
 
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read at the import
@@ -38,7 +38,7 @@ _FIELDS = "items(name,updated,size,generation),prefixes,nextPageToken"
 
 
 def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
-    bucket, prefix = under(folder)
+    bucket, prefix = bucket_and_prefix(folder)
     parameters = {"prefix": prefix, "delimiter": "/", "maxResults": "1000", "fields": _FIELDS}
     folders: list[str] = []
     files: Entries = []
@@ -66,15 +66,15 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
 
 
 def _get(filesystem: Any, path: str, *arguments: str, **parameters: Any) -> bytes:
-    """The body of one answer, asked for once."""
+    """The body of the answer to one request, tried once."""
     request = GCSFileSystem._request  # noqa: SLF001 - the only way past its six attempts
-    once = getattr(request, "__wrapped__", request)
+    send_once = getattr(request, "__wrapped__", request)
 
-    async def ask() -> bytes:
-        *_, content = await once(filesystem, "GET", path, *arguments, **parameters)
+    async def request_once() -> bytes:
+        *_, content = await send_once(filesystem, "GET", path, *arguments, **parameters)
         return bytes(content)
 
-    return sync(filesystem.loop, ask, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+    return sync(filesystem.loop, request_once, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
 
 
 def _close(filesystem: Any) -> None:
@@ -101,7 +101,7 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-DIALECT = Dialect(
+ADAPTER = Adapter(
     ls=_ls,
     read=_read,
     error_of=_error_of,

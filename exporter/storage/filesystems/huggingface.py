@@ -1,18 +1,19 @@
 """Hugging Face's Hub: repositories and buckets, by the requests that huggingface_hub sends.
 
-Its fsspec filesystem only says where the Hub is, and whose token to use. Its ``ls`` keeps
-every listing, for good, whatever ``use_listings_cache`` says; its ``open`` asks for each
-file's details first; and neither has a time limit. Here a listing is one of the folder
-alone, 1,000 entries to a request, and content is one request. A bucket matches prefixes
-by their letters: what only begins like the folder (``job10`` for ``job1``) is left out.
+Its fsspec filesystem is only asked where the Hub is and whose token to use. Its ``ls``
+caches every listing, for good, whatever ``use_listings_cache`` says; its ``open`` asks for
+each file's details first; and neither has a time limit. Here only the folder itself is
+listed, 1,000 entries to a request, and content is one request. A bucket matches prefixes
+letter by letter, so names that only begin like the folder's (``job10`` for ``job1``) are
+left out.
 
-Repositories tell no times, but a hash of each file's content, and of a folder's whole
-content: git's tree, so a job in which nothing changed costs one request. A bucket's times
-are those of the upload.
+Repositories tell no times. They tell a hash of each file's content, and one of a folder's
+whole content (git's tree), so a job in which nothing changed costs one request. A bucket's
+times are those of the upload.
 
-A repository in which nothing was committed could be told by one request for all its jobs,
-the commit's. That is not asked for: each answer here is true when it is given, and what
-the commit was when a scan began would have to be kept for all calls of that scan.
+One request for a repository's last commit could tell that nothing changed in all its jobs.
+It is not sent: each answer here is true when it is given, and the commit at the beginning
+of a scan would have to be kept for all calls of that scan.
 """
 
 import time
@@ -29,8 +30,8 @@ from huggingface_hub.utils._http import get_session
 
 from exporter.errors import StorageError
 from exporter.storage.filesystems.adapter import (
+    Adapter,
     Count,
-    Dialect,
     Entries,
     ErrorTypes,
     error_of_status,
@@ -134,6 +135,6 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-DIALECT = Dialect(
+ADAPTER = Adapter(
     ls=_ls, read=_read, error_of=_error_of, has_folders=False, is_concurrent=True, attempts=2
 )

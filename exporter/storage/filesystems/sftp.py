@@ -1,5 +1,7 @@
-"""SSH servers, through fsspec's SFTP filesystem, which hands every option on to paramiko
-and keeps nothing."""
+"""SSH servers, through fsspec's SFTP filesystem.
+
+It hands every option on to paramiko, so none of ours is added, and it caches nothing.
+"""
 
 from typing import Any
 
@@ -7,10 +9,9 @@ import paramiko
 
 from exporter.errors import StorageError
 from exporter.storage.filesystems.adapter import (
-    Dialect,
+    Adapter,
     ErrorTypes,
     error_of_type,
-    ls_plainly,
     read_opened,
 )
 
@@ -26,7 +27,7 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     try:
         return read_opened(filesystem, file, limit_bytes)
     except OSError as error:
-        if error.errno is None and filesystem.isdir(file):  # "Failure" is all that is said
+        if error.errno is None and filesystem.isdir(file):  # the server says no more than "Failure"
             raise IsADirectoryError from None
         raise
 
@@ -39,4 +40,4 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-DIALECT = Dialect(ls_plainly, _read, _error_of, options={}, close=_close)
+ADAPTER = Adapter(read=_read, error_of=_error_of, close=_close, options={})

@@ -1,1 +1,1 @@
-"""HDFS by its RPC protocol or over HTTP."""
+"""HDFS, by its RPC protocol or over HTTP."""

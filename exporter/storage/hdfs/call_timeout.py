@@ -1,10 +1,11 @@
-"""Ends the wait for calls that never return, of libraries that know no time limit.
+"""Sets a time limit for calls into libraries that have none.
 
 Python cannot end a thread that waits inside a library. So each call is made on a thread
-of its own, and given up when its time is over: the caller goes on, the thread stays until
-the call returns, if ever. How many stay is bounded: with `_HUNG_LIMIT` of them nothing is
-asked any more, except now and then (a server that died without a word may have left
-connections that never end, and must not be out of reach for good because of them).
+of its own and given up when its time is over: the caller goes on, and the thread stays
+until the call returns, if ever. A circuit breaker bounds how many threads stay: with
+`_HUNG_LIMIT` of them calls are refused, except one every `_RETRY_SECONDS`. (A server that
+died without a word may have left connections that never end. Because of them it must not
+be out of reach for good.)
 """
 
 import queue
@@ -22,7 +23,7 @@ _RETRY_SECONDS = 600
 T = TypeVar("T")
 
 
-class Watchdog:
+class TimedCalls:
     """Makes at most `size` calls at a time, not counting those that hang."""
 
     def __init__(self, size: int) -> None:
@@ -32,19 +33,21 @@ class Watchdog:
 
     def call(self, run: Callable[[], T], seconds: float) -> T:
         """What `run` returns or raises; StorageError("timeout") if it does neither within
-        `seconds`. The exceptions of some libraries are no `Exception`; any is passed on."""
-        self._refuse_if_hung()
-        # Not a SimpleQueue: see inbox.py.
+        `seconds`. Anything that `run` raises is passed on, also what is no `Exception`, as
+        in some libraries."""
+        self._refuse_if_many_hang()
+        # Not a SimpleQueue: a signal that comes just when its get times out makes it wait for
+        # ever, as of CPython 3.11.
         done: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
 
-        def carry_out() -> None:
+        def run_and_report() -> None:
             try:
                 done.put((run(), None))
             except BaseException as error:
                 done.put((None, error))
 
         this = object()
-        self._workers.submit(this, carry_out)
+        self._workers.submit(this, run_and_report)
         try:
             value, error = done.get(timeout=seconds)
         except queue.Empty:
@@ -54,7 +57,7 @@ class Watchdog:
             raise error
         return value  # type: ignore[return-value]  # T may be None
 
-    def _refuse_if_hung(self) -> None:
+    def _refuse_if_many_hang(self) -> None:
         if self._workers.stuck < _HUNG_LIMIT:
             return
         with self._lock:
@@ -65,7 +68,7 @@ class Watchdog:
 
     @property
     def hung(self) -> int:
-        """Calls that were given up and have not returned."""
+        """How many calls were given up and have not returned."""
         return self._workers.stuck
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""The NameNode by its own protocol, through hdfs-native (a library in Rust, no Java).
+"""A NameNode reached by HDFS' RPC protocol, through hdfs-native (a library in Rust, no Java).
 
 hdfs-native reads Hadoop's own files (``core-site.xml`` and ``hdfs-site.xml`` in
 ``HADOOP_CONF_DIR``), logs in with Kerberos where they say so, and finds the active one of
-several NameNodes. It has no time limit for a call: a NameNode that is silent would be
-waited for without end. So calls are made under a watchdog; one that was given up also
-costs the client, whose connection is the one that is silent. With a refused connection it
-tries 15 times, over three minutes; here twice.
+several NameNodes. It has no time limit for a call and would wait for a silent NameNode
+without end, so `call_timeout` sets one. After a call was given up, the client is thrown
+away with its silent connection. hdfs-native tries a refused connection 15 times, over
+three minutes; here it tries twice.
 """
 
 import re
@@ -17,8 +17,8 @@ import hdfs_native
 
 from exporter.errors import Reason, StorageError
 from exporter.storage.base import Requests, from_os_error
-from exporter.storage.hdfs.call_timeout import Watchdog
-from exporter.storage.hdfs.storage import Status, error_of_exception
+from exporter.storage.hdfs.call_timeout import TimedCalls
+from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CALL_SECONDS = 20
 _READ_SECONDS = 60
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 
 class RpcNameNode:
-    """The NameNode (or name service, or view) of `authority`, a URL without its path; with
-    no host in it, the one that Hadoop's files call ``fs.defaultFS``.
+    """The NameNode (or name service, or view) of `authority`, a URL without its path. With
+    no host in the URL it is the one that Hadoop's files call ``fs.defaultFS``.
 
-    `options` are Hadoop's configuration properties, which go before those in files, and
-    the client's own `_CLIENT_OPTIONS`. `connections` is how many calls may be under way.
+    `options` are Hadoop's configuration properties, which override those in files, and
+    the client's own `_CLIENT_OPTIONS`. `connections` is how many calls may be in flight.
     """
 
     def __init__(self, authority: str, options: Mapping[str, Any], connections: int) -> None:
@@ -47,13 +47,13 @@ class RpcNameNode:
         }
         self._lock = threading.Lock()
         self._client: hdfs_native.Client | None = None
-        self._watchdog = Watchdog(connections)
+        self._calls = TimedCalls(connections)
         self.requests = Requests("list", "read")
 
-    def list_status(self, path: str) -> list[Status]:
-        def list_all(client: hdfs_native.Client) -> list[Status]:
+    def list_status(self, path: str) -> list[FileStatus]:
+        def list_all(client: hdfs_native.Client) -> list[FileStatus]:
             return [
-                Status(
+                FileStatus(
                     "" if status.path == path and not status.isdir else _last_part(status.path),
                     status.isdir,
                     status.length,
@@ -80,7 +80,7 @@ class RpcNameNode:
     def close(self) -> None:
         with self._lock:
             self._client = None
-        self._watchdog.close()
+        self._calls.close()
 
     def _call(self, run: Callable[[hdfs_native.Client], T], seconds: float) -> T:
         used: list[hdfs_native.Client] = []
@@ -90,7 +90,7 @@ class RpcNameNode:
             return run(used[0])
 
         try:
-            return self._watchdog.call(run_connected, seconds)
+            return self._calls.call(run_connected, seconds)
         except BaseException as error:  # a panic in Rust is no Exception
             failure = _storage_error(error)
             if failure is None:
@@ -132,7 +132,7 @@ _REASON_BY_KIND: dict[str, Reason] = {
     "ChecksumError": "partial",
     "InvalidRPCResponse": "partial",
 }
-_SAYINGS = {
+_DETAIL_BY_KIND = {
     "InvalidArgument": "the configuration of Hadoop names no such NameNode",
     "GSSAPIError": "Kerberos refused, or there is no ticket",
     "SASLError": "authentication failed",
@@ -141,12 +141,12 @@ _SAYINGS = {
 
 
 def _storage_error(error: BaseException) -> StorageError | None:
-    """Classify by what hdfs-native's texts begin with, of which nothing else is kept.
-    None for what is no error of the storage (the process is to end)."""
+    """The error by what hdfs-native's text begins with; nothing else of the text is kept.
+    None for what is no error of the storage (it ends the process)."""
     if isinstance(error, StorageError):
         return error
     if isinstance(error, OSError):
-        return _from_dressed_os_error(error)
+        return _error_of_os_error(error)
     if not isinstance(error, Exception):
         is_panic = type(error).__name__ == "PanicException"
         return StorageError("other", "hdfs-native failed inside") if is_panic else None
@@ -155,12 +155,12 @@ def _storage_error(error: BaseException) -> StorageError | None:
     beginning = re.match(r"\w{0,40}", str(error))
     kind = beginning[0] if beginning else ""
     if kind in _REASON_BY_KIND:
-        return StorageError(_REASON_BY_KIND[kind], _SAYINGS.get(kind, kind))
+        return StorageError(_REASON_BY_KIND[kind], _DETAIL_BY_KIND.get(kind, kind))
     return StorageError("other", type(error).__name__)
 
 
-def _from_dressed_os_error(error: OSError) -> StorageError:
-    """The error's number is in its text, if anywhere."""
+def _error_of_os_error(error: OSError) -> StorageError:
+    """The error of an OSError that Rust made: its number stands in its text, if anywhere."""
     if number := re.search(r"\(os error (\d+)\)", str(error)):
         return from_os_error(OSError(int(number[1]), ""))
     known = isinstance(error, FileNotFoundError | PermissionError | TimeoutError)

@@ -1,16 +1,17 @@
-"""HDFS: what to ask a NameNode, whichever way it is reached.
+"""HDFS as a storage, whichever way its NameNode is reached.
 
 One listing of a job folder tells all that a scan of an unchanged job needs: when
 ``executor.json`` and ``completions/`` were last changed, to the millisecond. So an
 unchanged job costs one request, and its markers are listed (with their times, 1,000 to a
-request) only when ``completions/`` has another modification time. The NameNode stamps a
-folder with its own clock while it holds its lock: two changes with the same stamp lie
-within one millisecond. Hence a changed folder is listed `_SETTLING_SECONDS` after the
-stamp was seen; what comes later gets a later stamp. (Should the clock be set back, as
-when a NameNode with a slow one takes over, stamps stand still until it has caught up:
-that is what a `thorough` look is for.)
+request) only when ``completions/`` has another modification time.
 
-Listings are consistent: up to 1,000 entries are told in one answer, under the lock.
+The NameNode sets a folder's modification time by its own clock while it holds its lock, so
+two changes with the same time lie within one millisecond. Hence a changed folder is listed
+`_SETTLING_SECONDS` after its modification time was seen: any later change gets a later time.
+(If the clock is set back, as when a NameNode with a slow clock takes over, modification
+times stand still until it has caught up. Thorough looks are for that.)
+
+Listings are consistent: the NameNode sends up to 1,000 entries in one answer, under its lock.
 """
 
 import re
@@ -28,8 +29,8 @@ _SETTLING_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """One entry of a listed folder."""
+class FileStatus:
+    """One entry of a listed folder, as Hadoop's FileStatus."""
 
     name: str
     is_folder: bool
@@ -38,11 +39,11 @@ class Status:
 
 
 class NameNode(Protocol):
-    """A way to a NameNode. Paths are absolute; StorageError is all that is raised."""
+    """A NameNode, reached in one way. Paths are absolute; only StorageError is raised."""
 
     requests: Requests
 
-    def list_status(self, path: str) -> list[Status]:
+    def list_status(self, path: str) -> list[FileStatus]:
         """The entries of a folder; of a file, itself under an empty name."""
 
     def read(self, path: str, limit_bytes: int) -> bytes:
@@ -53,16 +54,17 @@ class NameNode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _FolderState:
-    """The entries of a folder that matter in a job, and when they were seen (monotonic)."""
+    """The entries of a folder that matter in a job, and when they were listed (by the
+    monotonic clock)."""
 
-    entries: dict[str, Status]
+    entries: dict[str, FileStatus]
     seen: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
-    """Modification times of the inner folders when they were listed; None for one that
-    did not exist, or was not listed."""
+class _LookState:
+    """Modification times that the inner folders had before they were listed; None for one
+    that did not exist, or was not listed."""
 
     completions_ms: int | None
     logs_ms: int | None
@@ -100,35 +102,35 @@ class HdfsStorage:
         executor = _version(entries)
         completions_ms, logs_ms = _modified_ms(entries, COMPLETIONS), _modified_ms(entries, LOGS)
         before = last.state if last is not None and not thorough else None
-        if last is not None and isinstance(before, _Listed):
+        if last is not None and isinstance(before, _LookState):
             markers = last.markers if before.completions_ms == completions_ms else None
             has_logs = last.has_logs if before.logs_ms == logs_ms else None
         else:
             markers = has_logs = None
         if markers is None:
-            markers = self._markers(path, folder.state)
+            markers = self._list_markers(path, folder.state)
         if markers.ranks or logs_ms is None:
             has_logs, logs_ms = False, None
         elif has_logs is None:
             has_logs = self._has_logs(path, folder.state)
-        look = Look(executor, markers, has_logs, state=_Listed(completions_ms, logs_ms))
+        look = Look(executor, markers, has_logs, state=_LookState(completions_ms, logs_ms))
         if last is not None and markers is last.markers and look == last:
             return last
         return look
 
-    def _markers(self, path: Path, folder: _FolderState) -> Markers:
+    def _list_markers(self, path: Path, folder: _FolderState) -> Markers:
         completions = folder.entries.get(COMPLETIONS)
         if completions is None:
             return Markers()
         if not completions.is_folder:
             raise StorageError("invalid", "completions is not a folder")
-        _let_settle(folder)
+        _wait_to_settle(folder)
         try:
             listed = self._list((*path, COMPLETIONS))
         except StorageError as error:
             if error.reason != "not_found":
                 raise
-            _version(self._list(path))  # is the job itself gone?
+            _version(self._list(path))  # not_found if the job itself is gone
             raise StorageError("partial", "completions/ went while being listed") from None
         times: dict[int, int] = {}
         for status in listed.values():
@@ -139,7 +141,7 @@ class HdfsStorage:
     def _has_logs(self, path: Path, folder: _FolderState) -> bool:
         if not folder.entries[LOGS].is_folder:
             return False
-        _let_settle(folder)
+        _wait_to_settle(folder)
         try:
             return bool(self._list((*path, LOGS)))
         except StorageError as error:
@@ -151,7 +153,7 @@ class HdfsStorage:
         return seen, self._namenode.read(self._absolute((*path, EXECUTOR_FILE)), limit_bytes)
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
-        """Of markers that a look had no times for any more: one listing tells all."""
+        """For looks whose times the caller no longer has: one listing tells all."""
         listed = self._list((*path, COMPLETIONS))
         statuses = (listed.get(marker_name(rank)) for rank in ranks)
         return [s.modified_ms * 1_000_000 if s is not None else None for s in statuses]
@@ -167,7 +169,7 @@ class HdfsStorage:
     def close(self) -> None:
         self._namenode.close()
 
-    def _list(self, path: Path) -> dict[str, Status]:
+    def _list(self, path: Path) -> dict[str, FileStatus]:
         """The entries of a folder by name."""
         entries = {s.name: s for s in self._namenode.list_status(self._absolute(path))}
         if "" in entries:
@@ -178,7 +180,7 @@ class HdfsStorage:
         return "/".join([self._root, *path]) or "/"
 
 
-def _version(entries: Mapping[str, Status]) -> Version:
+def _version(entries: Mapping[str, FileStatus]) -> Version:
     """Version of ``executor.json`` from the listing of its folder."""
     status = entries.get(EXECUTOR_FILE)
     if status is None or status.is_folder:
@@ -186,56 +188,33 @@ def _version(entries: Mapping[str, Status]) -> Version:
     return Version((status.modified_ms, status.size), status.modified_ms * 1_000_000)
 
 
-def _modified_ms(entries: Mapping[str, Status], name: str) -> int | None:
+def _modified_ms(entries: Mapping[str, FileStatus], name: str) -> int | None:
     status = entries.get(name)
     return status.modified_ms if status is not None else None
 
 
-def _let_settle(folder: _FolderState) -> None:
-    """Wait until what changes now gets another stamp than the one that was seen."""
+def _wait_to_settle(folder: _FolderState) -> None:
+    """Wait until any change gets a later modification time than the one that was seen."""
     time.sleep(max(0.0, folder.seen + _SETTLING_SECONDS - time.monotonic()))
 
 
-_REASON_BY_EXCEPTION: dict[str, Reason] = {
-    **dict.fromkeys(("FileNotFoundException",), "not_found"),
-    **dict.fromkeys(
-        (
-            "AccessControlException",
-            "AuthenticationException",
-            "AuthorizationException",
-            "InvalidToken",
-            "SecurityException",
-        ),
-        "denied",
-    ),
-    **dict.fromkeys(
-        (
-            "IllegalArgumentException",
-            "InvalidPathException",
-            "NotDirectoryException",
-            "ParentNotDirectoryException",
-            "PathIsNotDirectoryException",
-        ),
-        "invalid",
-    ),
-    **dict.fromkeys(
-        (
-            "NoRouterException",
-            "ObserverRetryOnActiveException",
-            "RetriableException",
-            "RouterSafeModeException",
-            "SafeModeException",
-            "ServerNotRunningYetException",
-            "StandbyException",
-        ),
-        "unavailable",
-    ),
-    **dict.fromkeys(("ServerTooBusyException", "RejectedExecutionException"), "throttled"),
+_EXCEPTIONS: dict[Reason, str] = {
+    "not_found": "FileNotFoundException",
+    "denied": "AccessControlException AuthenticationException AuthorizationException InvalidToken"
+    " SecurityException",
+    "invalid": "IllegalArgumentException InvalidPathException NotDirectoryException"
+    " ParentNotDirectoryException PathIsNotDirectoryException",
+    "unavailable": "NoRouterException ObserverRetryOnActiveException RetriableException"
+    " RouterSafeModeException SafeModeException ServerNotRunningYetException StandbyException",
+    "throttled": "ServerTooBusyException RejectedExecutionException",
+}
+_REASON_BY_EXCEPTION = {
+    name: reason for reason, names in _EXCEPTIONS.items() for name in names.split()
 }
 
 
 def error_of_exception(java_class: str) -> StorageError:
-    """The error that a NameNode's exception stands for; its message quotes paths and
-    users, and is not kept."""
+    """The error that a NameNode's exception stands for. Its message is not kept: it quotes
+    paths and users."""
     name = re.sub(r"[^A-Za-z0-9]", "", re.split(r"[.$]", java_class)[-1])[:60]
     return StorageError(_REASON_BY_EXCEPTION.get(name, "other"), f"HDFS answered {name}")

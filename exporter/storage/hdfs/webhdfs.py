@@ -1,9 +1,9 @@
-"""The NameNode over HTTP: WebHDFS, and HttpFS gateways, which speak the same.
+"""A NameNode reached over HTTP: by WebHDFS, or by HttpFS gateways, which speak the same.
 
-fsspec's ``WebHDFS`` makes the session (addresses, users, tokens, Kerberos, certificates);
-its requests are not used: they have no time limit, hide which exception was thrown, and
-read what they should not into memory. Two requests are sent: ``LISTSTATUS`` for a folder,
-``OPEN`` for ``executor.json`` (a NameNode sends on to a DataNode, a gateway answers
+fsspec's ``WebHDFS`` makes the session (addresses, users, tokens, Kerberos, certificates).
+Its requests are not used: they have no time limit, hide which exception was thrown, and
+read answers of any size into memory. Two requests are sent: ``LISTSTATUS`` for a folder,
+and ``OPEN`` for ``executor.json`` (a NameNode redirects to a DataNode, a gateway answers
 itself). One answer holds a whole folder, at about 250 bytes an entry.
 """
 
@@ -21,7 +21,7 @@ from fsspec.implementations.webhdfs import WebHDFS
 
 from exporter.errors import Reason, StorageError
 from exporter.storage.base import Requests
-from exporter.storage.hdfs.storage import Status, error_of_exception
+from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 15  # between two pieces
@@ -41,13 +41,13 @@ class WebNameNode:
         self._filesystem: WebHDFS | None = None
         self.requests = Requests("list", "read")
 
-    def list_status(self, path: str) -> list[Status]:
+    def list_status(self, path: str) -> list[FileStatus]:
         self.requests.add("list")
         with _errors_classified(), self._send("LISTSTATUS", path) as answer:
             text = _content(answer, _LISTING_LIMIT_BYTES)
         try:
             return [
-                Status(
+                FileStatus(
                     status["pathSuffix"],
                     status["type"] == "DIRECTORY",
                     status["length"],
@@ -100,20 +100,20 @@ class WebNameNode:
 
 
 def _content(answer: requests.Response, limit_bytes: int) -> bytes:
-    """The whole body of an answer, if it is a good one."""
+    """The whole body of an answer with status 200; StorageError for any other answer."""
     deadline = time.monotonic() + _CALL_SECONDS
-    is_good = answer.status_code == requests.codes.ok
+    is_ok = answer.status_code == requests.codes.ok
     length = answer.headers.get("Content-Length", "0")
-    if is_good and length.isdecimal() and int(length) > limit_bytes:
+    if is_ok and length.isdecimal() and int(length) > limit_bytes:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
     data = bytearray()
     for piece in answer.iter_content(1 << 16):
         data += piece
-        if len(data) > (limit_bytes if is_good else 1 << 16):
+        if len(data) > (limit_bytes if is_ok else 1 << 16):
             raise StorageError("too_large", f"larger than {limit_bytes} bytes")
         if time.monotonic() > deadline:
             raise StorageError("timeout", f"no complete answer within {_CALL_SECONDS} s")
-    if not is_good:
+    if not is_ok:
         raise _refusal(answer.status_code, bytes(data))
     return bytes(data)
 
@@ -130,7 +130,7 @@ _REASON_BY_STATUS: dict[int, Reason] = {
 
 
 def _refusal(status: int, body: bytes) -> StorageError:
-    """By the exception that the NameNode names, else by the HTTP status."""
+    """The error by the exception that the NameNode names, else by the HTTP status."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         return error_of_exception(str(json.loads(body)["RemoteException"]["exception"]))
     if status == requests.codes.not_found:  # a NameNode would have named an exception
@@ -154,7 +154,7 @@ def _errors_classified() -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        # A silence in the middle of an answer, as requests dresses it.
+        # The server fell silent in the middle of an answer: requests wraps that in another error.
         if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
             raise StorageError("timeout", "no answer within the time limit") from None
         for kind, reason, detail in by_type:

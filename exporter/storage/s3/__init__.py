@@ -1,1 +1,1 @@
-"""S3 by its own protocol, through botocore."""
+"""S3, and servers that speak its protocol, through the client of s3fs."""

@@ -1,42 +1,39 @@
-"""Requests to S3 and what their failures mean, through s3fs.
+"""Sends requests to one S3 bucket, through s3fs.
 
 Only ``ListObjectsV2`` and ``GetObject`` are sent, through s3fs' ``call_s3``: credentials,
-signing, regions and connections stay s3fs' work, while its file-system layer, which
-caches listings for the life of the process and shortens them on some errors, is not used.
+signing, regions and connections stay s3fs' work. Its file-system layer is not used: it
+caches listings for the life of the process, and shortens them on some errors.
 
-s3fs and botocore both retry, and the products multiply: with their defaults one call to
-a hung server takes 25 attempts and seven minutes. Here a request is tried twice and ends
+s3fs and botocore both retry, and the attempts multiply: with their defaults one call to a
+hung server takes 25 attempts and seven minutes. Here a request is tried twice and ends
 within `_CALL_SECONDS`, whatever the server does.
 
-Listings are read by `listing_page` before botocore's parser gets them, in a handler of the
-event ``before-parse``. botocore's own handler of that event parses each body once more,
-only to find errors that came with status 200; it is called for bodies that are not a
-listing as it should be. If botocore renames it, or drops the event, listings are read by
-botocore, slowly.
+`listing_page` reads listings before botocore's parser gets them, in a handler of the event
+``before-parse``. botocore has a handler of that event itself, which parses each body once
+more, only to find errors that came with status 200. It is called only for bodies that
+`listing_page` cannot read. If botocore renames that handler, or drops the event, botocore
+reads listings, slowly.
 """
 
 import asyncio
-import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 import aiobotocore.session
-import aiohttp
-import botocore.exceptions
 import botocore.handlers
 import botocore.loaders
-import botocore.parsers
 import s3fs
 from fsspec.asyn import sync
 
 from exporter import __version__
 from exporter.datatrove.layout import EXECUTOR_FILE
-from exporter.errors import Reason, StorageError
-from exporter.storage.base import Requests, from_os_error
+from exporter.errors import StorageError
+from exporter.storage.base import Requests
 from exporter.storage.s3 import listing_page
-from exporter.storage.s3.listing_page import Page
+from exporter.storage.s3.errors import is_about_credentials, storage_error
+from exporter.storage.s3.listing_page import ListingPage
 
 T = TypeVar("T")
 
@@ -51,18 +48,19 @@ _CONTENTS = "ExporterContents"
 
 
 class Session:
-    """What to do with one connection. Its methods are called on fsspec's event loop."""
+    """The requests that can be sent over a connection. Its methods run on fsspec's event
+    loop."""
 
     def __init__(self, filesystem: s3fs.S3FileSystem, bucket: str, slots: asyncio.Semaphore):
         self._filesystem = filesystem
         self._bucket = bucket
         self._slots = slots
 
-    async def page(
+    async def list_page(
         self, prefix: str, *, after: str = "", keys: int = 0, token: str = "", delimiter: str = ""
-    ) -> Page:
-        """One page of the keys that start with `prefix`, of those after the key `after`,
-        `keys` at most."""
+    ) -> ListingPage:
+        """List one page of the keys that start with `prefix` and come after the key `after`:
+        `keys` at most, or as many as the server sends. `token` is that of the page before."""
         parameters: dict[str, Any] = {"Prefix": prefix}
         if after and not token:
             parameters["StartAfter"] = after
@@ -82,15 +80,18 @@ class Session:
             raise StorageError("partial", "a listing page shows keys that were not asked for")
         return page
 
-    async def pages(self, prefix: str, delimiter: str = "") -> list[Page]:
-        """All pages of the keys that start with `prefix`, one after the other."""
-        found = [await self.page(prefix, delimiter=delimiter)]
-        while found[-1].is_truncated:
-            found.append(await self.page(prefix, delimiter=delimiter, token=_next_token(found)))
-        return found
+    async def list_pages(self, prefix: str, delimiter: str = "") -> list[ListingPage]:
+        """List all pages of the keys that start with `prefix`, one after the other."""
+        pages = [await self.list_page(prefix, delimiter=delimiter)]
+        while pages[-1].is_truncated:
+            token = pages[-1].token
+            if len(pages) > 1 and pages[-2].token == token:
+                raise StorageError("partial", "a listing page does not say where the next begins")
+            pages.append(await self.list_page(prefix, delimiter=delimiter, token=token))
+        return pages
 
     async def get(self, key: str, limit_bytes: int) -> tuple[Mapping[str, Any], bytes]:
-        """Answer and content of one object of at most `limit_bytes`."""
+        """Botocore's answer and the content of one object of at most `limit_bytes`."""
 
         async def read() -> tuple[Mapping[str, Any], bytes]:
             response = await self._filesystem._call_s3(  # noqa: SLF001
@@ -106,37 +107,31 @@ class Session:
 
 
 def _all_begin_with(prefix: str, names: Sequence[str]) -> bool:
-    """Whether all do: what lies between two that do, does as well."""
+    """All names begin with the prefix. The first and the last in order prove it for those
+    between them."""
     return not names or (min(names).startswith(prefix) and max(names).startswith(prefix))
 
 
-def _next_token(found: Sequence[Page]) -> str:
-    token = found[-1].token
-    if len(found) > 1 and found[-2].token == token:
-        raise StorageError("partial", "a listing page does not say where the next begins")
-    return token
-
-
-async def side_by_side(calls: Sequence[Awaitable[T]]) -> list[T]:
-    """The results of all calls, made at the same time; the first failure ends the rest."""
+async def run_concurrently(calls: Sequence[Awaitable[T]]) -> list[T]:
+    """The results of all calls, in their order; the first failure cancels the rest."""
     if len(calls) == 1:
         return [await calls[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_waited_for(call)) for call in calls]
+            tasks = [group.create_task(_result(call)) for call in calls]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-async def _waited_for(call: Awaitable[T]) -> T:
+async def _result(call: Awaitable[T]) -> T:
     return await call
 
 
 class Client:
     """Connections to one bucket. `options` are s3fs' keyword arguments; `connections` is
-    how many requests may be in flight at once (botocore's own default of 10 would leave
-    threads waiting)."""
+    how many requests may be in flight at once. (botocore's default of 10 connections would
+    leave threads waiting.)"""
 
     def __init__(self, bucket: str, options: Mapping[str, Any], connections: int) -> None:
         self._bucket = bucket
@@ -148,7 +143,8 @@ class Client:
         self.requests = Requests("list", "get")
 
     def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """The result of `work`; any failure is a StorageError."""
+        """Run `work` on fsspec's event loop and return its result; any failure is a
+        StorageError."""
         filesystem = self._connected()
         session = Session(filesystem, self._bucket, self._slots)
         try:
@@ -164,13 +160,13 @@ class Client:
             filesystem.close_session(filesystem.loop, filesystem.s3)
 
     def _failed(self, filesystem: s3fs.S3FileSystem, error: Exception) -> StorageError:
-        """Classify; and connect anew next time if the credentials were refused: new ones
-        may come, and are read from disk only then."""
-        if _is_about_credentials(error):
+        """Classify the error. If the credentials were refused, the next call connects anew:
+        new ones may have come, and they are read from disk only then."""
+        if is_about_credentials(error):
             with self._lock:
                 if self._filesystem is filesystem:
                     self._filesystem = None
-        return _storage_error(error)
+        return storage_error(error)
 
     def _connected(self) -> s3fs.S3FileSystem:
         with self._lock:
@@ -178,7 +174,7 @@ class Client:
                 try:
                     self._filesystem = self._connect()
                 except Exception as error:
-                    raise _storage_error(error) from None
+                    raise storage_error(error) from None
             return self._filesystem
 
     def _connect(self) -> s3fs.S3FileSystem:
@@ -212,8 +208,9 @@ class Client:
 
 
 def _session(arguments: Mapping[str, Any]) -> aiobotocore.session.AioSession:
-    """A session as s3fs makes it, but with the descriptions of S3 read once per process:
-    they take some 10 MB and half a second of CPU in each session that reads its own."""
+    """A session as s3fs makes it, except that all sessions of the process share one loader
+    of the descriptions of S3: these take some 10 MB and half a second of CPU in each session
+    that reads its own."""
     session = aiobotocore.session.AioSession(**arguments)
     loader = _loader(session.get_config_variable("data_path"))
     session.register_component("data_loader", loader)
@@ -226,7 +223,8 @@ def _loader(search_path: str | None) -> botocore.loaders.Loader:
 
 
 def read_listings_fast(events: Any) -> None:
-    """Have listings read by `listing_page`, before botocore's parser sees the rest of them."""
+    """Have `listing_page` read the objects of each listing; botocore's parser gets the rest
+    of it."""
     find_error = getattr(botocore.handlers, "_handle_200_error", None)
 
     def before_parse(
@@ -244,125 +242,3 @@ def read_listings_fast(events: Any) -> None:
     if find_error is not None:
         events.unregister("before-parse.s3.*", find_error)
     events.register_first("before-parse.s3.*", before_parse)
-
-
-_REASON_BY_CODE: dict[str, Reason] = {
-    **dict.fromkeys(("NoSuchBucket", "NoSuchKey", "404"), "not_found"),
-    **dict.fromkeys(
-        (
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "TooManyRequests",
-            "RequestLimitExceeded",
-            "429",
-        ),
-        "throttled",
-    ),
-    **dict.fromkeys(("RequestTimeout", "408", "504", "GatewayTimeout"), "timeout"),
-    **dict.fromkeys(
-        ("InternalError", "ServiceUnavailable", "500", "502", "503", "BadGateway"),
-        "unavailable",
-    ),
-    **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AllAccessDisabled",
-            "AccountProblem",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "Forbidden",
-            "InvalidAccessKeyId",
-            "InvalidToken",
-            "InvalidSecurity",
-            "NotSignedUp",
-            "RequestTimeTooSkewed",
-            "SignatureDoesNotMatch",
-            "TokenRefreshRequired",
-            "UnauthorizedAccess",
-            "401",
-            "403",
-        ),
-        "denied",
-    ),
-}
-
-# Those that say that the credentials themselves are no good (any more).
-_CREDENTIALS_CODES = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken"}
-    | {"SignatureDoesNotMatch", "TokenRefreshRequired"}
-)
-
-_ErrorTypes = tuple[tuple[type[BaseException], Reason, str], ...]
-
-_CREDENTIALS_ERRORS: _ErrorTypes = (
-    (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
-    (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
-    (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
-    (botocore.exceptions.ProfileNotFound, "denied", "the AWS profile does not exist"),
-    (botocore.exceptions.TokenRetrievalError, "denied", "the SSO token could not be fetched"),
-    (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
-)
-
-_REASON_BY_TYPE: _ErrorTypes = (
-    (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
-    (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
-    (TimeoutError, "timeout", "no complete answer in time"),
-    *_CREDENTIALS_ERRORS,
-    (botocore.parsers.ResponseParserError, "partial", "the answer is not S3's"),
-    (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
-    (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),
-    (aiohttp.ClientPayloadError, "partial", "the answer ended too early"),
-    (ConnectionError, "unavailable", "connection failed"),
-)
-
-
-def _storage_error(error: BaseException) -> StorageError:
-    """Classify by the service's error code, then by type; s3fs wraps both."""
-    if isinstance(error, StorageError):
-        return error
-    if (answer := _answer_in(error)) is not None:
-        code, status = answer
-        if code in _REASON_BY_CODE:
-            return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
-        reason = _REASON_BY_CODE.get(status, "other")
-        return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
-    for link in _chain(error):
-        for kind, reason, detail in _REASON_BY_TYPE:
-            if isinstance(link, kind):
-                return StorageError(reason, detail)
-    if isinstance(error, OSError):
-        return from_os_error(error)
-    return StorageError("other", type(error).__name__)
-
-
-def _is_about_credentials(error: BaseException) -> bool:
-    if (answer := _answer_in(error)) is not None:
-        return answer[0] in _CREDENTIALS_CODES
-    kinds = tuple(kind for kind, _, _ in _CREDENTIALS_ERRORS)
-    return any(isinstance(link, kinds) for link in _chain(error))
-
-
-def _answer_in(error: BaseException) -> tuple[str, str] | None:
-    """The error code and HTTP status of the answer that led to the error, if one did."""
-    for link in _chain(error):
-        response = getattr(link, "response", None)
-        if isinstance(response, Mapping):
-            code = str(response.get("Error", {}).get("Code", ""))
-            return code, str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those that it came from; s3fs wraps botocore's."""
-    link: BaseException | None = error
-    for _ in range(8):
-        if link is None:
-            return
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _word(text: str) -> str:
-    """A server's word, made safe for logs and pages."""
-    return re.sub(r"[^A-Za-z0-9]", "", text)[:40] or "nothing"

@@ -1,12 +1,12 @@
-"""One page of an S3 listing: read fast, and proven to be a page.
+"""Parses one page of an S3 listing, fast, and checks that it is one.
 
 This module does no I/O.
 
-botocore reads a page of 1,000 keys in 0.2 s of CPU time, three quarters of it in parsing
+botocore takes 0.2 s of CPU time for a page of 1,000 keys, three quarters of it in parsing
 dates with ``dateutil``; that is nearly all the time a scan takes. Servers write listings
 in one shape, from which two regular expressions take all that matters in 2 ms. They must
 find one key and one time for each ``<Contents>``; a page that is written in any other
-way is left to botocore. `of_body` and `of_response` give equal pages.
+way is left to botocore. Both ways give equal pages.
 
 A page is believed only if its body is closed and it says whether it is the last one: an
 empty or foreign body with status 200 would otherwise read as "no objects".
@@ -31,10 +31,11 @@ _IS_ENCODED = b"<EncodingType>url</EncodingType>"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Keys as the server has them, in its order, with their times (integer nanoseconds
-    since the Unix epoch; None if one cannot be read) and, where `tagged` asked for it,
-    entity tags. `folders` are the common prefixes; `token` leads to the next page."""
+class ListingPage:
+    """One page: `keys` in the server's order, and for each its modification time (integer
+    nanoseconds since the Unix epoch; None if it cannot be read). `etags` are the entity
+    tags of some keys, by key. `folders` are the common prefixes; `token` is the
+    continuation token of the next page."""
 
     keys: Sequence[str]
     modified_ns: Sequence[int | None]
@@ -45,17 +46,17 @@ class Page:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether keys ascend. Python compares code points, and UTF-8 has their order."""
+        """The keys ascend. (Python compares code points; bytes of UTF-8 have the same order.)"""
         return all(one < other for one, other in pairwise(self.keys))
 
     def objects(self) -> Iterator[tuple[str, int | None]]:
-        """(key, time), in the server's order."""
+        """(key, modification time), in the server's order."""
         return zip(self.keys, self.modified_ns, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The objects of a page, from its bytes."""
+    """The objects of a page, as in `ListingPage`."""
 
     keys: Sequence[str]
     modified_ns: Sequence[int | None]
@@ -63,8 +64,8 @@ class Contents:
 
 
 def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
-    """The objects of a listing and the body without them, or None if the body is not in
-    the usual shape. Entity tags are read of keys that end with `tagged`."""
+    """The objects of a listing's body, and the body without them; None if the body is not
+    in the usual shape. Entity tags are read only of keys that end with `tagged`."""
     if body.rstrip()[-len(_CLOSING) :] != _CLOSING:
         return None
     begin, end = body.find(_BEGIN), body.rfind(_END) + len(_END)
@@ -85,7 +86,7 @@ def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
 
 
 def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
-    """Keys, as they are written, that end with `tagged`, and their entity tags."""
+    """(key as it is written, entity tag) of the objects whose key ends with `tagged`."""
     ending = tagged.encode() + b"</Key>"
     at = objects.find(ending)
     while at >= 0:
@@ -96,9 +97,9 @@ def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
         at = objects.find(ending, at + len(ending))
 
 
-def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: str) -> Page:
+def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: str) -> ListingPage:
     """The page in botocore's response; StorageError("partial") if it is none. `contents`
-    are its objects if they were read from the bytes already."""
+    are its objects if `of_body` took them out of the body; else they are in the response."""
     if "IsTruncated" not in response:
         raise StorageError("partial", "a listing page does not say whether it is the last")
     if contents is None:
@@ -115,7 +116,7 @@ def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: 
     token = response.get("NextContinuationToken", "")
     if response["IsTruncated"] and not token:
         raise StorageError("partial", "a listing page does not say where the next begins")
-    return Page(
+    return ListingPage(
         contents.keys,
         contents.modified_ns,
         contents.etags,
@@ -142,7 +143,8 @@ def _unquoted(etag: str) -> str:
 
 
 def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
-    """Keys as they are; None if they are written as XML writes odd characters."""
+    """The keys, without URL encoding if `is_encoded`; None if XML escapes characters in them,
+    or they are not UTF-8."""
     together = b"<".join(raw_keys)
     if b"&" in together:
         return None
@@ -157,7 +159,8 @@ def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
 
 
 def _nanoseconds(texts: list[bytes]) -> list[int | None]:
-    """Times as they are written. Many keys of a page share one: AWS tells whole seconds."""
+    """The times, each different text parsed once: AWS tells whole seconds, so many keys of a
+    page share one."""
     by_text = {text: _nanoseconds_of(text) for text in set(texts)}
     return [by_text[text] for text in texts]
 

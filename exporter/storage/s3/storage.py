@@ -1,35 +1,33 @@
-"""S3 and everything that speaks its protocol: a folder is what a prefix has in common.
+"""S3, and every server that speaks its protocol, as a storage: a folder is a common prefix.
 
 One LIST of everything below a job's prefix shows its markers first, then
-``executor.json`` with its entity tag and time, then the beginning of the logs. What a
-scan asks for:
+``executor.json`` with its entity tag and time, then the beginning of the logs. A scan sends:
 
-* A folder never met before: such a LIST. If one page shows it whole, that is all there is
-  to ask. One whose page ends in its logs, after all markers, is asked for its sub-folders
-  apart, if they matter: their names may lie anywhere behind the logs, and a job in one of
-  them has to be found by the same scan. One LIST alone could tell sub-folders or markers.
-* A job met before: nothing to find out that it is one, and what *is missing*: windows
-  (`s3plan`) that hold every rank that has no marker yet, listed side by side from
-  ``StartAfter`` on, the last up to ``executor.json``. While nothing changes that is one
-  LIST of a handful of keys; of a completed job none if its folder has just been listed,
-  as it is when the job's turn comes, and shows the same ``executor.json``.
-* ``executor.json`` once it was written again (its tag or its time changed); then the
-  markers are listed anew from first to last as well, as many pages side by side as there
-  were before.
-* More than a page of markers never seen before: windows guessed from how dense the ranks
-  are, 1, then 2, 4 and 8 at a time. That needs ``world_size``, so ``executor.json`` is
-  read there, and handed over when the scan asks for it.
+* For a folder that was never seen, such a LIST. If one page shows the folder whole, there
+  is nothing more to ask. If the page ends in the job's logs, after all markers, one more
+  LIST (with a delimiter) asks for its sub-folders, where they matter: their names may lie
+  anywhere after the logs, and the same scan has to find the jobs in them. No single LIST
+  tells both sub-folders and markers.
+* For a job that was seen before, only LISTs of what *is missing*: windows (`listing_plan`)
+  that hold every rank without a marker, listed concurrently, each from its ``StartAfter``
+  on, the last up to ``executor.json``. While nothing changes, that is one LIST of a handful
+  of keys. For a completed job it is none, if its folder was listed for the same look (as
+  it is when the job's turn comes) and shows the same ``executor.json``.
+* For an ``executor.json`` that was written again (another tag or time), a GET; and all
+  markers are listed again, in as many concurrent pages as there were before.
+* For a new job with more than a page of markers, windows guessed from how dense the ranks
+  are: 1, then 2, 4 and 8 at a time. That needs ``world_size``, so ``executor.json`` is read
+  there, and kept until the scan asks for it.
 
-Taken on trust, until ``executor.json`` changes or a call is `thorough`: that markers
-which are known are still there, as they were, and that nothing else came between them
-which is no rank of the job; and that a job has no new sub-folders. What is found missing
-by the way (a window has to end with the marker that it ended with before) leads to a
-whole listing at once.
+Between thorough calls, and while ``executor.json`` stays the same, these are taken on
+trust: known markers are still there, and were not written again; nothing came between them
+that is no rank of the job; and a job has no new sub-folders. Each window has to end with
+the marker that it ended with before; if it does not, the whole job is listed at once.
 
 Some servers do not list in the order of keys, or ignore ``StartAfter``: S3's directory
 buckets, for one. That would lose markers silently, so each page is checked: its keys
-ascend and lie after the one asked for, and at the end there is ``executor.json``. A
-server that fails is listed whole and page by page from then on.
+ascend and lie after the one asked for, and at the end there is ``executor.json``. Once a
+server fails, its jobs are listed whole, page by page.
 """
 
 import logging
@@ -43,36 +41,31 @@ from exporter.datatrove.layout import EXECUTOR_FILE, LOGS
 from exporter.log import event
 from exporter.storage.base import Folder, Look, Path, Version
 from exporter.storage.s3.client import Client, Session
-from exporter.storage.s3.listing_page import Page, etag_of, modified_ns
-from exporter.storage.s3.look import (
-    DisorderError,
-    GoneError,
-    JobKeys,
-    Looking,
-    Writing,
-    version_of,
-)
-from exporter.storage.s3.plan import PAGE_KEYS
+from exporter.storage.s3.job_listing import JobListing, MissingKeyError, UnorderedListingError
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_version
+from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
+from exporter.storage.s3.listing_plan import PAGE_KEYS
 
 _LOG = logging.getLogger("exporter.storage.s3")
 
 _PAGES_KEPT = 64
 # First pages of jobs that were listed and not yet looked at: 0.1 MB each.
-_STRANGERS = 8
-# After so many folders with much in them that were no jobs, the next is no likely one.
-_CONTRADICTIONS = 3
+_WASTED_PAGES_LIMIT = 8
+# After so many pages of large folders that were no jobs, the next one is unlikely to be a job.
+_CONTRADICTIONS_LIMIT = 3
 
 
 @dataclass(slots=True)
-class _Met:
-    """The first page of a job that was listed and not yet looked at."""
+class _FirstPage:
+    """State of a folder whose listing showed the first page of its job: kept for the first
+    look, which takes it out."""
 
-    page: Page | None
+    page: ListingPage | None
 
 
 @dataclass(frozen=True, slots=True)
-class _SeenFile:
-    """The version of ``executor.json`` that a listing of its folder showed a moment ago."""
+class _LevelListed:
+    """State of a folder that was listed alone: the version of ``executor.json`` in it."""
 
     executor: Version
 
@@ -81,7 +74,7 @@ class S3Storage:
     """The root ``s3://bucket/prefix``.
 
     `options` are s3fs' keyword arguments; `connections` is how many requests may be
-    in flight at once. `page_keys` is how many keys to expect on a page at most.
+    in flight at once; `page_keys` is how many keys the server puts on a page at most.
     """
 
     def __init__(
@@ -94,8 +87,8 @@ class S3Storage:
         self._bucket, _, self._prefix = url.partition("://")[2].partition("/")
         self._client = Client(self._bucket, options, connections)
         self._page_keys = page_keys
-        self._met: deque[_Met] = deque()
-        self._strangers = 0
+        self._first_pages: deque[_FirstPage] = deque()
+        self._wasted_pages = 0
         self._contradictions = 0
         self.requests = self._client.requests
 
@@ -110,58 +103,59 @@ class S3Storage:
         if path and last is not None and last.has_executor_file and not thorough:
             return last if last.state is None else replace(last, state=None)
         prefix = self._key(path, "")
-        # The root itself is most likely no job, nor is one more folder after many.
-        is_likely_job = (path or not with_subfolders) and self._strangers < _STRANGERS
-        if last is None and is_likely_job:
-            return self._client.run(partial(self._meet, prefix, with_subfolders=with_subfolders))
-        return self._client.run(partial(self._list_level, prefix, with_subfolders=with_subfolders))
+        # The root itself is unlikely to be a job.
+        may_be_job = path or not with_subfolders
+        if last is None and may_be_job and self._wasted_pages < _WASTED_PAGES_LIMIT:
+            list_folder = self._list_unseen
+        else:
+            list_folder = self._list_level
+        return self._client.run(partial(list_folder, prefix, with_subfolders=with_subfolders))
 
-    async def _meet(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
-        """List a folder that was never seen before."""
-        page = await session.page(prefix, keys=self._page_keys)
+    async def _list_unseen(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
+        """List a folder that was never seen, with a page of what lies deeper."""
+        page = await session.list_page(prefix, keys=self._page_keys)
         has_executor_file = prefix + EXECUTOR_FILE in page.keys
         if page.is_truncated and (with_subfolders or not has_executor_file):
             folder = await self._list_level(prefix, session, with_subfolders=with_subfolders)
-            self._strangers += -1 if folder.has_executor_file else 1
+            self._wasted_pages += -1 if folder.has_executor_file else 1
         else:
             names = (key[len(prefix) :].partition("/") for key in page.keys)
             found = dict.fromkeys(name for name, slash, _ in names if slash)
             folder = Folder(tuple(found) if with_subfolders else (), has_executor_file)
         if not folder.has_executor_file:
             return folder
-        met = _Met(page)
-        self._met.append(met)
-        if len(self._met) > _PAGES_KEPT:  # of jobs that nobody wants to look at
-            self._met.popleft().page = None
-        return replace(folder, state=met)
+        first = _FirstPage(page)
+        self._first_pages.append(first)
+        if len(self._first_pages) > _PAGES_KEPT:  # evict that of a job nobody looked at
+            self._first_pages.popleft().page = None
+        return replace(folder, state=first)
 
     async def _list_level(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
-        """List a folder, and not what lies deeper."""
+        """List a folder without what lies deeper."""
         executor_file = prefix + EXECUTOR_FILE
         if with_subfolders:
-            pages = await session.pages(prefix, delimiter="/")
+            pages = await session.list_pages(prefix, delimiter="/")
         else:
-            pages = [await session.page(executor_file, keys=1)]
+            pages = [await session.list_page(executor_file, keys=1)]
         folders = dict.fromkeys(name for page in pages for name in page.folders)
         subfolders = tuple(folder[len(prefix) : -1] for folder in folders)
         for page in pages:
             for key, time_ns in page.objects():
                 if key == executor_file:
-                    seen = _SeenFile(version_of(page.etags.get(key), time_ns))
-                    return Folder(subfolders, has_executor_file=True, state=seen)
+                    state = _LevelListed(executor_version(page.etags.get(key), time_ns))
+                    return Folder(subfolders, has_executor_file=True, state=state)
         return Folder(subfolders, has_executor_file=False)
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
-        page = None
-        is_trusted = not (thorough or self.is_distrusting)
-        if last is not None and is_trusted and isinstance(folder.state, _SeenFile):
-            is_launched_again = not folder.state.executor.is_same(last.executor)
-            if _is_complete(last) and not is_launched_again:
+        if last is not None and isinstance(folder.state, _LevelListed):
+            is_same_launch = folder.state.executor.is_same(last.executor)
+            if is_same_launch and _is_complete(last) and not (thorough or self.is_distrusting):
                 return last
-        if isinstance(folder.state, _Met):
-            # Listed a moment ago. Whoever looks again, wants to know what changed since.
+        page = None
+        if isinstance(folder.state, _FirstPage):
+            # Listed a moment ago, for a first look. A later one asks what changed since.
             page, folder.state.page = folder.state.page, None
         job = JobKeys(self._key(path, ""))
         page = page if last is None else None
@@ -170,41 +164,41 @@ class S3Storage:
     async def _look(
         self,
         job: JobKeys,
-        page: Page | None,
+        page: ListingPage | None,
         last: Look | None,
         session: Session,
         *,
         thorough: bool,
     ) -> Look:
-        look = Looking(job, session, self._page_keys)
+        listing = JobListing(job, session, self._page_keys)
         if self.is_distrusting:
-            return await look.page_by_page()
+            return await listing.list_page_by_page()
         try:
             if last is None:
-                return await look.afresh(page)
+                return await listing.list_first(page)
             if thorough or last.world_size is None:
-                return await look.everything(last)
-            return await look.changes(last)
-        except DisorderError:
-            self._contradicted(_CONTRADICTIONS)
-            return await look.page_by_page()
-        except GoneError as gone:
-            found = await look.page_by_page()
-            if gone.rank is None or gone.rank in found.markers.ranks:
-                self._contradicted(1)
-            return found
+                return await listing.list_all(last)
+            return await listing.list_missing(last)
+        except UnorderedListingError:
+            self._add_contradictions(_CONTRADICTIONS_LIMIT)
+            return await listing.list_page_by_page()
+        except MissingKeyError as missing:
+            look = await listing.list_page_by_page()
+            if missing.rank is None or missing.rank in look.markers.ranks:
+                self._add_contradictions(1)
+            return look
 
     @property
     def is_distrusting(self) -> bool:
-        """Whether the server was found not to list as S3 does."""
-        return self._contradictions >= _CONTRADICTIONS
+        """The server was found not to list as S3 does."""
+        return self._contradictions >= _CONTRADICTIONS_LIMIT
 
-    def _contradicted(self, weight: int) -> None:
-        """The server contradicts itself. A key that was written again at the same moment
-        would look the same, so some contradictions have to come together."""
+    def _add_contradictions(self, count: int) -> None:
+        """Count listings of the server that contradict each other. A key that is written
+        again just then looks the same, so it takes a few of them to distrust the server."""
         before = self._contradictions
-        self._contradictions += weight
-        if before < _CONTRADICTIONS <= self._contradictions:
+        self._contradictions += count
+        if before < _CONTRADICTIONS_LIMIT <= self._contradictions:
             event(
                 _LOG,
                 logging.WARNING,
@@ -214,20 +208,20 @@ class S3Storage:
             )
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
-        writing = seen.token if isinstance(seen.token, Writing) else None
-        if writing and writing.content and len(writing.content[0]) <= limit_bytes:
-            return seen, writing.content.pop()
+        token = seen.token if isinstance(seen.token, ExecutorToken) else None
+        if token and token.content and len(token.content[0]) <= limit_bytes:
+            return seen, token.content.pop()
         key = self._key(path, EXECUTOR_FILE)
         answer, content = self._client.run(lambda session: session.get(key, limit_bytes))
-        version = version_of(etag_of(answer), modified_ns(answer))
-        return (seen if writing and writing.is_answered_by(version) else version), content
+        version = executor_version(etag_of(answer), modified_ns(answer))
+        return (seen if token and token.is_answered_by(version) else version), content
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         raise NotImplementedError("a look at S3 has the times")
 
     def list_logs(self, path: Path) -> list[str]:
         prefix = self._key(path, f"{LOGS}/")
-        pages = self._client.run(lambda session: session.pages(prefix))
+        pages = self._client.run(lambda session: session.list_pages(prefix))
         names = (key[len(prefix) :] for page in pages for key in page.keys)
         return [name for name in names if name and "/" not in name]
 

@@ -13,7 +13,7 @@ from support.readings import a_reading
 from exporter.datatrove.ranks import Ranks
 from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 
 MakeJob = Callable[..., Path]
 

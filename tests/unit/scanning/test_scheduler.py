@@ -22,7 +22,7 @@ from exporter.model.snapshot import Job, Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Folder
 from exporter.storage.base import Path as StoragePath
-from exporter.storage.local import LocalStorage
+from exporter.storage.local.storage import LocalStorage
 from exporter.workers import Workers
 
 MakeJob = Callable[..., Path]

@@ -1,10 +1,12 @@
-"""Which parts of ``completions/`` to list on S3. Pure: names and numbers only.
+"""Plans which parts of ``completions/`` to list on S3.
+
+This module does no I/O.
 
 S3 lists keys in the order of their bytes, 1,000 at a time, from any key on. Names of five
 digits are in the order of their ranks; from rank 100000 on they are not (``100000`` lies
 between ``10000`` and ``10001``), so everything here is in the order of names.
 
-A *window* is a part of the listing: what comes after one name, up to and with another.
+A *window* is a part of the listing: all names after one name, up to and including another.
 """
 
 from bisect import bisect_left
@@ -17,8 +19,8 @@ from exporter.datatrove.ranks import Ranks
 PAGE_KEYS = 1000
 """The most that AWS puts on a page."""
 
-_SOME_KEYS = 16
-# What may lie after the last marker, and is asked for with it: executor.json, logs.
+_KEYS_AFTER_MARKERS = 16
+# Asked for together with the last markers: executor.json, and the first of the logs.
 FIVE_DIGITS = 100_000
 """The first rank whose name has six digits."""
 
@@ -27,9 +29,9 @@ FIVE_DIGITS = 100_000
 class Window:
     """Names in (`after`, `upto`]; "" stands for the beginning and the end.
 
-    Of the ranks known, in the order of their names, it holds those from `first` to
-    before `end`. `keys` is how many keys to ask for at first. If `is_known`, `upto`
-    is the last of the known ranks in it, and has to be found there.
+    Of the known ranks, in the order of their names, it holds those at the positions from
+    `first` up to, but not including, `end`. `keys` is how many keys to ask for at first.
+    If `is_known`, `upto` is the name of a known rank, whose marker has to be listed.
     """
 
     after: str
@@ -73,8 +75,9 @@ def ranks_before(rank: int, world_size: int) -> int:
 
 
 def gaps(ranks: Ranks, ordered: Sequence[int], world_size: int) -> Iterator[tuple[int, int]]:
-    """(position, missing): before which of the known ranks, in the order of names, how
-    many of the job's ranks are not known. Those after the last are left out."""
+    """(position, missing) for each gap in the known ranks, in the order of names: `missing`
+    ranks of the job lie between the known rank at `position` and the one before it. Missing
+    ranks after the last known one are left out."""
     if not ordered or ranks.count_below(world_size) == world_size:
         return
     reached = 0
@@ -94,54 +97,54 @@ def missing_windows(
     ranks: Ranks,
     ordered: Sequence[int],
     world_size: int,
-    allowance: int,
+    expected_new: int,
     page_keys: int = PAGE_KEYS,
 ) -> list[Window]:
-    """As few windows as hold every rank below `world_size` that is not known, each small
-    enough for one page unless more than `allowance` new ones are in it. The last reaches
-    the end, beyond which ``executor.json`` lies."""
+    """As few windows as hold every rank below `world_size` that is not known. Each fits on
+    one page unless more than `expected_new` new markers are in it. The last one reaches the
+    end of ``completions/``, after which ``executor.json`` comes."""
     windows: list[Window] = []
     first, new = 0, 0
     end = 0
     for position, missing in gaps(ranks, ordered, world_size):
-        wanted = min(missing, allowance)
+        wanted = min(missing, expected_new)
         if end and position + 1 - first + new + wanted > page_keys:
             windows.append(_window(ordered, first, end, new, page_keys))
             end = 0
         if not end:
             first, new = position, 0
         end, new = position + 1, new + wanted
-    if end and len(ordered) - first + new + allowance + 1 > page_keys:
+    if end and len(ordered) - first + new + expected_new + 1 > page_keys:
         windows.append(_window(ordered, first, end, new, page_keys))
         end = 0
     if not end:
         first, new = len(ordered), 0
-    keys = min(page_keys, len(ordered) - first + new + allowance + 1)
+    keys = min(page_keys, len(ordered) - first + new + expected_new + 1)
     windows.append(Window(_name_before(ordered, first), "", first, len(ordered), keys))
     return windows
 
 
 def all_windows(ordered: Sequence[int], page_keys: int = PAGE_KEYS) -> list[Window]:
-    """Windows that hold everything, a page of known ranks each."""
+    """Windows that together hold all names, with a page of known ranks in each."""
     starts = range(0, len(ordered) - page_keys + 1, page_keys)
     windows = [_window(ordered, first, first + page_keys, 0, page_keys) for first in starts]
     first = len(windows) * page_keys
-    keys = min(page_keys, len(ordered) - first + _SOME_KEYS)
+    keys = min(page_keys, len(ordered) - first + _KEYS_AFTER_MARKERS)
     return [*windows, Window(_name_before(ordered, first), "", first, len(ordered), keys)]
 
 
 def guessed_windows(
     after: str, world_size: int, density: float, count: int, page_keys: int = PAGE_KEYS
 ) -> list[Window]:
-    """Up to `count` windows from `after` (a rank's name) on, of about a page each where
-    that share of the ranks is there."""
+    """Up to `count` windows in a row, the first after the name of a rank, `after`. Each holds
+    about a page if `density` is the share of the ranks that have a marker."""
     reached = ranks_before(int(after), world_size) + 1
     step = max(1, int(page_keys / max(density, 1e-9)))
     windows = []
     for number in range(1, count + 1):
         upto = _name_at(reached + number * step - 1, world_size, int(after[:5]) + 1)
         left = ranks_before(FIVE_DIGITS - 1, world_size) - reached - (number - 1) * step
-        keys = page_keys if upto else max(1, min(page_keys, left + _SOME_KEYS))
+        keys = page_keys if upto else max(1, min(page_keys, left + _KEYS_AFTER_MARKERS))
         windows.append(Window(after, upto, 0, 0, keys, is_known=False))
         if not upto:
             break
@@ -160,8 +163,8 @@ def _name_before(ordered: Sequence[int], position: int) -> str:
 
 
 def _name_at(position: int, world_size: int, lowest: int) -> str:
-    """The first name of five digits, from that of the rank `lowest` on, with that many
-    ranks before it; "" if none has."""
+    """The first name of five digits, from that of the rank `lowest` on, that has `position`
+    ranks before it; "" if there is none."""
     if position >= ranks_before(FIVE_DIGITS - 1, world_size):
         return ""
     names = range(FIVE_DIGITS)

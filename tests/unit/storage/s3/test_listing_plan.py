@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.datatrove.layout import marker_name
 from exporter.datatrove.ranks import Ranks
-from exporter.storage.s3.plan import (
+from exporter.storage.s3.listing_plan import (
     Window,
     all_windows,
     guessed_windows,
@@ -70,10 +70,10 @@ def assert_windows_follow_each_other(windows: list[Window], ordered: list[int]) 
     page_sizes,
 )
 def test_no_rank_that_is_missing_lies_outside_the_windows(
-    known: set[int], world_size: int, allowance: int, page_keys: int
+    known: set[int], world_size: int, expected_new: int, page_keys: int
 ) -> None:
     ordered = in_name_order(Ranks(known))
-    windows = missing_windows(Ranks(known), ordered, world_size, allowance, page_keys)
+    windows = missing_windows(Ranks(known), ordered, world_size, expected_new, page_keys)
     assert_windows_follow_each_other(windows, ordered)
     near = {rank + step for rank in known for step in (-1, 1, 9 * rank, 9 * rank + 9)}
     near |= {rank // 10 for rank in known} | {0, 9_999, 10_000, 99_999, 100_000, world_size - 1}
@@ -137,6 +137,6 @@ def test_what_is_asked_for(
     known: list[int], world_size: int, asked: list[tuple[str, str, int]]
 ) -> None:
     ranks = Ranks(known)
-    allowance = 0 if len(ranks) == world_size else 4
-    windows = missing_windows(ranks, in_name_order(ranks), world_size, allowance)
+    expected_new = 0 if len(ranks) == world_size else 4
+    windows = missing_windows(ranks, in_name_order(ranks), world_size, expected_new)
     assert [(window.after, window.upto, window.keys) for window in windows] == asked

@@ -1,0 +1,1 @@
+"""Folders of the operating system: local disks, NFS, Lustre, FUSE."""

@@ -1,0 +1,97 @@
+"""Tells by their status whether a folder or ``executor.json`` changed.
+
+This module does no I/O but reading the clock.
+
+A fingerprint holds all of a status that changes when the content does. Its times may be as
+coarse as two seconds (Lustre, old NFS servers, FAT), so two changes can leave the same
+fingerprint; and clocks need not agree. Hence the rule, by our own monotonic clock alone:
+"not changed" is believed only if the last reading began at least `_SETTLING_SECONDS` after
+this fingerprint was first seen.
+"""
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+
+from exporter.storage.base import Version
+
+_SETTLING_SECONDS = 2.0
+
+Fingerprint = tuple[int, ...]
+
+
+def of(found: os.stat_result) -> Fingerprint:
+    """The fingerprint of a folder: device and inode first, the link count last."""
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_size,
+        found.st_nlink,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The fingerprint a folder had when it was listed (None: it did not exist), when that
+    fingerprint was first seen, and when the listing began (monotonic seconds)."""
+
+    fingerprint: Fingerprint | None
+    first_seen: float
+    began: float
+
+    def still_holds(self, fingerprint: Fingerprint | None) -> bool:
+        """A folder that has this fingerprint now did not change since it was listed."""
+        return fingerprint == self.fingerprint and self.began - self.first_seen >= _SETTLING_SECONDS
+
+    @classmethod
+    def now(cls, fingerprint: Fingerprint | None, last: "Listed | None") -> "Listed":
+        """For a listing that begins now; `last` is the one before."""
+        now = time.monotonic()
+        is_same = last is not None and last.fingerprint == fingerprint
+        return cls(fingerprint, last.first_seen if last is not None and is_same else now, now)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorFile:
+    """An ``executor.json`` as its status shows it: whether it is a regular file, its version,
+    and when that version was first seen (monotonic seconds). `version` is None if there is
+    no such file, or its status cannot be read."""
+
+    is_file: bool
+    version: Version | None = None
+    first_seen: float = 0.0
+
+    @classmethod
+    def now(cls, found: os.stat_result, last: "ExecutorFile | None") -> "ExecutorFile":
+        """The file with the status `found`, which was read now; `last` itself if nothing
+        changed. Once a version has settled it gets another token, so that the file is read
+        once more."""
+        fingerprint, is_file, now = of(found)[:-1], stat.S_ISREG(found.st_mode), time.monotonic()
+        if last is not None and last.version is not None and last.is_file == is_file:
+            if last.version.token == (fingerprint, True):
+                return last
+            if last.version.token == (fingerprint, False):
+                if now - last.first_seen < _SETTLING_SECONDS:
+                    return last
+                settled = Version((fingerprint, True), found.st_mtime_ns)
+                return cls(is_file, settled, last.first_seen)
+        return cls(is_file, version_of(found), now)
+
+
+def version_of(found: os.stat_result) -> Version:
+    """The version of a file that was not seen before. Its token has two parts: the
+    fingerprint, without the link count, and whether it has settled."""
+    return Version((of(found)[:-1], False), found.st_mtime_ns)
+
+
+def is_same_file(one: Version | None, other: Version) -> bool:
+    """The two versions differ in nothing but whether they have settled."""
+    return (
+        one is not None
+        and isinstance(one.token, tuple)
+        and isinstance(other.token, tuple)
+        and one.token[0] == other.token[0]
+    )

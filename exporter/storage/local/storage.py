@@ -1,0 +1,296 @@
+"""Folders of the operating system as a storage.
+
+Plain system calls, counted. A listing asks nothing per entry: the kind of an entry comes
+with its name. Times cost one stat each, so they are asked for only when needed.
+``exists``/``isfile``/``isdir`` are not used: they answer "no" when they mean "not allowed
+to look".
+
+A folder that did not change (by its `fingerprint`) is not listed again. A thorough listing
+does not rely on that at all: some Lustre versions were seen not to update a folder's times.
+
+A listing that tells kinds (``scandir``) makes a Python object for each entry. One of names
+alone (``listdir``) does not, and will do for a folder without sub-folders. Most file systems
+count sub-folders in a folder's link count, so that a folder with two links has none. Where
+the job folder's own link count proves that its file system does so, only the names of
+``completions/`` are listed.
+
+``executor.json`` is opened without blocking and checked after opening: a FIFO in its
+place would hold the thread for ever.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+from exporter.datatrove.ranks import Markers
+from exporter.errors import StorageError
+from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error
+from exporter.storage.local import fingerprint
+from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
+
+_LINKS_WITHOUT_SUBFOLDERS = 2  # the folder's name, and its own "."
+_NO_FILE = ExecutorFile(is_file=False)
+_UNSEEN_FILE = ExecutorFile(is_file=True)
+# There is something that cannot be looked at: reading it says why.
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderState:
+    """`listed` is None if only ``executor.json`` was looked for. `link_counting_device` is the
+    device of the folder's file system, if the folder's link count was seen to count its
+    sub-folders."""
+
+    listed: Listed | None
+    executor: ExecutorFile
+    link_counting_device: int | None = None
+
+
+class LocalStorage:
+    """The root at `root`, an absolute path."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.requests = Requests("stat", "readdir", "read")
+
+    def list_folder(
+        self,
+        path: Path,
+        last: Folder | None = None,
+        *,
+        with_subfolders: bool,
+        thorough: bool = False,
+    ) -> Folder:
+        folder = "/".join((self._root, *path))
+        before = last.state if last is not None and isinstance(last.state, _FolderState) else None
+        try:
+            # Looking for executor.json alone would not tell that the root is missing.
+            if with_subfolders or not path:
+                listed = self._list_if_changed(folder, None if thorough else last, before)
+                return listed if with_subfolders else replace(listed, subfolders=())
+            executor = self._find_executor_file(folder, before)
+            return Folder((), executor.is_file, state=_FolderState(None, executor))
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def _list_if_changed(
+        self, folder: str, last: Folder | None, before: _FolderState | None
+    ) -> Folder:
+        self.requests.add("stat")
+        found = os.stat(folder)
+        status = fingerprint.of(found)
+        if last is None or not before or not before.listed or not before.listed.still_holds(status):
+            return self._list(folder, found, before)
+        if not last.has_executor_file:  # a new one would have changed the folder
+            return last
+        executor = self._find_executor_file(folder, before)
+        if executor is before.executor:
+            return last
+        state = replace(before, executor=executor)
+        return Folder(last.subfolders, executor.is_file, last.identity, state)
+
+    def _list(self, folder: str, found: os.stat_result, before: _FolderState | None) -> Folder:
+        listed = Listed.now(fingerprint.of(found), before.listed if before else None)
+        subfolders = []
+        executor = _NO_FILE
+        self.requests.add("readdir")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name == EXECUTOR_FILE:
+                    executor = self._find_executor_file(folder, before)
+                elif _is_folder(entry):
+                    subfolders.append(entry.name)
+        links = _LINKS_WITHOUT_SUBFOLDERS + len(subfolders)
+        counts_subfolders = subfolders and found.st_nlink == links
+        state = _FolderState(listed, executor, found.st_dev if counts_subfolders else None)
+        identity = (found.st_dev, found.st_ino)
+        return Folder(tuple(subfolders), executor.is_file, identity, state)
+
+    def _find_executor_file(self, folder: str, before: _FolderState | None) -> ExecutorFile:
+        self.requests.add("stat")
+        try:
+            found = os.stat(f"{folder}/{EXECUTOR_FILE}")
+        except (FileNotFoundError, NotADirectoryError):  # or the folder became a file
+            return _NO_FILE
+        except OSError:
+            return _UNSEEN_FILE
+        return ExecutorFile.now(found, before.executor if before is not None else None)
+
+    def look(
+        self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
+    ) -> Look:
+        job = "/".join((self._root, *path))
+        try:
+            return self._look(job, folder, last, thorough=thorough)
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
+        state = folder.state if isinstance(folder.state, _FolderState) else None
+        executor = state.executor.version if state is not None else None
+        if executor is None:
+            executor = self._executor_version(job)
+        completions = f"{job}/{COMPLETIONS}"
+        before = last.state if last is not None and isinstance(last.state, Listed) else None
+        status = self._fingerprint_of(completions)
+        if last is not None and before is not None and not thorough and before.still_holds(status):
+            look = last
+        else:
+            device = state.link_counting_device if state is not None else None
+            look = self._list_markers(completions, executor, Listed.now(status, before), device)
+            if not look.markers.ranks and last is not None and last.markers.ranks:
+                again = self._executor_version(job)  # not_found if the job itself is gone
+                executor = executor if fingerprint.is_same_file(executor, again) else again
+            look = replace(look, has_logs=last.has_logs if last is not None else False)
+        has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
+        is_same_executor = executor is look.executor or executor == look.executor
+        if look is last and has_logs == look.has_logs and is_same_executor:
+            return look
+        return replace(look, executor=executor, has_logs=has_logs)
+
+    def _executor_version(self, job: str) -> Version:
+        self.requests.add("stat")
+        return fingerprint.version_of(os.stat(f"{job}/{EXECUTOR_FILE}"))
+
+    def _fingerprint_of(self, folder: str) -> Fingerprint | None:
+        self.requests.add("stat")
+        try:
+            return fingerprint.of(os.stat(folder))
+        except FileNotFoundError:
+            return None
+
+    def _list_markers(
+        self, completions: str, executor: Version, listed: Listed, link_counting_device: int | None
+    ) -> Look:
+        if listed.fingerprint is None:
+            return Look(executor, Markers(), has_logs=False, state=listed)
+        device, *_, links = listed.fingerprint
+        no_folders = device == link_counting_device and links == _LINKS_WITHOUT_SUBFOLDERS
+        try:
+            markers, after = self._read_entries(completions, names_only=no_folders)
+            if no_folders and after.st_nlink != _LINKS_WITHOUT_SUBFOLDERS:  # one came meanwhile
+                markers, after = self._read_entries(completions, names_only=False)
+        except FileNotFoundError:
+            raise StorageError("partial", "completions/ went while being listed") from None
+        if fingerprint.of(after)[:2] != listed.fingerprint[:2]:  # another device or inode
+            raise StorageError("partial", "completions/ was replaced while being listed")
+        return Look(
+            executor,
+            markers,
+            has_logs=False,
+            completions_modified_ns=after.st_mtime_ns,
+            state=listed,
+        )
+
+    def _read_entries(
+        self, completions: str, *, names_only: bool
+    ) -> tuple[Markers, os.stat_result]:
+        """Markers, and the folder's status after they were listed. No entry costs a system
+        call, also not for its kind."""
+        self.requests.add("readdir")
+        self.requests.add("stat")
+        if names_only:
+            markers = Markers.of_names(os.listdir(completions))
+        else:
+            with os.scandir(completions) as entries:
+                listed = list(entries)
+            names = [entry.name for entry in listed if not entry.is_dir(follow_symlinks=False)]
+            markers = Markers.of_names(names, others=len(listed) - len(names))
+        return markers, os.stat(completions)
+
+    def _has_logs(self, job: str) -> bool:
+        self.requests.add("readdir")
+        try:
+            with os.scandir(os.path.join(job, LOGS)) as entries:
+                return next(entries, None) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
+        self.requests.add("read")
+        try:
+            descriptor = os.open(
+                os.path.join(self._root, *path, EXECUTOR_FILE),
+                os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+            )
+            with open(descriptor, "rb", buffering=0) as file:
+                version, data = _read_regular(file.fileno(), limit_bytes)
+        except OSError as error:
+            raise from_os_error(error) from None
+        return (seen if fingerprint.is_same_file(seen, version) else version), data
+
+    def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
+        names = [marker_name(rank) for rank in ranks]
+        try:
+            # Names are looked up in the open folder, not each from the root of the file system.
+            folder = os.open(
+                os.path.join(self._root, *path, COMPLETIONS),
+                os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,
+            )
+        except FileNotFoundError:
+            return [None for _ in names]
+        except OSError as error:
+            raise from_os_error(error) from None
+        self.requests.add("stat", len(names))
+        try:
+            return _times_of(names, folder)
+        except OSError as error:
+            raise from_os_error(error) from None
+        finally:
+            os.close(folder)
+
+    def list_logs(self, path: Path) -> list[str]:
+        self.requests.add("readdir")
+        try:
+            with os.scandir(os.path.join(self._root, *path, LOGS)) as entries:
+                return [entry.name for entry in entries if not entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """The entry is a folder or a link to one. Only links cost a system call. A link that
+    leads nowhere, or round in circles, is no folder."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _times_of(names: Sequence[str], folder: int) -> list[int | None]:
+    """Modification times of files in an open folder, None for those that are gone."""
+    stat_file = os.stat
+    try:
+        return [stat_file(name, dir_fd=folder).st_mtime_ns for name in names]
+    except FileNotFoundError:  # rare, so only then each file is tried on its own
+        times: list[int | None] = []
+        for name in names:
+            try:
+                times.append(stat_file(name, dir_fd=folder).st_mtime_ns)
+            except FileNotFoundError:
+                times.append(None)
+        return times
+
+
+def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise StorageError("invalid", "not a regular file")
+    if found.st_size > limit_bytes:
+        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+    pieces = []
+    remaining = limit_bytes + 1
+    while remaining > 0 and (piece := os.read(descriptor, min(remaining, 1 << 20))):
+        pieces.append(piece)
+        remaining -= len(piece)
+    if remaining == 0:
+        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+    # The version from before reading: if the file changes meanwhile, the next scan sees
+    # another version and reads again.
+    return fingerprint.version_of(found), b"".join(pieces)

@@ -1,0 +1,106 @@
+"""Classifies what s3fs and botocore raise.
+
+This module does no I/O.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import aiohttp
+import botocore.exceptions
+import botocore.parsers
+
+from exporter.errors import Reason, StorageError
+from exporter.storage.base import from_os_error
+
+_CODES: dict[Reason, str] = {
+    "not_found": "NoSuchBucket NoSuchKey 404",
+    "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded 429",
+    "timeout": "RequestTimeout 408 504 GatewayTimeout",
+    "unavailable": "InternalError ServiceUnavailable 500 502 503 BadGateway",
+    "denied": "AccessDenied AllAccessDisabled AccountProblem ExpiredToken ExpiredTokenException"
+    " Forbidden InvalidAccessKeyId InvalidToken InvalidSecurity NotSignedUp RequestTimeTooSkewed"
+    " SignatureDoesNotMatch TokenRefreshRequired UnauthorizedAccess 401 403",
+}
+_REASON_BY_CODE = {code: reason for reason, codes in _CODES.items() for code in codes.split()}
+
+# Credentials that are wrong, or no longer valid.
+_CREDENTIALS_CODES = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken"}
+    | {"SignatureDoesNotMatch", "TokenRefreshRequired"}
+)
+
+_ErrorTypes = tuple[tuple[type[BaseException], Reason, str], ...]
+
+_CREDENTIALS_ERRORS: _ErrorTypes = (
+    (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
+    (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
+    (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
+    (botocore.exceptions.ProfileNotFound, "denied", "the AWS profile does not exist"),
+    (botocore.exceptions.TokenRetrievalError, "denied", "the SSO token could not be fetched"),
+    (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
+)
+
+_REASON_BY_TYPE: _ErrorTypes = (
+    (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
+    (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
+    (TimeoutError, "timeout", "no complete answer in time"),
+    *_CREDENTIALS_ERRORS,
+    (botocore.parsers.ResponseParserError, "partial", "the answer is not S3's"),
+    (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
+    (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),
+    (aiohttp.ClientPayloadError, "partial", "the answer ended too early"),
+    (ConnectionError, "unavailable", "connection failed"),
+)
+
+
+def storage_error(error: BaseException) -> StorageError:
+    """The error by the service's error code, else by type, also of the errors it came from."""
+    if isinstance(error, StorageError):
+        return error
+    if (answer := _answer_in(error)) is not None:
+        code, status = answer
+        if code in _REASON_BY_CODE:
+            return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
+        reason = _REASON_BY_CODE.get(status, "other")
+        return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
+    for link in _chain(error):
+        for kind, reason, detail in _REASON_BY_TYPE:
+            if isinstance(link, kind):
+                return StorageError(reason, detail)
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    return StorageError("other", type(error).__name__)
+
+
+def is_about_credentials(error: BaseException) -> bool:
+    """The credentials themselves were refused, or could not be found."""
+    if (answer := _answer_in(error)) is not None:
+        return answer[0] in _CREDENTIALS_CODES
+    kinds = tuple(kind for kind, _, _ in _CREDENTIALS_ERRORS)
+    return any(isinstance(link, kinds) for link in _chain(error))
+
+
+def _answer_in(error: BaseException) -> tuple[str, str] | None:
+    """Error code and HTTP status of the answer that led to the error; None if none did."""
+    for link in _chain(error):
+        response = getattr(link, "response", None)
+        if isinstance(response, Mapping):
+            code = str(response.get("Error", {}).get("Code", ""))
+            return code, str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it came from: s3fs wraps botocore's."""
+    link: BaseException | None = error
+    for _ in range(8):
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _word(text: str) -> str:
+    """A server's word, without characters that could harm logs and pages."""
+    return re.sub(r"[^A-Za-z0-9]", "", text)[:40] or "nothing"

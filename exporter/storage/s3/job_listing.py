@@ -1,0 +1,235 @@
+"""Lists one job folder on S3, whole or only where markers are missing, for a Look at it.
+
+`storage` tells which requests are sent, and what is taken on trust.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exporter.datatrove.layout import (
+    EXECUTOR_FILE_LIMIT_BYTES,
+    ExecutorFileError,
+    parse_executor,
+    rank_of,
+)
+from exporter.datatrove.ranks import Markers
+from exporter.errors import StorageError
+from exporter.storage.base import Look, Version
+from exporter.storage.s3 import listing_plan
+from exporter.storage.s3.client import Session, run_concurrently
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_version
+from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
+from exporter.storage.s3.listing_plan import Window
+
+_FEW_KEYS = 4
+# A look asks for so many more keys than it knows, or for more if many markers came lately.
+_KEYS_BEFORE_LOGS = 6
+# executor.json, executor.pik, a launch script, two logs: enough to tell that a job started.
+_OTHERS_KEPT = 1000
+_GUESSES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _LookState:
+    """Kept with a Look: the entries of ``completions/`` that are no markers (None: too many
+    to keep), and how many new markers to expect at the next look."""
+
+    others: frozenset[str] | None
+    expected_new: int
+
+
+class UnorderedListingError(Exception):
+    """The server does not list in the order of keys, or not from where it is asked to."""
+
+
+class MissingKeyError(Exception):
+    """A key that has to be there was not listed: it was deleted, or the server is wrong.
+    `rank` is that of the marker; None for ``executor.json``."""
+
+    def __init__(self, rank: int | None) -> None:
+        super().__init__(rank)
+        self.rank = rank
+
+
+class JobListing:
+    """Listings for one look at a job. Its methods run on fsspec's event loop."""
+
+    def __init__(self, job: JobKeys, session: Session, page_keys: int) -> None:
+        self._job = job
+        self._session = session
+        self._page_keys = page_keys
+
+    async def list_first(self, page: ListingPage | None) -> Look:
+        """List a job that was never seen. `page` is its first page, if that was listed."""
+        if page is None:
+            page = await self._session.list_page(self._job.prefix, keys=self._page_keys)
+        if page.is_truncated and not page.is_ordered:
+            return await self.list_page_by_page()
+        found = ListedJob(self._job)
+        found.add_page(page)
+        if not found.has_all_markers:
+            await self._list_unseen(found)
+        return await self._to_look(found)
+
+    async def _list_unseen(self, found: ListedJob) -> None:
+        """List the markers that the first page of a job did not show."""
+        job = self._job
+        after = found.reached[len(job.completions) :]
+        if found.reached < job.completions or rank_of(after) is None:
+            is_before = found.reached < job.completions
+            rest = Window("" if is_before else after, "", 0, 0, self._page_keys)
+            found.add(await self._list_window(rest, skips_keys_before=is_before))
+            return
+        answer, content = await self._session.get(job.executor, EXECUTOR_FILE_LIMIT_BYTES)
+        try:
+            world_size = (await asyncio.to_thread(parse_executor, content)).world_size
+        except ExecutorFileError:
+            world_size = listing_plan.FIVE_DIGITS
+        count = 1
+        while not found.has_all_markers:
+            ranks_reached = listing_plan.ranks_before(int(after), world_size) + 1
+            windows = listing_plan.guessed_windows(
+                after, world_size, len(found.times) / ranks_reached, count, self._page_keys
+            )
+            for listed in await self._list_windows(windows):
+                found.add(listed)
+            after = windows[-1].upto
+            count = min(2 * count, _GUESSES_AT_ONCE)
+        found.executor = found.executor or await self._executor()
+        token = found.executor.token
+        read = executor_version(etag_of(answer), modified_ns(answer))
+        if isinstance(token, ExecutorToken) and token.is_answered_by(read):
+            token.content.append(content)
+
+    async def list_all(self, last: Look) -> Look:
+        """List all markers of a job that was seen before: windows of a page each, planned by
+        the markers of `last`."""
+        ordered = listing_plan.in_name_order(last.markers.ranks)
+        found = ListedJob(self._job)
+        for listed in await self._list_windows(listing_plan.all_windows(ordered, self._page_keys)):
+            found.add(listed)
+        return await self._to_look(found)
+
+    async def list_missing(self, last: Look) -> Look:
+        """List the markers that were missing in `last`; return `last` if they still are."""
+        state, world_size = last.state, last.world_size
+        if not isinstance(state, _LookState) or state.others is None or world_size is None:
+            return await self.list_all(last)
+        ranks = last.markers.ranks
+        has_times = last.markers.modified_ns is not None or not ranks
+        is_complete = ranks.count_below(world_size) == world_size
+        if not (is_complete or has_times):
+            return await self.list_all(last)
+        ordered = listing_plan.in_name_order(ranks)
+        expected_new = 0 if is_complete else state.expected_new
+        if not ranks and not last.has_logs:
+            expected_new = max(expected_new, _KEYS_BEFORE_LOGS)
+        windows = listing_plan.missing_windows(
+            ranks, ordered, world_size, expected_new, self._page_keys
+        )
+        listed = await self._list_windows(windows)
+        executor = listed[-1].executor or await self._executor()
+        if not executor.is_same(last.executor):
+            return await self.list_all(last)
+
+        found = ListedJob(self._job)
+        found.times = last.markers.by_rank()
+        found.others = set(state.others)
+        for window, shown in zip(windows, listed, strict=True):
+            for rank in ordered[window.first : window.end]:
+                found.times.pop(rank, None)
+            found.others = {name for name in found.others if not window.holds(name)}
+            found.add(shown)
+        if not has_times and (listed[-1].times or found.others != state.others):
+            return await self.list_all(last)
+        if not has_times:
+            return last
+        has_logs = last.has_logs or (not found.times and await self._has_logs(found))
+        return _changed(last, state, found, has_logs=has_logs)
+
+    async def list_page_by_page(self) -> Look:
+        """List all markers one page after the other, in whatever order the server has."""
+        found = ListedJob(self._job)
+        for page in await self._session.list_pages(self._job.completions):
+            found.add_page(page)
+        found.executor = await self._executor()
+        found.is_whole = False
+        return await self._to_look(found)
+
+    async def _to_look(self, found: ListedJob) -> Look:
+        executor = found.executor or await self._executor()
+        has_logs = not found.times and await self._has_logs(found)
+        markers = Markers.of_times(found.times, len(found.others))
+        return Look(executor, markers, has_logs, state=_state(found.others, _FEW_KEYS))
+
+    async def _executor(self) -> Version:
+        """The version of ``executor.json``; StorageError("not_found") if there is none."""
+        page = await self._session.list_page(self._job.executor, keys=1)
+        for key, time_ns in page.objects():
+            if key == self._job.executor:
+                return executor_version(page.etags.get(key), time_ns)
+        raise StorageError("not_found", "no executor.json")
+
+    async def _has_logs(self, found: ListedJob) -> bool:
+        if found.has_logs or found.is_past_logs:
+            return found.has_logs
+        page = await self._session.list_page(self._job.logs, keys=2)
+        return any(key != self._job.logs for key in page.keys)
+
+    async def _list_windows(self, windows: Sequence[Window]) -> list[ListedJob]:
+        return await run_concurrently([self._list_window(window) for window in windows])
+
+    async def _list_window(self, window: Window, *, skips_keys_before: bool = False) -> ListedJob:
+        """List all that the window holds, and what its pages show after it. With
+        `skips_keys_before` a window from the beginning leaves out keys before
+        ``completions/``."""
+        job, found = self._job, ListedJob(self._job)
+        after = job.completions + window.after if window.after else ""
+        # Only pages that go on after completions/ prove that it has ended. They are asked for
+        # where they begin inside it, or where keys before it are most likely few.
+        is_inside = skips_keys_before or not (after or window.is_last)
+        prefix = job.completions if is_inside else job.prefix
+        token, keys = "", window.keys
+        while True:
+            page = await self._session.list_page(prefix, after=after, keys=keys, token=token)
+            if not page.is_ordered or (page.keys and page.keys[0] <= (found.reached or after)):
+                raise UnorderedListingError
+            if page.is_truncated and page.token == token:
+                raise StorageError("partial", "a listing page does not say where the next begins")
+            # Names after a guessed end are taken too: they may be the last ones.
+            found.add_page(page, window if window.is_known else None)
+            if self._is_done(window, found, prefix):
+                return found
+            after, token, keys = "", page.token, self._page_keys
+            if found.reached < job.completions and prefix == job.prefix:
+                prefix, token = job.completions, ""
+
+    def _is_done(self, window: Window, found: ListedJob, prefix: str) -> bool:
+        """The pages reached the end of the window. MissingKeyError if a key that has to be
+        there was not on them."""
+        job = self._job
+        upto = job.beyond if window.is_last else job.completions + window.upto
+        if found.reached < upto and not found.is_whole:
+            return False
+        if window.is_known and not window.is_last and int(window.upto) not in found.times:
+            raise MissingKeyError(int(window.upto))
+        if found.is_whole and prefix == job.prefix and found.executor is None:
+            raise MissingKeyError(None)
+        return True
+
+
+def _changed(last: Look, state: _LookState, found: ListedJob, *, has_logs: bool) -> Look:
+    """`last` with what was found now; `last` itself if that is the same."""
+    new = len(found.times) - len(last.markers.ranks)
+    new_state = _state(found.others, max(_FEW_KEYS, 2 * new, state.expected_new // 2))
+    is_same = found.times == last.markers.by_rank() and frozenset(found.others) == state.others
+    if is_same and has_logs == last.has_logs:
+        return last if new_state == state else replace(last, state=new_state)
+    markers = Markers.of_times(found.times, len(found.others))
+    return replace(last, markers=markers, has_logs=has_logs, state=new_state)
+
+
+def _state(others: Iterable[str], expected_new: int) -> _LookState:
+    kept = frozenset(others)
+    return _LookState(kept if len(kept) <= _OTHERS_KEPT else None, expected_new)

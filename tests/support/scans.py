@@ -1,0 +1,37 @@
+"""Scans a root again and again, as the scheduler does."""
+
+from pathlib import Path
+
+from exporter.config.settings import RootConfig
+from exporter.model.snapshot import Job, Latest, Reading, Root
+from exporter.scanning.scheduler import Scheduler
+from exporter.workers import Workers
+
+
+class Watch:
+    """The exporter's view of one root, over scans that remember one another."""
+
+    def __init__(self, root: Path | str, **options: object) -> None:
+        self._workers = Workers(4)
+        defaults = {"max_depth": 8, "completed_scan_interval_seconds": 0.0}
+        config = RootConfig("root", str(root), **{**defaults, **options})
+        self._scheduler = Scheduler([config], Latest(), self._workers)
+
+    def scan(self) -> Root:
+        (root,) = self._scheduler.run_once().roots
+        assert root.up, root.error
+        return root
+
+    def reading(self, name: str) -> Reading:
+        """What a scan of now says about one job."""
+        job = jobs_of(self.scan())[name]
+        assert job.error is None
+        assert job.reading is not None
+        return job.reading
+
+    def close(self) -> None:
+        self._workers.close()
+
+
+def jobs_of(root: Root) -> dict[str, Job]:
+    return {job.name: job for job in root.jobs}
