@@ -15,7 +15,8 @@ from click.core import ParameterSource
 
 from exporter import log
 from exporter.commands import options, python_tuning
-from exporter.config.settings import Config, RootConfig, split_listen_address
+from exporter.config.addresses import split_listen_address
+from exporter.config.settings import Config, RootConfig
 from exporter.config.shard import Shard
 
 if TYPE_CHECKING:

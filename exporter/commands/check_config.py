@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from exporter.config.settings import Config, RootConfig, StallRule, format_duration, without_query
+from exporter.config.addresses import without_query
+from exporter.config.durations import format_duration
+from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Terms

@@ -10,7 +10,8 @@ from typing import TypeVar
 import click
 
 from exporter import log
-from exporter.config.settings import parse_duration, split_listen_address
+from exporter.config.addresses import split_listen_address
+from exporter.config.durations import parse_duration
 from exporter.config.shard import Shard, parse_shard
 from exporter.model.report import SORTS
 

@@ -14,7 +14,8 @@ from exporter.commands import python_tuning
 from exporter.commands.file_watcher import Watch
 from exporter.commands.reloader import Reloader
 from exporter.commands.systemd import Supervisor
-from exporter.config.settings import Config, split_listen_address
+from exporter.config.addresses import split_listen_address
+from exporter.config.settings import Config
 from exporter.errors import ConfigError
 from exporter.log import event
 from exporter.metrics.process_metrics import Telemetry

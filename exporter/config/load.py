@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from exporter.config.addresses import absolute_url, without_query
 from exporter.config.files import read_file, words_of
 from exporter.config.schema import (
     FileModel,
@@ -29,8 +30,6 @@ from exporter.config.settings import (
     RootConfig,
     StallRule,
     StorageOptions,
-    absolute_url,
-    without_query,
 )
 from exporter.config.strict_yaml import LIMIT_BYTES, Document
 from exporter.errors import ConfigError, Location, Mistake

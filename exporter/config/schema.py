@@ -2,21 +2,15 @@
 them in our own words. What it all means is ``config``'s business.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from exporter.config.settings import (
-    DEFAULT_STALL_RULE,
-    DURATION_EXPECTED,
-    format_duration,
-    parse_duration,
-    split_listen_address,
-    without_query,
-)
+from exporter.config.addresses import check_url, split_listen_address
+from exporter.config.durations import DURATION_EXPECTED, format_duration, parse_duration
+from exporter.config.settings import DEFAULT_STALL_RULE
 from exporter.errors import Mistake
 
 _ROOTS_LIMIT = 1000
@@ -79,18 +73,7 @@ class RootModel(_Model):
     @pydantic.field_validator("url")
     @classmethod
     def _check_url(cls, url: str, info: pydantic.ValidationInfo) -> str:
-        if "::" in url:
-            raise ValueError("chained URLs are not supported")
-        scheme, separator, rest = url.partition("://")
-        if not separator:
-            return url
-        if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
-            raise ValueError("the scheme before :// is not valid")
-        if not rest.strip("/") and scheme != "file":
-            raise ValueError("nothing follows the scheme")
-        if "@" in rest.partition("/")[0]:
-            raise ValueError("credentials do not belong into a URL; use storage_options")
-        without_query(url)
+        check_url(url)
         assert info.context is not None
         if problem := info.context(url):
             raise ValueError(problem)
