@@ -73,6 +73,13 @@ def _is_harmless(value: object) -> bool:
     return value is None or isinstance(value, int | float)
 
 
+DEFAULT_PORT = 10170
+DEFAULT_MAX_DEPTH = 3
+COMPLETED_SCANS = 10
+"""Unless the configuration says otherwise, every tenth scan looks at completed jobs, too."""
+_SCAN_INTERVAL_SECONDS = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class StallRule:
     """When a job without progress is stalled; ``report`` says what the numbers mean."""
@@ -87,22 +94,22 @@ DEFAULT_STALL_RULE = StallRule()
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
-    """One root with every default filled in. Durations are in seconds."""
+    """One root. Its fields are shown by ``check-config``, in this order."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature
-    max_depth: int = 3
+    scan_interval_seconds: float = _SCAN_INTERVAL_SECONDS
+    scan_timeout_seconds: float = 300.0
+    completed_scan_interval_seconds: float = COMPLETED_SCANS * _SCAN_INTERVAL_SECONDS
+    verify_interval_seconds: float = 3600.0
+    stale_after_seconds: float = 900.0
+    max_depth: int = DEFAULT_MAX_DEPTH
+    max_per_root: int = 20_000
+    hide_completed_after_seconds: float | None = None
+    stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    scan_interval_seconds: float = 60.0
-    scan_timeout_seconds: float = 300.0
-    completed_scan_interval_seconds: float = 600.0
-    verify_interval_seconds: float = 3600.0
-    stale_after_seconds: float = 900.0
-    hide_completed_after_seconds: float | None = None
-    max_per_root: int = 20_000
-    stall: StallRule = DEFAULT_STALL_RULE
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE
 
@@ -121,7 +128,7 @@ class Config:
     source: str = ""
     secret_files: tuple[str, ...] = ()
     scan_workers: int = 16
-    listen_address: str = "0.0.0.0:10170"
+    listen_address: str = f"0.0.0.0:{DEFAULT_PORT}"
     web_config_file: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"

@@ -15,17 +15,15 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
 )
 
-from exporter.config.files import read_file, words_of
-from exporter.config.schema import mistakes_of
+from exporter.config.files import read_config_file
 from exporter.config.strict_yaml import LIMIT_BYTES, Document
+from exporter.config.validation import StrictModel, mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
 
 CIPHERS = {
@@ -143,12 +141,7 @@ class WebConfig:
 def load(file: str) -> WebConfig:
     """Read a web configuration file, not those it names; raises ConfigError with all
     mistakes at once."""
-    try:
-        data = read_file(file, LIMIT_BYTES)
-    except OSError as error:
-        raise ConfigError(file, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
-    except ValueError as error:
-        raise ConfigError(file, [Mistake((), str(error))]) from None
+    data = read_config_file(file, LIMIT_BYTES)
     return parse(data, file, Path(os.path.abspath(file)).parent)
 
 
@@ -163,9 +156,8 @@ def parse(data: bytes, source: str, folder: Path) -> WebConfig:
     try:
         model = _FileModel.model_validate(_without_nulls(document.value) or {})
     except ValidationError as error:
-        known = {mistake.location for mistake in document.mistakes}
-        found = mistakes_of(error, "a mapping such as tls_server_config, basic_auth_users")
-        mistakes += (m for m in found if m.location not in known)
+        whole = "a mapping such as tls_server_config, basic_auth_users"
+        mistakes += mistakes_of(error, document.mistakes, whole)
     else:
         mistakes += _check_meaning(model)
         if not mistakes:
@@ -211,11 +203,7 @@ def _go_duration(value: object) -> float:
     raise ValueError("expected a duration such as 500ms or 1m30s")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _TlsModel(_Model):
+class _TlsModel(StrictModel):
     cert: str = ""
     key: str = ""
     client_ca: str = ""
@@ -226,9 +214,11 @@ class _TlsModel(_Model):
     client_allowed_sans: list[str] | None = None
     min_version: _Version = "TLS12"
     max_version: _Version = "TLS13"
-    cipher_suites: list[str] = []
+    cipher_suites: list[str] = Field(default_factory=list)
     prefer_server_cipher_suites: bool = True
-    curve_preferences: list[Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]] = []
+    curve_preferences: list[Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]] = Field(
+        default_factory=list
+    )
 
     @field_validator("cipher_suites")
     @classmethod
@@ -239,9 +229,9 @@ class _TlsModel(_Model):
         return names
 
 
-class _HttpModel(_Model):
+class _HttpModel(StrictModel):
     http2: bool = True
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("headers")
     @classmethod
@@ -256,7 +246,7 @@ class _HttpModel(_Model):
         return headers
 
 
-class _RateModel(_Model):
+class _RateModel(StrictModel):
     interval: Annotated[float, BeforeValidator(_go_duration)] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
@@ -270,11 +260,13 @@ def _check_hash(value: str) -> str:
     return value
 
 
-class _FileModel(_Model):
+class _FileModel(StrictModel):
     tls_server_config: _TlsModel = _TlsModel()
     http_server_config: _HttpModel = _HttpModel()
     rate_limit: _RateModel = _RateModel()
-    basic_auth_users: dict[str, Annotated[str, AfterValidator(_check_hash)]] = {}
+    basic_auth_users: dict[str, Annotated[str, AfterValidator(_check_hash)]] = Field(
+        default_factory=dict
+    )
 
 
 def _check_meaning(model: _FileModel) -> Iterator[Mistake]:

@@ -4,6 +4,7 @@ import json
 import os
 import traceback
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,20 @@ def test_a_root_overrides_what_is_said_for_all(
     assert [getattr(root, field) for root in config.roots] == mean
 
 
+@pytest.mark.parametrize("key", ["scan_interval", "stale_after", "max_per_root", "stalled_after"])
+def test_a_null_of_a_root_is_what_is_said_for_all(key: str) -> None:
+    for_all = "scan: {interval: 2m, stale_after: 3m}\njobs: {max_per_root: 4, stalled_after: 5m}\n"
+    said, null = config_of(f"roots: [/a, {{url: /b, {key}: ~}}]\n{for_all}").roots
+    assert replace(null, name="/a", url="/a") == said
+
+
+def test_a_null_for_all_roots_is_a_mistake() -> None:
+    assert mistakes_of("roots: [/a]\nscan: {interval: ~}\njobs: {max_per_root: ~}\n") == [
+        "config.yaml:2: scan.interval: expected a duration such as 30s, 5m or 1h30m",
+        "config.yaml:3: jobs.max_per_root: expected a whole number",
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "name", "means"),
     [
@@ -255,6 +270,26 @@ def test_every_mistake_is_named_with_its_place(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(file.read_bytes(), "config.yaml", CONFIGS, {})
     assert f"{caught.value}\n" == file.with_suffix(".expected").read_text()
+
+
+def test_roots_that_no_storage_can_read_are_told_beside_other_mistakes() -> None:
+    """But of a URL that is wrong by itself nobody is asked."""
+    asked = []
+
+    def problem_with(url: str) -> str | None:
+        asked.append(url)
+        return "no storage is known" if url.startswith("nosuch:") else None
+
+    text = "roots:\n- nosuch://a\n- nosuch://\n- {url: 1}\n- /fine\nscan: {oops: 1}\n"
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), "config.yaml", FOLDER, {}, problem_with)
+    assert str(caught.value).splitlines() == [
+        "config.yaml:2: roots[0].url: no storage is known",
+        "config.yaml:3: roots[1].url: nothing follows the scheme",
+        "config.yaml:4: roots[2].url: expected text (put it in quotes)",
+        "config.yaml:6: scan.oops: unknown key",
+    ]
+    assert asked == ["nosuch://a", "/fine"]
 
 
 def test_every_bad_configuration_has_its_expected_text() -> None:
