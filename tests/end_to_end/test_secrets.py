@@ -17,7 +17,7 @@ from support.jobs import write_executor, write_job
 from support.processes import COMMAND, Exporter, get, serving
 from support.servers import Answer, HttpServer, Request, wait_until
 
-from exporter.config.load import load as configuration
+from exporter.config import load as configuration
 from exporter.errors import ConfigError
 
 CANARIES = {
