@@ -70,12 +70,10 @@ def check_config(file: str, *, reach: bool) -> None:
     they mean, secrets masked."""
     from exporter.commands import check_config as command
     from exporter.commands.targets import load_config
-    from exporter.web.security.access import Terms, read_terms
 
     with _failing_in_words():
         config = load_config(file)
-        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
-    click.echo(command.describe(config, terms))
+        click.echo(command.describe(config))
     if reach:
         log.set_up("error", config.log_format)
         _end(0 if command.reach(config, click.echo) else 1)
