@@ -1,4 +1,9 @@
-"""Commands. Each ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage."""
+"""The command line: one click function for each command.
+
+A command ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage, 3 as
+``--fail-incomplete`` says. Modules that take long to import are imported by the command that
+needs them.
+"""
 
 import io
 import logging

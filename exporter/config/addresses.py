@@ -44,6 +44,12 @@ def check_url(url: str) -> str:
     return url
 
 
+def check_listen_address(address: str) -> str:
+    """The address, unchanged; raises ValueError as `split_listen_address` does."""
+    split_listen_address(address)
+    return address
+
+
 def split_listen_address(address: str) -> tuple[str | None, int]:
     """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``; raises
     ValueError."""

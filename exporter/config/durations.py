@@ -26,6 +26,14 @@ def parse_duration(text: object) -> float:
     return float(seconds)
 
 
+def parse_interval(text: object) -> float:
+    """Seconds of a duration that is not shorter than one second; raises ValueError."""
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError("shorter than 1s")
+    return seconds
+
+
 def format_duration(seconds: float) -> str:
     """The shortest spelling that `parse_duration` reads back."""
     milliseconds = round(seconds * 1000)

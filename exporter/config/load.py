@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from exporter.config.addresses import absolute_url, without_query
+from exporter.config.durations import parse_interval
 from exporter.config.files import read_config_file
-from exporter.config.schema import ConfigFile, at_least_a_second, root_entry, said
+from exporter.config.schema import ConfigFile, root_entry, said
 from exporter.config.secret_references import References
 from exporter.config.settings import (
     COMPLETED_SCANS,
@@ -132,7 +133,7 @@ def _seconds(duration: object, default: float) -> float:
     """Seconds of a duration that a file may leave out. Not a number when it is a mistake of
     its own: that is not less than any other."""
     try:
-        return default if duration is None else at_least_a_second(duration)
+        return default if duration is None else parse_interval(duration)
     except ValueError:
         return math.nan
 

@@ -6,13 +6,12 @@
 * A default stands in ``settings`` alone. What a file does not say is None here.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from exporter.config.addresses import check_url, split_listen_address
-from exporter.config.durations import format_duration, parse_duration
+from exporter.config.addresses import check_listen_address, check_url
+from exporter.config.durations import parse_duration, parse_interval
 from exporter.config.settings import StorageOptions
 from exporter.config.validation import StrictModel
 from exporter.log import Format, Level
@@ -21,20 +20,6 @@ _UNSAID: Any = None
 """The value of a key that is left out, whatever its type."""
 
 _ROOTS_LIMIT = 1000
-
-
-def _at_least(minimum: float) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        seconds = parse_duration(value)
-        if seconds < minimum:
-            raise ValueError(f"shorter than {format_duration(minimum)}")
-        return seconds
-
-    return check
-
-
-at_least_a_second = _at_least(1)
-"""Seconds of a duration that is no shorter than that; raises ValueError."""
 
 
 def _check_factor(value: object) -> float:
@@ -46,13 +31,8 @@ def _check_factor(value: object) -> float:
     return float(value)
 
 
-def _check_listen_address(address: str) -> str:
-    split_listen_address(address)
-    return address
-
-
-_Duration = Annotated[float, BeforeValidator(_at_least(0))]
-_Interval = Annotated[float, BeforeValidator(at_least_a_second)]
+_Duration = Annotated[float, BeforeValidator(parse_duration)]
+_Interval = Annotated[float, BeforeValidator(parse_interval)]
 _Factor = Annotated[float, BeforeValidator(_check_factor)]
 _Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 _Globs = Annotated[
@@ -114,7 +94,7 @@ class WebSection(StrictModel):
 
     model_config = _within("web")
 
-    listen_address: Annotated[str, AfterValidator(_check_listen_address)] = _UNSAID
+    listen_address: Annotated[str, AfterValidator(check_listen_address)] = _UNSAID
     web_config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = _UNSAID
 
 
