@@ -18,7 +18,7 @@ from exporter.config.addresses import absolute_url, without_query
 from exporter.config.durations import parse_interval
 from exporter.config.files import read_config_file
 from exporter.config.schema import ConfigFile, root_entry, said
-from exporter.config.secret_references import References
+from exporter.config.secret_references import SecretResolver
 from exporter.config.settings import (
     COMPLETED_SCANS,
     DEFAULT_STALL_RULE,
@@ -26,7 +26,7 @@ from exporter.config.settings import (
     RootConfig,
     StallRule,
 )
-from exporter.config.strict_yaml import LIMIT_BYTES, Document
+from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.config.validation import mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
 
@@ -58,19 +58,19 @@ def parse(
     problem_with: Callable[[str], str | None] = _no_problem_with,
 ) -> Config:
     """The Config that the YAML text `data` means; see `load`."""
-    document = Document(data, source)
-    references = References(folder, environment)
-    value = references.replaced(document.value)
+    parsed = ParsedYaml(data, source)
+    secrets = SecretResolver(folder, environment)
+    value = secrets.resolve(parsed.value)
     roots = _roots_in(value)
-    mistakes = [*document.mistakes, *references.mistakes]
+    mistakes = [*parsed.mistakes, *secrets.mistakes]
     mistakes += [*_check_names(roots, folder), *_check_stall_rules(value, roots)]
-    file, complaints = _shaped(value, document.mistakes)
-    places = {mistake.location for mistake in (*document.mistakes, *complaints)}
+    file, complaints = _shaped(value, parsed.mistakes)
+    places = {mistake.location for mistake in (*parsed.mistakes, *complaints)}
     mistakes += [*_check_storages(roots, problem_with, places), *complaints]
     if file is None or mistakes:
-        located = [document.locate(mistake) for mistake in mistakes]
-        raise ConfigError(source, located, tuple(references.files))
-    return _config(file, source, folder, tuple(references.files))
+        located = [parsed.locate(mistake) for mistake in mistakes]
+        raise ConfigError(source, located, tuple(secrets.files))
+    return _config(file, source, folder, tuple(secrets.files))
 
 
 def _shaped(value: object, known: list[Mistake]) -> tuple[ConfigFile | None, list[Mistake]]:

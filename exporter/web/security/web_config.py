@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from exporter.config.files import read_config_file
-from exporter.config.strict_yaml import LIMIT_BYTES, Document
+from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.config.validation import StrictModel, mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
 
@@ -151,25 +151,25 @@ _INLINE = tuple((_TLS, key) for key in ("cert", "key", "client_ca"))
 
 def parse(data: bytes, source: str, folder: Path) -> WebConfig:
     """The WebConfig that the YAML text `data` means; relative files are below `folder`."""
-    document = Document(data, source, line_breaks_at=_INLINE)
-    mistakes = list(document.mistakes)
+    parsed = ParsedYaml(data, source, line_breaks_at=_INLINE)
+    mistakes = list(parsed.mistakes)
     try:
-        model = _FileModel.model_validate(_without_nulls(document.value) or {})
+        model = _FileModel.model_validate(_without_nulls(parsed.value) or {})
     except ValidationError as error:
         whole = "a mapping such as tls_server_config, basic_auth_users"
-        mistakes += mistakes_of(error, document.mistakes, whole)
+        mistakes += mistakes_of(error, parsed.mistakes, whole)
     else:
         mistakes += _check_meaning(model)
         if not mistakes:
             return WebConfig(
                 source=source,
-                tls=_tls_config(model, document, folder),
+                tls=_tls_config(model, parsed, folder),
                 headers=tuple((k, v) for k, v in model.http_server_config.headers.items() if v),
                 users=tuple(model.basic_auth_users.items()),
                 rate_interval_seconds=model.rate_limit.interval,
                 rate_burst=model.rate_limit.burst,
             )
-    raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
+    raise ConfigError(source, [parsed.locate(mistake) for mistake in mistakes])
 
 
 def _without_nulls(value: object) -> object:
@@ -315,7 +315,7 @@ def _old_ciphers(tls: _TlsModel) -> tuple[str, ...]:
     return tuple(CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS)
 
 
-def _tls_config(model: _FileModel, document: Document, folder: Path) -> TlsConfig | None:
+def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfig | None:
     tls = model.tls_server_config
     if not tls.model_fields_set:
         return None
@@ -323,7 +323,7 @@ def _tls_config(model: _FileModel, document: Document, folder: Path) -> TlsConfi
     def pem(inline: str) -> Pem:
         text, file = getattr(tls, inline), getattr(tls, f"{inline}_file")
         location = (_TLS, inline if text else f"{inline}_file")
-        line = document.lines.get(location)
+        line = parsed.lines.get(location)
         return Pem(location, line, folder / file if file else None, text)
 
     return TlsConfig(
