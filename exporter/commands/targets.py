@@ -1,8 +1,8 @@
 """What to look at: paths, URLs and configuration files from the command line -> roots.
 
 A folder or a URL is a root by itself, with nothing else to configure. A file is a
-configuration if its name ends in ``.yaml`` or ``.yml``; of any other, it is said what to
-name instead.
+configuration if its name ends in ``.yaml`` or ``.yml``; for any other file, the error says
+what to name instead.
 """
 
 import json

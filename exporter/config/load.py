@@ -81,7 +81,7 @@ def _shaped(value: object, known: list[Mistake]) -> tuple[ConfigFile | None, lis
         return None, list(mistakes_of(error, known))
 
 
-# --- Checks of the file's plain data, which also see what lies beside other mistakes
+# --- Checks of the plain data: they also see what has mistakes elsewhere
 
 
 def _roots_in(value: object) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def _check_names(roots: list[dict[str, Any]], folder: Path) -> Iterator[Mistake]
 
 
 def _check_stall_rules(value: object, roots: list[dict[str, Any]]) -> Iterator[Mistake]:
-    """A job that is idle for "long" is idle for longer than one that may be stalled."""
+    """What is "long" for an idle job is longer than what may be a stall."""
     jobs = value.get("jobs", {}) if isinstance(value, dict) else None
     if not isinstance(jobs, dict):
         return
@@ -143,7 +143,7 @@ def _check_storages(
     problem_with: Callable[[str], str | None],
     wrong: Collection[Location],
 ) -> Iterator[Mistake]:
-    """A URL that is none of the `wrong` places is one that can be read."""
+    """Each URL can be read, as far as there is no mistake in it already: at a `wrong` place."""
     for index, root in enumerate(roots):
         place: Location = ("roots", index, "url")
         url = root.get("url")
@@ -167,7 +167,7 @@ def _config(file: ConfigFile, source: str, folder: Path, secret_files: tuple[str
 
 
 def _root(keys: dict[str, Any], folder: Path) -> RootConfig:
-    """A root that has these keys of its own or from those for all."""
+    """The root with these keys, its own and those said for all."""
     url = absolute_url(keys["url"], folder)
     keys = {"name": without_query(url), **keys, "url": url}
     stall = StallRule(**_fields_of(StallRule, keys, "stalled_"))
@@ -180,6 +180,7 @@ def _root(keys: dict[str, Any], folder: Path) -> RootConfig:
 
 
 def _fields_of(kind: Any, keys: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The fields of a dataclass for which there are keys. A key has a `prefix`, and no unit."""
+    """Those fields of a dataclass that `keys` give. A key is the field's name without its unit,
+    after a `prefix`."""
     by_field = {f.name: f"{prefix}{f.name.removesuffix('_seconds')}" for f in fields(kind)}
     return {name: keys[key] for name, key in by_field.items() if key in keys}

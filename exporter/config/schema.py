@@ -4,6 +4,8 @@
   goes without the section's name, too: ``scan: {interval: 1m}`` is `scan_interval` here and
   `scan_interval_seconds` of a root there. ``stalled_…`` are the fields of `StallRule`.
 * A default stands in ``settings`` alone. What a file does not say is None here.
+
+So a new key is one field here and one there, also if it is one for each root and for all.
 """
 
 from typing import Annotated, Any
@@ -73,7 +75,7 @@ class _JobsKeys(StrictModel):
 
 
 def _within(section: str) -> ConfigDict:
-    """Has the keys of a section go without its name."""
+    """The model of a section, whose keys are written without the section's name."""
     return ConfigDict(alias_generator=lambda key: key.removeprefix(f"{section}_"))
 
 
@@ -108,16 +110,16 @@ class LogSection(StrictModel):
 
 
 class RootEntry(_JobsKeys, _ScanKeys, _RootKeys):
-    """One entry of ``roots``. The order of the bases is that of mistakes on one line, the
-    last one's first."""
+    """One entry of ``roots``. Mistakes on the same line are told in the order of the bases,
+    the last one's first."""
 
 
 _SHARED_KEYS = _ScanKeys.model_fields.keys() | _JobsKeys.model_fields.keys()
 
 
 def root_entry(value: object) -> object:
-    """An entry of ``roots`` as a mapping: a text alone is its URL, and a null is the same as
-    no such key, where the key is also one for all roots."""
+    """An entry of ``roots`` as a mapping. A text alone is its URL. A null for what can also be
+    said for all roots is the same as no such key."""
     if isinstance(value, str):
         return {"url": value}
     if isinstance(value, dict):
@@ -139,6 +141,6 @@ class ConfigFile(StrictModel):
 
 
 def said(*models: BaseModel) -> dict[str, Any]:
-    """The keys that the models have, under the names they have here. What a later model says
-    replaces what an earlier one does."""
+    """What a file says: the keys of these models that are not left out. A later model
+    overrides an earlier one."""
     return {key: value for model in models for key, value in model if value is not None}
