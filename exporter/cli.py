@@ -1,12 +1,17 @@
-"""Commands. Each ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage."""
+"""The command line: one click function for each command.
+
+A command ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage, 3 as
+``--fail-incomplete`` says. Modules that take long to import are imported by the command that
+needs them.
+"""
 
 import io
 import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,8 +20,9 @@ from click.core import ParameterSource
 
 from exporter import log
 from exporter.commands import options, python_tuning
-from exporter.config.settings import Config, RootConfig, split_listen_address
+from exporter.config.settings import Config
 from exporter.config.shard import Shard
+from exporter.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
     from exporter.commands.status.once import Options
@@ -47,17 +53,17 @@ def serve(
     **overrides: str | None,
 ) -> None:
     """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    from exporter.commands.serve import run
     from exporter.commands.targets import load_config
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    config = replace(_load(config_file), **changes).with_shard(shard)
 
-    def load_again() -> Config:
+    def read_config() -> Config:
         return replace(load_config(config_file), **changes).with_shard(shard)
 
-    log.set_up(config.log_level, config.log_format)
-    _run(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
+    with _failing_in_words():
+        run(read_config, enable_lifecycle=enable_lifecycle, watch=watch)
     _end(0)
 
 
@@ -68,15 +74,11 @@ def check_config(file: str, *, reach: bool) -> None:
     """Check a configuration file, and the web configuration file it names, and print what
     they mean, secrets masked."""
     from exporter.commands import check_config as command
-    from exporter.errors import ConfigError
-    from exporter.web.security.access import Terms, read_terms
+    from exporter.commands.targets import load_config
 
-    config = _load(file)
-    try:
-        terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
-    except ConfigError as error:
-        _fail(str(error))
-    click.echo(command.describe(config, terms))
+    with _failing_in_words():
+        config = load_config(file)
+        click.echo(command.describe(config))
     if reach:
         log.set_up("error", config.log_format)
         _end(0 if command.reach(config, click.echo) else 1)
@@ -105,13 +107,15 @@ def status(
     be, 3 see --fail-incomplete.
     """
     from exporter.commands.status import once as command
+    from exporter.commands.targets import config_of
 
     if interval is not None and not watch:
         raise click.UsageError("--interval is how often to scan with --watch")
     source = context.get_parameter_source("config_file")
     if targets and source is ParameterSource.ENVIRONMENT:
         config_file = None  # what is named on the command line is all that is asked for
-    config = _status_config(targets, config_file, max_depth)
+    with _failing_in_words():
+        config = config_of(targets, config_file, max_depth)
     wanted = command.Options(**shown)
     log.set_up("error", "logfmt")
     for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
@@ -124,19 +128,6 @@ def status(
     except KeyboardInterrupt:
         _end(128 + signal.SIGINT)
     _end(0)
-
-
-def _status_config(
-    targets: tuple[str, ...], config_file: str | None, max_depth: int | None
-) -> Config:
-    from exporter.commands.targets import TargetError, config_of
-
-    if not targets and config_file is None:
-        targets = (os.curdir,)
-    try:
-        return config_of(targets, config_file, max_depth)
-    except TargetError as error:
-        _fail(str(error))
 
 
 def _watch(config: Config, wanted: "Options", interval: float | None) -> None:
@@ -165,19 +156,13 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     the exit code is 1.
     """
     from exporter.commands import textfile as command
+    from exporter.commands.targets import load_config
 
-    config = _load(config_file)
-    log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
-    if not output.endswith(command.ENDING):
-        click.echo(f"{output}: node_exporter reads only files that end in .prom", err=True)
-    try:
-        snapshot = command.run(config, output, partial=partial)
-    except command.TextfileError as error:
-        _fail(str(error))
-    failed = command.unread(snapshot)
-    for line in failed:
-        click.echo(line, err=True)
-    _end(1 if failed else 0)
+    with _failing_in_words():
+        config = load_config(config_file)
+        log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
+        all_read = command.run(config, output, _say_error, partial=partial)
+    _end(0 if all_read else 1)
 
 
 @main.command()
@@ -200,69 +185,26 @@ def demo(
     listen_address: str | None, directory: str | None, speed: float, *, write_only: bool
 ) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
-    import tempfile
-    from pathlib import Path
-
-    from exporter.commands.demo import DemoTree
+    from exporter.commands.demo import run
 
     log.set_up("info", "logfmt")
-    with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
-        folder = Path(directory or temporary).resolve()
-        tree = DemoTree(folder, speed)
-        try:
-            tree.write()
-        except OSError as error:
-            _fail(f"cannot write the demo to {folder}: {error.strerror}")
-        stopping = threading.Event()
-        if write_only:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stopping.set())
-            click.echo(f"The jobs are in {folder}.")
-            tree.progress(stopping)
-        else:
-            threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
-            root = RootConfig(name="demo", url=str(folder), scan_interval_seconds=2.0)
-            address = listen_address or "127.0.0.1:10170"
-            _run(Config((root,), listen_address=address), announce=f"The jobs are in {folder}.")
-        stopping.set()
+    with _failing_in_words():
+        run(directory, speed, listen_address, click.echo, write_only=write_only)
     _end(0)
 
 
-def _load(file: str) -> Config:
-    from exporter.commands.targets import load_config
-    from exporter.errors import ConfigError
+def _say_error(line: str) -> None:
+    click.echo(line, err=True)
 
+
+@contextmanager
+def _failing_in_words() -> Iterator[None]:
+    """Turn an expected error into a line for each reason, and exit code 1."""
     try:
-        return load_config(file)
-    except ConfigError as error:
-        _fail(str(error))
-
-
-def _run(
-    config: Config,
-    load_again: Callable[[], Config] | None = None,
-    *,
-    announce: str = "",
-    enable_lifecycle: bool = False,
-    watch: bool = False,
-) -> None:
-    from exporter.commands.serve import Service, StartError
-    from exporter.errors import ConfigError
-
-    try:
-        service = Service(config, load_again, enable_lifecycle=enable_lifecycle, watch=watch)
-    except (StartError, ConfigError) as error:
-        _fail(str(error))
-    if announce:
-        host, _ = split_listen_address(config.listen_address)
-        address = f"http://{host}:{service.port}"
-        click.echo(f"{announce}\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
-    service.run()
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(1)
+        yield
+    except (ConfigError, CommandError) as error:
+        _say_error(str(error))
+        sys.exit(1)
 
 
 def _end(code: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The two kinds of trouble that are expected: the operator's mistakes, and the world's.
+"""The trouble that is expected: the operator's mistakes, and the world's.
 
 Everything else that is raised is a bug.
 """
@@ -39,6 +39,11 @@ class ConfigError(Exception):
             f"{self.source}:{m.line}: {m}" if m.line else f"{self.source}: {m}"
             for m in self.mistakes
         )
+
+
+class CommandError(Exception):
+    """A command of the command line cannot do what it is asked to. One line of text for each
+    reason."""
 
 
 Reason = Literal[

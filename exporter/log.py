@@ -21,10 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Literal, get_args
 from urllib.parse import quote
 
-LEVELS = ("debug", "info", "warn", "error")
-FORMATS = ("logfmt", "json")
+Level = Literal["debug", "info", "warn", "error"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Format = Literal["logfmt", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 _HIDDEN = "<secret>"
 _SHORTEST_SECRET = 6  # shorter ones are found by chance

@@ -1,16 +1,30 @@
 """The command ``check-config``: what a configuration means, in words, and what is there."""
 
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
-from exporter.config.settings import Config, RootConfig, StallRule, format_duration, without_query
+from exporter.config.addresses import without_query
+from exporter.config.durations import format_duration
+from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.web.security.access import Terms
+from exporter.web.security.access import Terms, read_terms
 from exporter.workers import Workers
 
+_LABELS = {"max_per_root": "max jobs with series", "stall": "stalled after"}
+"""Of fields whose names would not say enough to a reader."""
 
-def describe(config: Config, terms: Terms) -> str:
-    """The configuration with defaults filled in, and the terms on which it is served."""
+_STALL_RULE = (
+    "{gap_factor} times the longest wait, at least {after_seconds}; "
+    "{long_after_seconds} in any case"
+)
+
+
+def describe(config: Config) -> str:
+    """The configuration with defaults filled in, and how it is served; raises ConfigError
+    when the web configuration file cannot be used."""
+    terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
     workers = config.scan_workers
     lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
     for root in config.roots:
@@ -25,32 +39,30 @@ def _describe_access(terms: Terms) -> str:
 
 
 def _describe_root(root: RootConfig) -> list[str]:
-    hide = root.hide_completed_after_seconds
-    facts = {
-        "url": without_query(root.url),
-        "scan interval": format_duration(root.scan_interval_seconds),
-        "scan timeout": format_duration(root.scan_timeout_seconds),
-        "completed scan interval": format_duration(root.completed_scan_interval_seconds),
-        "verify interval": format_duration(root.verify_interval_seconds),
-        "stale after": format_duration(root.stale_after_seconds),
-        "max depth": root.max_depth,
-        "max jobs with series": root.max_per_root,
-        "hide completed after": "never" if hide is None else format_duration(hide),
-        "stalled after": _describe_stall_rule(root.stall),
-        "prefix": root.prefix,
-        "include": ", ".join(root.include),
-        "exclude": ", ".join(root.exclude),
-        **root.storage_options.masked(),
-    }
-    return [f"root {root.name}", *(f"  {k}: {v}" for k, v in facts.items() if v != "")]
+    texts = {**_texts_of(root), "url": without_query(root.url)}
+    for told_elsewhere in ("name", "shard", "storage_options"):
+        del texts[told_elsewhere]
+    shown = {_label(name): text for name, text in texts.items()} | root.storage_options.masked()
+    return [f"root {root.name}", *(f"  {key}: {text}" for key, text in shown.items() if text != "")]
 
 
-def _describe_stall_rule(rule: StallRule) -> str:
-    return (
-        f"{rule.gap_factor:g} times the longest wait, at least "
-        f"{format_duration(rule.after_seconds)}; {format_duration(rule.long_after_seconds)}"
-        " in any case"
-    )
+def _label(field: str) -> str:
+    return _LABELS.get(field) or field.removesuffix("_seconds").replace("_", " ")
+
+
+def _texts_of(settings: RootConfig | StallRule) -> dict[str, str]:
+    return {f.name: _text(f.name, getattr(settings, f.name)) for f in fields(settings)}
+
+
+def _text(field: str, value: Any) -> str:
+    """The value of a field; its unit is the end of the field's name."""
+    if field.endswith("_seconds"):
+        return "never" if value is None else format_duration(value)
+    if isinstance(value, StallRule):
+        return _STALL_RULE.format(**_texts_of(value))
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def reach(config: Config, say: Callable[[str], object]) -> bool:

@@ -1,4 +1,4 @@
-"""A small tree of job folders that makes progress while you watch.
+"""The command ``demo``: a small tree of job folders that makes progress while you watch.
 
 It writes what datatrove writes, in the same order: ``executor.json`` at launch, then for
 each task a log, its stats, and last the empty completion marker. Nothing here is read by
@@ -7,14 +7,62 @@ the exporter other than through the files.
 
 import json
 import random
+import signal
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter.config.addresses import split_listen_address
+from exporter.config.settings import DEFAULT_PORT, Config, RootConfig
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
+from exporter.errors import CommandError
 
 _TICK_SECONDS = 0.5
+_SCAN_INTERVAL_SECONDS = 2.0
+
+
+def run(
+    directory: str | None,
+    speed: float,
+    listen_address: str | None,
+    say: Callable[[str], object],
+    *,
+    write_only: bool,
+) -> None:
+    """Write the tree to `directory`, or to a temporary one, let it make progress, and serve
+    its metrics, or not if `write_only`, until a signal ends it. Raises CommandError."""
+    with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
+        folder = Path(directory or temporary).resolve()
+        tree = DemoTree(folder, speed)
+        try:
+            tree.write()
+        except OSError as error:
+            raise CommandError(f"cannot write the demo to {folder}: {error.strerror}") from None
+        stopping = threading.Event()
+        if write_only:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            say(f"The jobs are in {folder}.")
+            tree.progress(stopping)
+        else:
+            threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
+            _serve(folder, listen_address or f"127.0.0.1:{DEFAULT_PORT}", say)
+        stopping.set()
+
+
+def _serve(folder: Path, listen_address: str, say: Callable[[str], object]) -> None:
+    from exporter.commands.serve import Exporter
+
+    root = RootConfig("demo", str(folder), scan_interval_seconds=_SCAN_INTERVAL_SECONDS)
+    exporter = Exporter(Config((root,), listen_address=listen_address))
+    host, _ = split_listen_address(listen_address)
+    address = f"http://{host}:{exporter.port}"
+    say(
+        f"The jobs are in {folder}.\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop."
+    )
+    exporter.run()
 
 
 @dataclass

@@ -1,7 +1,5 @@
-"""The options of the command line: their names, help texts and environment variables, and
-how their values are read.
-
-What a command does with them is not known here.
+"""The options of the command line: names, help texts, environment variables, and checks of
+their values. What a command does with them is not known here.
 """
 
 from collections.abc import Callable
@@ -10,44 +8,32 @@ from typing import TypeVar
 import click
 
 from exporter import log
-from exporter.config.settings import parse_duration, split_listen_address
-from exporter.config.shard import Shard, parse_shard
+from exporter.config.addresses import check_listen_address
+from exporter.config.durations import parse_interval
+from exporter.config.settings import DEFAULT_MAX_DEPTH
+from exporter.config.shard import parse_shard
 from exporter.model.report import SORTS
 
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
-def _listen_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None:
+def _read_by(
+    read: Callable[[str], object],
+) -> Callable[[click.Context, click.Parameter, str | None], object]:
+    """A click callback: the value of an option as `read` (ValueError) has it."""
+
+    def callback(_: click.Context, __: click.Parameter, value: str | None) -> object:
         try:
-            split_listen_address(value)
+            return None if value is None else read(value)
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
-    return value
 
-
-def _shard_of(_: click.Context, __: click.Parameter, value: str) -> Shard:
-    try:
-        return parse_shard(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _interval(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        seconds = parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if seconds < 1:
-        raise click.BadParameter("shorter than 1s")
-    return seconds
+    return callback
 
 
 def config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
-    """``--config.file``, which a command needs or may do without."""
+    """The option ``--config.file``."""
     return click.option(
         "--config.file",
         "config_file",
@@ -64,7 +50,7 @@ web_listen_address = click.option(
     "listen_address",
     envvar=f"{_ENVIRONMENT}WEB_LISTEN_ADDRESS",
     metavar="HOST:PORT",
-    callback=_listen_address,
+    callback=_read_by(check_listen_address),
     help="Where to listen; overrides the configuration.",
 )
 web_config_file = click.option(
@@ -110,7 +96,7 @@ shard = click.option(
     default="0/1",
     show_default=True,
     metavar="I/N",
-    callback=_shard_of,
+    callback=_read_by(parse_shard),
     help="Read only every N-th job, as exporter I of N (counted from 0). I may be a name "
     "that ends in its number, such as that of a StatefulSet's pod.",
 )
@@ -138,14 +124,14 @@ _STATUS = (
     click.option(
         "--interval",
         metavar="DURATION",
-        callback=_interval,
+        callback=_read_by(parse_interval),
         help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
     ),
     click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]"),
     click.option(
         "--max-depth",
         type=click.IntRange(0, 32),
-        help="How deep below a PATH or URL jobs may lie.  [default: 3]",
+        help=f"How deep below a PATH or URL jobs may lie.  [default: {DEFAULT_MAX_DEPTH}]",
     ),
     click.option(
         "--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete."
@@ -154,7 +140,7 @@ _STATUS = (
 
 
 def status_options(command: _Command) -> _Command:
-    """What ``status`` shows and how; each has the name of what it sets."""
-    for option in reversed(_STATUS):  # as decorators apply, the one below first
+    """The options of ``status``, named after the fields that they set."""
+    for option in reversed(_STATUS):  # as stacked decorators apply: the lowest first
         command = option(command)
     return command

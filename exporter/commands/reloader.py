@@ -1,6 +1,6 @@
-"""Reloads one at a time; what is asked for meanwhile is done together.
+"""Runs reloads one at a time; requests that arrive during one are met by a single next one.
 
-Asking is possible from a signal handler: it takes no lock.
+A signal handler may ask for a reload: that takes no lock.
 """
 
 import logging
@@ -17,7 +17,7 @@ Outcome = str | None
 
 class Reloader:
     """Calls `reload` on a thread of its own, after each request but never twice at once.
-    A thousand requests while it runs are one more run."""
+    A thousand requests during a reload lead to one more."""
 
     def __init__(self, reload: Callable[[], Outcome]) -> None:
         self._reload = reload

@@ -1,4 +1,5 @@
-"""Composition root: builds the parts, starts them, waits for a signal, stops them."""
+"""The command ``serve``. The composition root: builds the parts, connects them, starts and
+stops them."""
 
 import logging
 import os
@@ -11,11 +12,12 @@ from types import FrameType
 
 from exporter import __version__, log
 from exporter.commands import python_tuning
-from exporter.commands.file_watcher import Watch
+from exporter.commands.file_watcher import FileWatcher
 from exporter.commands.reloader import Reloader
-from exporter.commands.systemd import Supervisor
-from exporter.config.settings import Config, split_listen_address
-from exporter.errors import ConfigError
+from exporter.commands.systemd import Notifier
+from exporter.config.addresses import split_listen_address
+from exporter.config.settings import Config
+from exporter.errors import CommandError, ConfigError
 from exporter.log import event
 from exporter.metrics.process_metrics import Telemetry
 from exporter.model.snapshot import Latest
@@ -27,47 +29,58 @@ from exporter.workers import Workers
 _LOG = logging.getLogger("exporter.service")
 _SCHEDULER_SILENCE_SECONDS = 60
 _SIGNAL_SECONDS = 0.2
-_HOUSEKEEPING_SECONDS = 600.0
+_GARBAGE_COLLECTION_SECONDS = 600.0
+_NEED_A_RESTART = {
+    # Key of the configuration -> field of Config.
+    "web.listen_address": "listen_address",
+    "web.config_file": "web_config_file",
+    "scan.workers": "scan_workers",
+}
 
 
-class StartError(Exception):
-    """The service cannot start; one line that says why."""
+def run(read_config: Callable[[], Config], *, enable_lifecycle: bool, watch: bool) -> None:
+    """Serve what `read_config` reads until SIGTERM or SIGINT; see `Exporter`."""
+    config = read_config()
+    log.set_up(config.log_level, config.log_format)
+    Exporter(config, read_config, enable_lifecycle=enable_lifecycle, watch=watch).run()
 
 
-class Service:
+class Exporter:
     """The running exporter. The listener answers before the first scan ends. Raises
-    StartError, or ConfigError for the web configuration file."""
+    CommandError when it cannot listen, ConfigError for the web configuration file."""
 
     def __init__(
         self,
         config: Config,
-        load_again: Callable[[], Config] | None = None,
+        read_config: Callable[[], Config] | None = None,
         *,
         enable_lifecycle: bool = False,
         watch: bool = False,
     ) -> None:
-        """`load_again` reads the configuration anew (ConfigError): at SIGHUP, with
+        """`read_config` reads the configuration again (ConfigError): at SIGHUP, with
         `enable_lifecycle` also by HTTP, with `watch` also when its file changes, or one
         that it takes secrets from."""
         self._config = config
-        self._files = [config.source, *config.secret_files]
-        self._load_again = load_again
+        self._read_config = read_config
         self._stopping = threading.Event()
-        self._supervisor = Supervisor()
+        self._systemd = Notifier()
         self._reloader = Reloader(self._reload)
-        self._watch = Watch(lambda: self._files, self._reloader.ask) if watch else None
+        self._watched_files = [config.source, *config.secret_files]
+        self._config_watcher = (
+            FileWatcher(lambda: self._watched_files, self._reloader.ask) if watch else None
+        )
         latest = Latest()
         self._telemetry = telemetry = Telemetry()
         telemetry.config_loaded(time.time())
         telemetry.watch_shard(config.shard.index, config.shard.count)
-        self._access, self._web_watch = _access(config.web_config_file, telemetry)
+        self._access, self._web_config_watcher = _access(config.web_config_file, telemetry)
         workers = Workers(config.scan_workers)
         telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
-        self._listener = _bind(config.listen_address)
         self._scheduling = threading.Thread(
             target=self._scheduler.run, name="scheduler", daemon=True
         )
+        self._listener = _bind(config.listen_address)
         self._server = Server(
             self._listener,
             latest,
@@ -88,13 +101,13 @@ class Service:
         that hang in storage are left behind: the caller has to end the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        if self._load_again is not None:
+        if self._read_config is not None:
             signal.signal(signal.SIGHUP, self._on_hangup)
             self._reloader.start()
         self._server.start()
-        for watch in (self._watch, self._web_watch):
-            if watch is not None:
-                watch.start()
+        for watcher in (self._config_watcher, self._web_config_watcher):
+            if watcher is not None:
+                watcher.start()
         self._scheduling.start()
         event(
             _LOG,
@@ -108,22 +121,23 @@ class Service:
             roots=len(self._config.roots),
             shard=str(self._config.shard),
         )
-        self._supervisor.ready(f"serving on port {self.port}")
+        self._systemd.ready(f"serving on port {self.port}")
         self._wait()
         event(_LOG, logging.INFO, "stopping")
-        self._supervisor.stopping()
+        self._systemd.stopping()
         self._scheduler.stop()
         self._server.stop()
 
     def _wait(self) -> None:
-        """Return when asked to stop; keep house meanwhile."""
-        due = time.monotonic() + _HOUSEKEEPING_SECONDS
+        """Return when asked to stop. Until then, feed systemd's watchdog and now and then
+        collect garbage."""
+        due = time.monotonic() + _GARBAGE_COLLECTION_SECONDS
         # A signal that comes just before the thread falls asleep does not wake it.
         while not self._stopping.wait(_SIGNAL_SECONDS):
-            self._supervisor.feed_watchdog(self._is_healthy)
+            self._systemd.feed_watchdog(self._is_healthy)
             if time.monotonic() >= due:
-                python_tuning.keep_house()
-                due = time.monotonic() + _HOUSEKEEPING_SECONDS
+                python_tuning.collect_garbage()
+                due = time.monotonic() + _GARBAGE_COLLECTION_SECONDS
 
     def _on_signal(self, _: int, __: FrameType | None) -> None:
         if self._stopping.is_set():  # asked twice: do not wait for anything
@@ -136,27 +150,24 @@ class Service:
     def _reload(self) -> str | None:
         """Put the configuration in force as it is now; why that failed, if it did. The
         new one is complete before anything of the old one is let go."""
-        assert self._load_again is not None
+        assert self._read_config is not None
         try:
-            config = self._load_again()
+            config = self._read_config()
         except ConfigError as error:
             self._telemetry.config_refused()
-            # The file that is missing may be the next to come.
-            self._files = [*self._files, *(f for f in error.secret_files if f not in self._files)]
+            # A missing file may be the next to appear.
+            more = (file for file in error.secret_files if file not in self._watched_files)
+            self._watched_files = [*self._watched_files, *more]
             mistakes = "; ".join(str(error).splitlines())
             event(_LOG, logging.ERROR, "configuration refused", detail=mistakes)
             return str(error)
-        self._files = [config.source, *config.secret_files]
+        self._watched_files = [config.source, *config.secret_files]
         log.set_up(config.log_level, config.log_format)
         self._scheduler.reconfigure(config.roots)
         self._telemetry.config_loaded(time.time())
         event(_LOG, logging.INFO, "configuration loaded", roots=len(config.roots))
-        for key, before, now in (
-            ("web.listen_address", self._config.listen_address, config.listen_address),
-            ("web.config_file", self._config.web_config_file, config.web_config_file),
-            ("scan.workers", self._config.scan_workers, config.scan_workers),
-        ):
-            if before != now:
+        for key, field in _NEED_A_RESTART.items():
+            if getattr(config, field) != getattr(self._config, field):
                 event(_LOG, logging.WARNING, "a change needs a restart", key=key)
         return None
 
@@ -166,12 +177,12 @@ class Service:
         return is_scanning and self._server.is_showing
 
 
-def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, Watch | None]:
-    """On which terms to serve, and who tells that they have changed."""
+def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, FileWatcher | None]:
+    """The access by the web configuration file, and what has it read again when it changes."""
     if file is None:
         return Access(None), None
     access = Access(file, on_reread=telemetry.watch_web_config())
-    return access, Watch(lambda: access.files, access.reread)
+    return access, FileWatcher(lambda: access.files, access.reread)
 
 
 def _bind(address: str) -> socket.socket:
@@ -187,4 +198,4 @@ def _bind(address: str) -> socket.socket:
         return socket.create_server(sockaddr[:2], family=family, backlog=512)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "unknown host"
-        raise StartError(f"cannot listen on {address}: {reason}") from None
+        raise CommandError(f"cannot listen on {address}: {reason}") from None

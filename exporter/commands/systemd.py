@@ -1,8 +1,8 @@
-"""Tells systemd, or whoever started the exporter likewise, how it is doing.
+"""Notifies systemd, or another service manager that speaks its protocol.
 
 The protocol is sd_notify(3)'s: lines of ``NAME=VALUE`` in one datagram to the socket that
-NOTIFY_SOCKET names; a watchdog, where WATCHDOG_USEC asks for one, wants to be told at
-least that often that all is well. Without these variables nothing is sent.
+NOTIFY_SOCKET names. Where WATCHDOG_USEC is set, the service manager's watchdog wants to be
+told at least that often that all is well. Without these variables nothing is sent.
 """
 
 import logging
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 
 _LOG = logging.getLogger("exporter.supervisor")
-_SEND_SECONDS = 5.0  # a supervisor that does not read must not stop us
+_SEND_SECONDS = 5.0  # a service manager that does not read must not stop the exporter
 
 
-class Supervisor:
-    """Who started this process; `environment` says how to reach it."""
+class Notifier:
+    """Notifies the service manager that `environment` names, if it names one."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environment.get("NOTIFY_SOCKET", ""))
@@ -33,8 +33,8 @@ class Supervisor:
         self._send("STOPPING=1")
 
     def feed_watchdog(self, is_healthy: Callable[[], bool]) -> None:
-        """Feed the watchdog if there is one and it is time to, but only while the exporter
-        is healthy. To be called now and then."""
+        """Feed the watchdog, if there is one, when that is due, but only while the exporter
+        is healthy. To be called more often than it is due."""
         now = time.monotonic()
         if self._feed_seconds is not None and now >= self._feed_due and is_healthy():
             self._feed_due = now + self._feed_seconds
@@ -62,8 +62,8 @@ def _address(name: str) -> str | None:
 
 
 def _feed_seconds(environment: Mapping[str, str]) -> float | None:
-    """How often to feed the watchdog, half of what it waits as sd_watchdog_enabled(3)
-    advises; None if there is none, or one for another process."""
+    """The interval at which to feed the watchdog: half of what it waits, as
+    sd_watchdog_enabled(3) advises. None if there is no watchdog for this process."""
     wanted = environment.get("WATCHDOG_USEC", "")
     if not wanted.isdecimal() or int(wanted) == 0:
         return None

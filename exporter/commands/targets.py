@@ -1,40 +1,35 @@
 """What to look at: paths, URLs and configuration files from the command line -> roots.
 
 A folder or a URL is a root by itself, with nothing else to configure. A file is a
-configuration if its name ends in ``.yaml`` or ``.yml``; of any other, it is said what to
-name instead.
+configuration if its name ends in ``.yaml`` or ``.yml``; for any other file, the error says
+what to name instead.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
-from exporter.config.settings import (
-    Config,
-    RootConfig,
-)
+from exporter.config.settings import Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, INNER_FOLDERS, display_name
+from exporter.errors import CommandError, ConfigError
 
 _CONFIG_ENDINGS = (".yaml", ".yml")
 
 
-class TargetError(Exception):
-    """An argument means nothing that could be looked at; one line for each mistake."""
-
-
-def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int | None) -> Config:
-    """The configuration that the arguments and the option ``--config.file`` mean
-    together; raises TargetError. Roots named twice are looked at once.
+def config_of(arguments: Sequence[str], config_file: str | None, max_depth: int | None) -> Config:
+    """The configuration that the arguments and the option ``--config.file`` mean together;
+    the current folder if there are none. Raises CommandError for an argument that is nothing
+    to look at, and ConfigError. A root that is named twice is looked at once.
 
     `max_depth`, if given, is that of the folders and URLs among the arguments.
     """
-    config = Config(())
-    if config_file is not None:
-        config = _load(config_file)
+    config = Config(()) if config_file is None else load_config(config_file)
+    if not arguments and config_file is None:
+        arguments = (os.curdir,)
     roots = list(config.roots)
     for argument in arguments:
         if "://" in argument:
@@ -42,12 +37,12 @@ def config_of(arguments: Iterable[str], config_file: str | None, max_depth: int 
         elif os.path.isdir(argument):
             roots.append(_root_at(argument, max_depth))
         elif argument.endswith(_CONFIG_ENDINGS) and os.path.exists(argument):
-            more = _load(argument)
+            more = load_config(argument)
             config = replace(more, roots=())
             roots += more.roots
         else:
             shown = display_name(argument) or "''"
-            raise TargetError(f"{shown}: {_what_is_wrong_with(argument)}")
+            raise CommandError(f"{shown}: {_what_is_wrong_with(argument)}")
     unique = {root.name: root for root in reversed(roots)}
     return replace(config, roots=tuple(reversed(unique.values())))
 
@@ -63,15 +58,6 @@ def load_config(file: str) -> Config:
     return config
 
 
-def _load(file: str) -> Config:
-    from exporter.errors import ConfigError
-
-    try:
-        return load_config(file)
-    except ConfigError as error:
-        raise TargetError(str(error)) from None
-
-
 def _root_at(folder: str, max_depth: int | None) -> RootConfig:
     url = os.path.abspath(folder)
     root = RootConfig(display_name(url), url)
@@ -83,7 +69,6 @@ def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
     from pathlib import Path
 
     from exporter.config.load import parse
-    from exporter.errors import ConfigError
 
     entry: dict[str, object] = {"url": url}
     if max_depth is not None:
@@ -92,7 +77,7 @@ def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
     try:
         (root,) = parse(data, "", Path.cwd(), {}, storage.problem_with).roots
     except ConfigError as error:
-        raise TargetError(
+        raise CommandError(
             "\n".join(f"{_without_secrets(url)}: {mistake.text}" for mistake in error.mistakes)
         ) from None
     return root

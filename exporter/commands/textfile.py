@@ -7,43 +7,39 @@ the last successful run wrote is the last good state, and its
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 
 from exporter.config.settings import Config
+from exporter.errors import CommandError
 from exporter.metrics.process_metrics import Telemetry
 from exporter.metrics.render import Exposition
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 
-ENDING = ".prom"
-"""node_exporter reads files whose names end so, and no others."""
-
+_ENDING = ".prom"
 _MODE = 0o644  # node_exporter runs as a user of its own
 
 
-class TextfileError(Exception):
-    """The file was not written; one line for each reason."""
-
-
-def run(config: Config, output: str, *, partial: bool = False) -> Snapshot:
-    """Scan every root and write `output`; raises TextfileError. With `partial` it is
+def run(config: Config, output: str, say: Callable[[str], object], *, partial: bool) -> bool:
+    """Scan every root and write `output`; whether all could be read. `say` takes a line for
+    each that could not. Raises CommandError if the file was not written. With `partial` it is
     enough that one root could be read."""
+    if not output.endswith(_ENDING):
+        say(f"{output}: node_exporter reads only files that end in {_ENDING}")
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
-    failed = unread(snapshot)
-    if failed and (not partial or len(failed) == len(snapshot.roots)):
+    unread = [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
+    if unread and (not partial or len(unread) == len(snapshot.roots)):
         kept = "was left as it is" if os.path.exists(output) else "was not written"
-        raise TextfileError("\n".join((*failed, f"{output} {kept}")))
+        raise CommandError("\n".join((*unread, f"{output} {kept}")))
     try:
         _replace(output, _exposition(snapshot))
     except OSError as error:
-        raise TextfileError(f"{output} cannot be written: {error.strerror}") from None
-    return snapshot
-
-
-def unread(snapshot: Snapshot) -> list[str]:
-    """A line for each root that could not be read."""
-    return [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
+        raise CommandError(f"{output} cannot be written: {error.strerror}") from None
+    for line in unread:
+        say(line)
+    return not unread
 
 
 def _exposition(snapshot: Snapshot) -> bytes:

@@ -3,16 +3,29 @@
 import os
 import stat
 
+from exporter.errors import ConfigError, Mistake
 
-def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
-    """The bytes of a file; raises ValueError when it is none, or larger than `limit`."""
+
+def read_config_file(path: str, limit_bytes: int) -> bytes:
+    """The bytes of a configuration file; raises ConfigError."""
+    try:
+        return read_file(path, limit_bytes)
+    except OSError as error:
+        raise ConfigError(path, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
+    except ValueError as error:
+        raise ConfigError(path, [Mistake((), str(error))]) from None
+
+
+def read_file(path: str | os.PathLike[str], limit_bytes: int) -> bytes:
+    """The bytes of a regular file; raises OSError, or ValueError when it is another kind of
+    file or larger than `limit_bytes`."""
     # Opening a FIFO would wait for a writer, and a device never ends.
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a regular file")
-        data: bytes = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"larger than {limit} bytes")
+        data: bytes = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise ValueError(f"larger than {limit_bytes} bytes")
     return data
 
 

@@ -1,43 +1,34 @@
 """YAML file -> one frozen Config, or ConfigError with every mistake in it.
 
-Four steps: plain data with line numbers (``document``), secrets from elsewhere
-(``references``), the file's shape (``configmodel``), the meaning. A message never quotes a
-value: the file holds secrets.
+Four steps: plain data with line numbers (``strict_yaml``), secrets from elsewhere
+(``secret_references``), the file's shape (``schema``), its meaning. A message never quotes
+a value: the file holds secrets.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
-from exporter.config.files import read_file, words_of
-from exporter.config.schema import (
-    FileModel,
-    RootModel,
-    at_least_a_second,
-    mistakes_of,
-    root_from_text,
-)
-from exporter.config.secret_references import References
+from exporter.config.addresses import absolute_url, without_query
+from exporter.config.durations import parse_interval
+from exporter.config.files import read_config_file
+from exporter.config.schema import ConfigFile, root_entry, said
+from exporter.config.secret_references import SecretResolver
 from exporter.config.settings import (
+    COMPLETED_SCANS,
     DEFAULT_STALL_RULE,
     Config,
     RootConfig,
     StallRule,
-    StorageOptions,
-    absolute_url,
-    without_query,
 )
-from exporter.config.strict_yaml import LIMIT_BYTES, Document
+from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
+from exporter.config.validation import mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
-
-_T = TypeVar("_T")
-
-_COMPLETED_SCANS = 10  # a completed job is looked at in every tenth scan
 
 
 def _no_problem_with(_: str) -> None:
@@ -55,12 +46,7 @@ def load(
     local roots are relative to the file's folder, as in Prometheus' own files.
     """
     source = os.fspath(path)
-    try:
-        data = read_file(path, LIMIT_BYTES)
-    except OSError as error:
-        raise ConfigError(source, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
-    except ValueError as error:
-        raise ConfigError(source, [Mistake((), str(error))]) from None
+    data = read_config_file(source, LIMIT_BYTES)
     return parse(data, source, Path(os.path.abspath(source)).parent, environment, problem_with)
 
 
@@ -72,32 +58,45 @@ def parse(
     problem_with: Callable[[str], str | None] = _no_problem_with,
 ) -> Config:
     """The Config that the YAML text `data` means; see `load`."""
-    document = Document(data, source)
-    references = References(folder, environment)
-    value = references.replaced(document.value)
-    mistakes = [*document.mistakes, *references.mistakes, *_check_names(value, folder)]
-    mistakes += _check_stall_rules(value)
+    parsed = ParsedYaml(data, source)
+    secrets = SecretResolver(folder, environment)
+    value = secrets.resolve(parsed.value)
+    roots = _roots_in(value)
+    mistakes = [*parsed.mistakes, *secrets.mistakes]
+    mistakes += [*_check_names(roots, folder), *_check_stall_rules(value, roots)]
+    file, complaints = _shaped(value, parsed.mistakes)
+    places = {mistake.location for mistake in (*parsed.mistakes, *complaints)}
+    mistakes += [*_check_storages(roots, problem_with, places), *complaints]
+    if file is None or mistakes:
+        located = [parsed.locate(mistake) for mistake in mistakes]
+        raise ConfigError(source, located, tuple(secrets.files))
+    return _config(file, source, folder, tuple(secrets.files))
+
+
+def _shaped(value: object, known: list[Mistake]) -> tuple[ConfigFile | None, list[Mistake]]:
+    """The file as its schema has it, or what is wrong with it that is not `known`."""
     try:
-        model = FileModel.model_validate(value, context=problem_with)
+        return ConfigFile.model_validate(value), []
     except ValidationError as error:
-        known = {mistake.location for mistake in document.mistakes}
-        mistakes += (m for m in mistakes_of(error) if m.location not in known)
-    else:
-        if not mistakes:
-            config = _config(model, source, folder)
-            return replace(config, secret_files=tuple(references.files))
-    located = [document.locate(mistake) for mistake in mistakes]
-    raise ConfigError(source, located, tuple(references.files))
+        return None, list(mistakes_of(error, known))
 
 
-def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
-    """The roots' names, as far as the file's plain data has them: labels, and no two alike."""
+# --- Checks of the plain data: they also see what has mistakes elsewhere
+
+
+def _roots_in(value: object) -> list[dict[str, Any]]:
+    """The entries of ``roots``; an empty mapping in the place of one that cannot be read."""
     roots = value.get("roots") if isinstance(value, dict) else None
+    entries = map(root_entry, roots if isinstance(roots, list) else ())
+    return [entry if isinstance(entry, dict) else {} for entry in entries]
+
+
+def _check_names(roots: list[dict[str, Any]], folder: Path) -> Iterator[Mistake]:
+    """Names become labels: they can be printed, and no two are alike."""
     first: dict[str, int] = {}
-    for index, entry in enumerate(roots if isinstance(roots, list) else ()):
-        root = root_from_text(entry)
-        url = root.get("url") if isinstance(root, dict) else None
-        if not isinstance(root, dict) or not isinstance(url, str):
+    for index, root in enumerate(roots):
+        url = root.get("url")
+        if not isinstance(url, str):
             continue
         try:
             name = root.get("name") or without_query(absolute_url(url, folder))
@@ -113,83 +112,75 @@ def _check_names(value: object, folder: Path) -> Iterator[Mistake]:
         first.setdefault(name, index)
 
 
-def _config(model: FileModel, source: str, folder: Path) -> Config:
-    return Config(
-        roots=tuple(_root_config(model, root, folder) for root in model.roots),
-        source=source,
-        scan_workers=model.scan.workers,
-        listen_address=model.web.listen_address,
-        web_config_file=str(folder / model.web.config_file) if model.web.config_file else None,
-        log_level=model.log.level,
-        log_format=model.log.format,
-    )
-
-
-def _root_config(model: FileModel, root: RootModel, folder: Path) -> RootConfig:
-    url = absolute_url(root.url, folder)
-    scan_interval = _first(root.scan_interval, model.scan.interval)
-    return RootConfig(
-        name=root.name or without_query(url),
-        url=url,
-        max_depth=root.max_depth,
-        prefix=root.prefix,
-        include=tuple(root.include),
-        exclude=tuple(root.exclude),
-        scan_interval_seconds=scan_interval,
-        scan_timeout_seconds=_first(root.scan_timeout, model.scan.timeout),
-        completed_scan_interval_seconds=_first(
-            root.completed_scan_interval,
-            _first(model.scan.completed_scan_interval, _COMPLETED_SCANS * scan_interval),
-        ),
-        verify_interval_seconds=_first(root.verify_interval, model.scan.verify_interval),
-        stale_after_seconds=_first(root.stale_after, model.scan.stale_after),
-        hide_completed_after_seconds=_first(
-            root.hide_completed_after, model.jobs.hide_completed_after
-        ),
-        max_per_root=_first(root.max_per_root, model.jobs.max_per_root),
-        stall=_stall_rule(model, root),
-        storage_options=StorageOptions(root.storage_options),
-    )
-
-
-def _stall_rule(model: FileModel, root: RootModel) -> StallRule:
-    return StallRule(
-        _first(root.stalled_after, model.jobs.stalled_after),
-        _first(root.stalled_gap_factor, model.jobs.stalled_gap_factor),
-        _first(root.stalled_long_after, model.jobs.stalled_long_after),
-    )
-
-
-def _check_stall_rules(value: object) -> Iterator[Mistake]:
-    """A job that is idle for "long" must be idle for longer than that it may be stalled; as
-    far as the file's plain data has both durations."""
-    if not isinstance(value, dict):
-        return
-    jobs, roots = value.get("jobs", {}), value.get("roots")
+def _check_stall_rules(value: object, roots: list[dict[str, Any]]) -> Iterator[Mistake]:
+    """What is "long" for an idle job is longer than what may be a stall."""
+    jobs = value.get("jobs", {}) if isinstance(value, dict) else None
     if not isinstance(jobs, dict):
         return
-    default = DEFAULT_STALL_RULE
-    after = _seconds(jobs.get("stalled_after"), default.after_seconds)
-    long_after = _seconds(jobs.get("stalled_long_after"), default.long_after_seconds)
-    text = "shorter than stalled_after"
-    if long_after < after:
-        yield Mistake(("jobs", "stalled_long_after"), text)
-    for index, root in enumerate(roots if isinstance(roots, list) else ()):
-        own = root if isinstance(root, dict) else {}
-        says = [own.get("stalled_after"), own.get("stalled_long_after")]
-        if says != [None, None] and _seconds(says[1], long_after) < _seconds(says[0], after):
-            yield Mistake(("roots", index, "stalled_long_after"), text)
+    keys = {"stalled_after", "stalled_long_after"}
+    for_all = {key: jobs[key] for key in keys if jobs.get(key) is not None}
+    places: list[tuple[Location, dict[str, Any]]] = [(("jobs",), for_all)]
+    places += [(("roots", index), root) for index, root in enumerate(roots)]
+    for place, own in places:
+        rule = {**for_all, **own}
+        after = _seconds(rule.get("stalled_after"), DEFAULT_STALL_RULE.after_seconds)
+        long_after = _seconds(rule.get("stalled_long_after"), DEFAULT_STALL_RULE.long_after_seconds)
+        if keys & own.keys() and long_after < after:
+            yield Mistake((*place, "stalled_long_after"), "shorter than stalled_after")
 
 
-def _seconds(duration: object, shared: float) -> float:
-    """The duration, or what is said for all; not a number, hence not less than any, when it
-    is a mistake of its own."""
+def _seconds(duration: object, default: float) -> float:
+    """Seconds of a duration that a file may leave out. Not a number when it is a mistake of
+    its own: that is not less than any other."""
     try:
-        return shared if duration is None else at_least_a_second(duration)
+        return default if duration is None else parse_interval(duration)
     except ValueError:
         return math.nan
 
 
-def _first(own: _T | None, shared: _T) -> _T:
-    """What a root says itself, or else what is said for all."""
-    return shared if own is None else own
+def _check_storages(
+    roots: list[dict[str, Any]],
+    problem_with: Callable[[str], str | None],
+    wrong: Collection[Location],
+) -> Iterator[Mistake]:
+    """Each URL can be read, as far as there is no mistake in it already: at a `wrong` place."""
+    for index, root in enumerate(roots):
+        place: Location = ("roots", index, "url")
+        url = root.get("url")
+        if isinstance(url, str) and place not in wrong and (problem := problem_with(url)):
+            yield Mistake(place, problem)
+
+
+# --- The meaning
+
+
+def _config(file: ConfigFile, source: str, folder: Path, secret_files: tuple[str, ...]) -> Config:
+    keys = said(file.scan, file.web, file.log)
+    if "web_config_file" in keys:
+        keys["web_config_file"] = str(folder / keys["web_config_file"])
+    return Config(
+        roots=tuple(_root(said(file.scan, file.jobs, root), folder) for root in file.roots),
+        source=source,
+        secret_files=secret_files,
+        **_fields_of(Config, keys),
+    )
+
+
+def _root(keys: dict[str, Any], folder: Path) -> RootConfig:
+    """The root with these keys, its own and those said for all."""
+    url = absolute_url(keys["url"], folder)
+    keys = {"name": without_query(url), **keys, "url": url}
+    stall = StallRule(**_fields_of(StallRule, keys, "stalled_"))
+    root = RootConfig(stall=stall, **_fields_of(RootConfig, keys))
+    if "completed_scan_interval" in keys:
+        return root
+    return replace(
+        root, completed_scan_interval_seconds=COMPLETED_SCANS * root.scan_interval_seconds
+    )
+
+
+def _fields_of(kind: Any, keys: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Those fields of a dataclass that `keys` give. A key is the field's name without its unit,
+    after a `prefix`."""
+    by_field = {f.name: f"{prefix}{f.name.removesuffix('_seconds')}" for f in fields(kind)}
+    return {name: keys[key] for name, key in by_field.items() if key in keys}

@@ -1,38 +1,30 @@
-"""The shape of the configuration file: keys, kinds and ranges, and pydantic's complaints about
-them in our own words. What it all means is ``config``'s business.
+"""The shape of the configuration file: its keys, their types and ranges.
+
+* A key has the name of its field in ``settings``, without the unit. Within a section it
+  goes without the section's name, too: ``scan: {interval: 1m}`` is `scan_interval` here and
+  `scan_interval_seconds` of a root there. ``stalled_…`` are the fields of `StallRule`.
+* A default stands in ``settings`` alone. What a file does not say is None here.
+
+So a new key is one field here and one there, also if it is one for each root and for all.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from exporter.config.settings import (
-    DEFAULT_STALL_RULE,
-    DURATION_EXPECTED,
-    format_duration,
-    parse_duration,
-    split_listen_address,
-    without_query,
-)
-from exporter.errors import Mistake
+from exporter.config.addresses import check_listen_address, check_url
+from exporter.config.durations import parse_duration, parse_interval
+from exporter.config.settings import StorageOptions
+from exporter.config.validation import StrictModel
+from exporter.log import Format, Level
+
+_UNSAID: Any = None
+"""The value of a key that is left out, whatever its type."""
 
 _ROOTS_LIMIT = 1000
 
 
-def _at_least(minimum: float) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        seconds = parse_duration(value)
-        if seconds < minimum:
-            raise ValueError(f"shorter than {format_duration(minimum)}")
-        return seconds
-
-    return check
-
-
-def _factor(value: object) -> float:
+def _check_factor(value: object) -> float:
     if type(value) not in (int, float):  # a bool is an int, and is not a number
         raise ValueError("expected a number such as 3 or 2.5")
     assert isinstance(value, int | float)
@@ -41,149 +33,114 @@ def _factor(value: object) -> float:
     return float(value)
 
 
-at_least_a_second = _at_least(1)
-"""Seconds of a duration that is no shorter than that; ValueError."""
-_Duration = Annotated[float, BeforeValidator(_at_least(0))]
-_Positive = Annotated[float, BeforeValidator(at_least_a_second)]
-_Workers = Annotated[int, Field(ge=1, le=256)]
+_Duration = Annotated[float, BeforeValidator(parse_duration)]
+_Interval = Annotated[float, BeforeValidator(parse_interval)]
+_Factor = Annotated[float, BeforeValidator(_check_factor)]
 _Limit = Annotated[int, Field(ge=0, le=1_000_000)]
-_Factor = Annotated[float, BeforeValidator(_factor)]
-_Glob = Annotated[str, Field(min_length=1, max_length=1024)]
+_Globs = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=1024)]], AfterValidator(tuple)
+]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class _RootKeys(StrictModel):
+    """Keys that only a root has."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)] | None = _UNSAID
+    url: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_url)]
+    max_depth: Annotated[int, Field(ge=0, le=32)] = _UNSAID
+    prefix: str = _UNSAID
+    include: _Globs = _UNSAID
+    exclude: _Globs = _UNSAID
+    storage_options: Annotated[dict[str, Any], AfterValidator(StorageOptions)] = _UNSAID
 
 
-class RootModel(_Model):
-    """One entry of ``roots``; None is what is said for all."""
+class _ScanKeys(StrictModel):
+    """Keys of ``scan``, which a root may have, too."""
 
-    name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    url: Annotated[str, Field(min_length=1, max_length=4096)]
-    max_depth: Annotated[int, Field(ge=0, le=32)] = 3
-    prefix: str = ""
-    include: list[_Glob] = []
-    exclude: list[_Glob] = []
-    scan_interval: _Positive | None = None
-    scan_timeout: _Positive | None = None
-    completed_scan_interval: _Positive | None = None
-    verify_interval: _Positive | None = None
-    stale_after: _Duration | None = None
-    hide_completed_after: _Duration | None = None
-    max_per_root: _Limit | None = None
-    stalled_after: _Positive | None = None
-    stalled_gap_factor: _Factor | None = None
-    stalled_long_after: _Positive | None = None
-    storage_options: dict[str, Any] = {}
-
-    @pydantic.field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str, info: pydantic.ValidationInfo) -> str:
-        if "::" in url:
-            raise ValueError("chained URLs are not supported")
-        scheme, separator, rest = url.partition("://")
-        if not separator:
-            return url
-        if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
-            raise ValueError("the scheme before :// is not valid")
-        if not rest.strip("/") and scheme != "file":
-            raise ValueError("nothing follows the scheme")
-        if "@" in rest.partition("/")[0]:
-            raise ValueError("credentials do not belong into a URL; use storage_options")
-        without_query(url)
-        assert info.context is not None
-        if problem := info.context(url):
-            raise ValueError(problem)
-        return url
+    scan_interval: _Interval = _UNSAID
+    scan_timeout: _Interval = _UNSAID
+    completed_scan_interval: _Interval | None = _UNSAID
+    verify_interval: _Interval = _UNSAID
+    stale_after: _Duration = _UNSAID
 
 
-class _ScanModel(_Model):
-    interval: _Positive = 60.0
-    timeout: _Positive = 300.0
-    completed_scan_interval: _Positive | None = None
-    verify_interval: _Positive = 3600.0
-    workers: _Workers = 16
-    stale_after: _Duration = 900.0
+class _JobsKeys(StrictModel):
+    """Keys of ``jobs``, which a root may have, too."""
+
+    hide_completed_after: _Duration | None = _UNSAID
+    max_per_root: _Limit = _UNSAID
+    stalled_after: _Interval = _UNSAID
+    stalled_gap_factor: _Factor = _UNSAID
+    stalled_long_after: _Interval = _UNSAID
 
 
-class _JobsModel(_Model):
-    hide_completed_after: _Duration | None = None
-    max_per_root: _Limit = 20_000
-    stalled_after: _Positive = DEFAULT_STALL_RULE.after_seconds
-    stalled_gap_factor: _Factor = DEFAULT_STALL_RULE.gap_factor
-    stalled_long_after: _Positive = DEFAULT_STALL_RULE.long_after_seconds
+def _within(section: str) -> ConfigDict:
+    """The model of a section, whose keys are written without the section's name."""
+    return ConfigDict(alias_generator=lambda key: key.removeprefix(f"{section}_"))
 
 
-def _check_listen_address(address: str) -> str:
-    split_listen_address(address)
-    return address
+class ScanSection(_ScanKeys):
+    """The section ``scan``."""
+
+    model_config = _within("scan")
+
+    scan_workers: Annotated[int, Field(ge=1, le=256)] = _UNSAID
 
 
-class _WebModel(_Model):
-    listen_address: Annotated[str, pydantic.AfterValidator(_check_listen_address)] = "0.0.0.0:10170"
-    config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+class JobsSection(_JobsKeys):
+    """The section ``jobs``."""
 
 
-class _LogModel(_Model):
-    level: Literal["debug", "info", "warn", "error"] = "info"
-    format: Literal["logfmt", "json"] = "logfmt"
+class WebSection(StrictModel):
+    """The section ``web``."""
+
+    model_config = _within("web")
+
+    listen_address: Annotated[str, AfterValidator(check_listen_address)] = _UNSAID
+    web_config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = _UNSAID
 
 
-def root_from_text(value: object) -> object:
-    """An entry of ``roots`` that is a text alone is its URL."""
-    return {"url": value} if isinstance(value, str) else value
+class LogSection(StrictModel):
+    """The section ``log``."""
+
+    model_config = _within("log")
+
+    log_level: Level = _UNSAID
+    log_format: Format = _UNSAID
 
 
-class FileModel(_Model):
-    """The whole file. `context` of its validation is what says why a URL cannot be used."""
+class RootEntry(_JobsKeys, _ScanKeys, _RootKeys):
+    """One entry of ``roots``. Mistakes on the same line are told in the order of the bases,
+    the last one's first."""
+
+
+_SHARED_KEYS = _ScanKeys.model_fields.keys() | _JobsKeys.model_fields.keys()
+
+
+def root_entry(value: object) -> object:
+    """An entry of ``roots`` as a mapping. A text alone is its URL. A null for what can also be
+    said for all roots is the same as no such key."""
+    if isinstance(value, str):
+        return {"url": value}
+    if isinstance(value, dict):
+        return {k: v for k, v in value.items() if v is not None or k not in _SHARED_KEYS}
+    return value
+
+
+class ConfigFile(StrictModel):
+    """The whole file."""
 
     roots: Annotated[
-        list[Annotated[RootModel, BeforeValidator(root_from_text)]],
+        list[Annotated[RootEntry, BeforeValidator(root_entry)]],
         Field(min_length=1, max_length=_ROOTS_LIMIT),
     ]
-    scan: _ScanModel = _ScanModel()
-    jobs: _JobsModel = _JobsModel()
-    web: _WebModel = _WebModel()
-    log: _LogModel = _LogModel()
+    scan: ScanSection = ScanSection()
+    jobs: JobsSection = JobsSection()
+    web: WebSection = WebSection()
+    log: LogSection = LogSection()
 
 
-_TEXT_BY_TYPE = {
-    "missing": "is required",
-    "extra_forbidden": "unknown key",
-    "string_type": "expected text (put it in quotes)",
-    "int_type": "expected a whole number",
-    "bool_type": "expected true or false",
-    "list_type": "expected a list",
-    "dict_type": "expected a mapping",
-    "model_type": "expected a mapping",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
-    "float_type": DURATION_EXPECTED,
-}
-
-
-def mistakes_of(
-    error: ValidationError, whole: str = "a mapping with the key roots"
-) -> Iterator[Mistake]:
-    """Our own words for each of pydantic's errors, whose texts may hold the value.
-    `whole` is what the file as a whole should be."""
-    for item in error.errors(include_url=False, include_input=False):
-        location = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
-        context = item.get("ctx", {})
-        kind = item["type"]
-        if kind == "value_error":
-            text = str(context["error"])
-        elif kind == "literal_error":
-            text = f"expected one of {context['expected']}"
-        elif kind in ("greater_than_equal", "less_than_equal"):
-            bound = "at least" if kind == "greater_than_equal" else "at most"
-            text = f"must be {bound} {context.get('ge', context.get('le'))}"
-        elif kind in ("too_long", "string_too_long"):
-            text = f"longer than {context['max_length']}"
-        elif kind == "model_type" and location[:1] == ("roots",):
-            text = "expected a path, a URL, or a mapping with the key url"
-        else:
-            text = _TEXT_BY_TYPE.get(kind, "not valid")
-        if not location and kind == "model_type":
-            text = f"expected {whole}"
-        yield Mistake(location, text)
+def said(*models: BaseModel) -> dict[str, Any]:
+    """What a file says: the keys of these models that are not left out. A later model
+    overrides an earlier one."""
+    return {key: value for model in models for key, value in model if value is not None}

@@ -1,5 +1,5 @@
-"""What the texts ``${NAME}`` and ``${file:PATH}`` in storage options stand for: secrets, which
-do not belong into a configuration file.
+"""References to secrets, which do not belong into a configuration file: ``${NAME}`` in storage
+options is an environment variable, ``${file:PATH}`` the content of a file.
 """
 
 import re
@@ -12,9 +12,9 @@ from exporter.errors import Location, Mistake
 _SECRET_FILE_LIMIT_BYTES = 64 * 1024
 
 
-class References:
-    """Replaces them. `mistakes` are those that stand for nothing, `files` those that were
-    named, missing ones included; relative ones are relative to `folder`."""
+class SecretResolver:
+    """Replaces references by secrets. `mistakes` are the references that lead to none; `files`
+    are all that were named, missing ones included. Relative files are below `folder`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
@@ -22,28 +22,29 @@ class References:
         self._folder = folder
         self._environment = environment
 
-    def replaced(self, value: object) -> object:
-        """The file's plain data with every reference replaced by what it stands for."""
+    def resolve(self, value: object) -> object:
+        """The plain data of a configuration file, with every reference replaced."""
         if not isinstance(value, dict) or not isinstance(value.get("roots"), list):
             return value
-        roots = [
-            {**root, "storage_options": self._within(options, ("roots", i, "storage_options"))}
-            if isinstance(root, dict) and (options := root.get("storage_options")) is not None
-            else root
-            for i, root in enumerate(value["roots"])
-        ]
+        roots = [self._resolved_root(root, index) for index, root in enumerate(value["roots"])]
         return {**value, "roots": roots}
 
-    def _within(self, value: object, location: Location) -> object:
+    def _resolved_root(self, root: object, index: int) -> object:
+        if not isinstance(root, dict) or (options := root.get("storage_options")) is None:
+            return root
+        location: Location = ("roots", index, "storage_options")
+        return {**root, "storage_options": self._resolved(options, location)}
+
+    def _resolved(self, value: object, location: Location) -> object:
         if isinstance(value, dict):
-            return {key: self._within(item, (*location, key)) for key, item in value.items()}
+            return {key: self._resolved(item, (*location, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._within(item, (*location, i)) for i, item in enumerate(value)]
-        if isinstance(value, str) and value.isprintable():  # else the document says so
-            return _REFERENCE.sub(lambda match: self._referred(match, location), value)
+            return [self._resolved(item, (*location, i)) for i, item in enumerate(value)]
+        if isinstance(value, str) and value.isprintable():  # else ParsedYaml says so
+            return _REFERENCE.sub(lambda match: self._secret(match, location), value)
         return value
 
-    def _referred(self, match: re.Match[str], location: Location) -> str:
+    def _secret(self, match: re.Match[str], location: Location) -> str:
         file, variable = match["file"], match["variable"]
         if match[0] == "$$":
             return "$"

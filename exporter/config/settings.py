@@ -1,15 +1,13 @@
-"""What can be configured: frozen values with every default filled in.
+"""What can be configured, with the defaults: frozen values that are complete.
 
-How a file becomes these is in ``config``. They are apart because whoever looks at a
-folder needs no file, and reading files takes longer to import than all the rest.
+``load`` makes them from a file. They are apart from it because whoever looks at a folder
+needs no file, and pydantic and YAML take longer to import than all the rest: neither may
+be imported here.
 """
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from exporter.config.shard import WHOLE, Shard
 
@@ -75,6 +73,13 @@ def _is_harmless(value: object) -> bool:
     return value is None or isinstance(value, int | float)
 
 
+DEFAULT_PORT = 10170
+DEFAULT_MAX_DEPTH = 3
+COMPLETED_SCANS = 10
+"""Unless the configuration says otherwise, every tenth scan looks at completed jobs, too."""
+_SCAN_INTERVAL_SECONDS = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class StallRule:
     """When a job without progress is stalled; ``report`` says what the numbers mean."""
@@ -89,22 +94,22 @@ DEFAULT_STALL_RULE = StallRule()
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
-    """One root with every default filled in. Durations are in seconds."""
+    """One root. Its fields are shown by ``check-config``, in this order."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature
-    max_depth: int = 3
+    scan_interval_seconds: float = _SCAN_INTERVAL_SECONDS
+    scan_timeout_seconds: float = 300.0
+    completed_scan_interval_seconds: float = COMPLETED_SCANS * _SCAN_INTERVAL_SECONDS
+    verify_interval_seconds: float = 3600.0
+    stale_after_seconds: float = 900.0
+    max_depth: int = DEFAULT_MAX_DEPTH
+    max_per_root: int = 20_000
+    hide_completed_after_seconds: float | None = None
+    stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    scan_interval_seconds: float = 60.0
-    scan_timeout_seconds: float = 300.0
-    completed_scan_interval_seconds: float = 600.0
-    verify_interval_seconds: float = 3600.0
-    stale_after_seconds: float = 900.0
-    hide_completed_after_seconds: float | None = None
-    max_per_root: int = 20_000
-    stall: StallRule = DEFAULT_STALL_RULE
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE
 
@@ -123,7 +128,7 @@ class Config:
     source: str = ""
     secret_files: tuple[str, ...] = ()
     scan_workers: int = 16
-    listen_address: str = "0.0.0.0:10170"
+    listen_address: str = f"0.0.0.0:{DEFAULT_PORT}"
     web_config_file: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
@@ -133,71 +138,3 @@ class Config:
         """The same configuration for one of several exporters that share its jobs."""
         roots = tuple(replace(root, shard=shard) for root in self.roots)
         return replace(self, roots=roots, shard=shard)
-
-
-def absolute_url(url: str, folder: str | os.PathLike[str]) -> str:
-    """The one spelling of a root's URL; local paths are relative to `folder`."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return os.path.normpath(os.path.join(folder, url))
-    if scheme == "file":
-        return f"file://{os.path.normpath('/' + rest.lstrip('/'))}"
-    return url.rstrip("/")
-
-
-def without_query(url: str) -> str:
-    """The URL without what may hold a secret; raises ValueError when it cannot be one."""
-    if "://" not in url:
-        return url
-    try:
-        return urlsplit(url)._replace(query="", fragment="").geturl()
-    except ValueError:
-        raise ValueError("not a valid URL") from None
-
-
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
-)
-_UNIT_SECONDS = (31_536_000, 604_800, 86_400, 3_600, 60, 1, 0.001)
-_LONGEST_SECONDS = 100 * 31_536_000
-DURATION_EXPECTED = "expected a duration such as 30s, 5m or 1h30m"
-
-
-def parse_duration(text: object) -> float:
-    """Seconds of a duration in Prometheus' syntax (``1h30m``, ``500ms``, ``0``)."""
-    if text == "0" or (type(text) is int and text == 0):
-        return 0.0
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) < 64 else None
-    if match is None or not match[0]:
-        raise ValueError(DURATION_EXPECTED)
-    amounts = zip(match.groups(default="0"), _UNIT_SECONDS, strict=True)
-    seconds = sum(int(amount) * unit for amount, unit in amounts)
-    if seconds > _LONGEST_SECONDS:
-        raise ValueError("longer than 100 years")
-    return float(seconds)
-
-
-def format_duration(seconds: float) -> str:
-    """The shortest spelling that `parse_duration` reads back."""
-    milliseconds = round(seconds * 1000)
-    parts = []
-    for unit, length in (
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ):
-        amount, milliseconds = divmod(milliseconds, length)
-        if amount:
-            parts.append(f"{amount}{unit}")
-    return "".join(parts) or "0s"
-
-
-def split_listen_address(address: str) -> tuple[str | None, int]:
-    """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``;
-    raises ValueError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):([0-9]{1,5})", address)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError("expected HOST:PORT or :PORT")
-    return match[1] or match[2] or None, int(match[3])

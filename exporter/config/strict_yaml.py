@@ -1,8 +1,8 @@
-"""A YAML text as plain data, with the line of every part of it.
+"""A YAML text as plain data, and the line of each part of it.
 
-YAML is read as data only: no tags, anchors, aliases or merge keys (ten lines of them
-can fill any memory), no duplicate keys, one document, at most `LIMIT_BYTES`. A message
-never quotes a value: the file holds secrets.
+YAML is read as data only: no tags, anchors, aliases or merge keys (ten lines of aliases can
+fill any memory), no duplicate keys, one document, at most `LIMIT_BYTES`. A message never
+quotes a value: the file holds secrets.
 """
 
 from collections.abc import Collection
@@ -16,11 +16,13 @@ _DEPTH_LIMIT = 32
 _NUMBER_LIMIT = 1000  # characters; YAML's base 60 costs the square of the length
 
 
-class Document:
-    """A YAML text as plain data, with the line of every part of it."""
+class ParsedYaml:
+    """A YAML text as plain data: its `value`, the `lines` of its parts, and the `mistakes`
+    beside which it could still be read."""
 
     def __init__(self, data: bytes, source: str, line_breaks_at: Collection[Location] = ()) -> None:
-        """`line_breaks_at` are the places where a text may have several lines."""
+        """Raises ConfigError, in the name of the file `source`, if nothing can be read.
+        `line_breaks_at` are the places where a text may have several lines."""
         self._line_breaks_at = line_breaks_at
         self.lines: dict[Location, int] = {}
         self.mistakes: list[Mistake] = []
@@ -29,10 +31,10 @@ class Document:
             raise ConfigError(source, [Mistake((), f"larger than {LIMIT_BYTES} bytes")])
         try:
             text = data.decode("utf-8")
-            self._refuse_machinery(text, source)
+            self._refuse_all_but_data(text, source)
             node = yaml.compose(text, yaml.SafeLoader)
             if node is not None:
-                self.value = self._plain(node, ())
+                self.value = self._data_of(node, ())
         except ConfigError:
             raise
         except UnicodeDecodeError as error:
@@ -52,7 +54,7 @@ class Document:
             raise ConfigError(source, [Mistake((), "nested too deeply")]) from None
 
     def locate(self, mistake: Mistake) -> Mistake:
-        """The mistake with the line of its place, or of the nearest part around it."""
+        """The mistake, with the line of its place or of the nearest part around that."""
         if mistake.line is not None:
             return mistake
         for length in range(len(mistake.location), -1, -1):
@@ -60,8 +62,8 @@ class Document:
                 return Mistake(mistake.location, mistake.text, line)
         return mistake
 
-    def _refuse_machinery(self, text: str, source: str) -> None:
-        """Refuse what is more than data, before anything is built from it."""
+    def _refuse_all_but_data(self, text: str, source: str) -> None:
+        """Raise ConfigError for what is more than data, before anything is built from it."""
         depth = documents = 0
         for event in yaml.parse(text, yaml.SafeLoader):
             problem = None
@@ -81,16 +83,16 @@ class Document:
                 line = event.start_mark.line + 1 if event.start_mark else None
                 raise ConfigError(source, [Mistake((), problem, line)])
 
-    def _plain(self, node: yaml.Node, location: Location) -> object:
+    def _data_of(self, node: yaml.Node, location: Location) -> object:
         self.lines.setdefault(location, node.start_mark.line + 1)
         if isinstance(node, yaml.SequenceNode):
-            return [self._plain(item, (*location, i)) for i, item in enumerate(node.value)]
+            return [self._data_of(item, (*location, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
-            return self._plain_mapping(node, location)
+            return self._mapping_of(node, location)
         assert isinstance(node, yaml.ScalarNode)
-        return self._plain_scalar(node, location)
+        return self._scalar_of(node, location)
 
-    def _plain_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
+    def _mapping_of(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
         mapping: dict[str, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -110,10 +112,10 @@ class Document:
                 self.mistakes.append(Mistake(place, "appears twice", line))
                 continue
             self.lines[place] = line
-            mapping[key] = self._plain(value_node, place)
+            mapping[key] = self._data_of(value_node, place)
         return mapping
 
-    def _plain_scalar(self, node: yaml.ScalarNode, location: Location) -> object:
+    def _scalar_of(self, node: yaml.ScalarNode, location: Location) -> object:
         """Null, boolean, integer and fraction as YAML reads them; all else is text."""
         kind = node.tag.rpartition(":")[2]
         if kind not in ("null", "bool", "int", "float"):

@@ -15,10 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter.config.settings import (
-    RootConfig,
-    without_query,
-)
+from exporter.config.addresses import without_query
+from exporter.config.settings import RootConfig
 from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
 from exporter.model.snapshot import Job, Reading, Root, Totals

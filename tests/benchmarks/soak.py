@@ -196,7 +196,7 @@ def soak(scans: int, folder: Path) -> None:
                 publisher.page("text", compressed=True).gzip_body(b"", b"")
                 if done // 1000 > told:
                     told = done // 1000
-                    python_tuning.keep_house()  # as the service does
+                    python_tuning.collect_garbage()  # as the service does
                     print(f"{done} scans: {Needs.now()}, {workers.stuck} stuck", flush=True)
             weather.stop()
             _all_well_again(latest, workers)

@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from exporter.config.settings import (
-    RootConfig,
-    without_query,
-)
+from exporter.config.addresses import without_query
+from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.errors import StorageError
 from exporter.model.report import Row

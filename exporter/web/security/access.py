@@ -1,9 +1,9 @@
 """Who may talk to the HTTP server, and how: the web configuration file in force.
 
-The file, and the certificates it names, are read again when they change (``watch`` says
-when). A new version is built whole and then takes the place of the old one; a version
-with mistakes is logged and the last good one stays. So does it when the new one asks
-for no TLS or no password where the old one did: an emptied file must not open the door.
+The file, and the certificates it names, are read again when they change. A new version is
+built whole and then takes the place of the old one. A version with mistakes is logged, and
+the last good one stays. It also stays when the new one asks for no TLS or no password where
+the old one did: an emptied file must not open the door.
 """
 
 import logging
@@ -25,7 +25,7 @@ _FAILURES_LOGGED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is in force at one moment."""
+    """The terms of access at one moment: a web configuration file, and what is made of it."""
 
     config: WebConfig = field(default_factory=WebConfig)
     tls: ssl.SSLContext | None = None
@@ -55,8 +55,8 @@ class RateLimit:
 
 
 class Access:
-    """The terms on which the server talks to its clients; open to all without a `file`.
-    Raises ConfigError if the file cannot be used."""
+    """Decides which requests are answered, by the terms in force. Without a `file`, all are,
+    in the clear. Raises ConfigError if the file cannot be used."""
 
     def __init__(
         self, file: str | None, on_reread: Callable[[bool], None] = lambda _: None
@@ -66,7 +66,7 @@ class Access:
         self._auth = BasicAuth()
         self._failures_logged: dict[str, float] = {}
         self.terms = read_terms(file) if file is not None else Terms()
-        """What is in force now: one reference, replaced atomically."""
+        """The terms in force: one reference, replaced atomically."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Access:
         return self.terms.config.files
 
     def reread(self) -> None:
-        """Read the files again (not on the server's thread: storage may be slow)."""
+        """Read the files again. Not to be called on the server's thread: storage may be slow."""
         assert self._file is not None
         try:
             terms = read_terms(self._file, before=self.terms)
@@ -88,8 +88,9 @@ class Access:
         self._on_reread(True)  # noqa: FBT003
 
     async def refusal(self, authorization: str, certificate: object, peer: object) -> int | None:
-        """The HTTP status with which to refuse a request, or None to answer it. From its
-        Authorization header, the verified certificate and the address of its client."""
+        """The HTTP status with which to refuse a request, or None to answer it. It depends on
+        the Authorization header and the client's verified certificate; `peer` is its address,
+        for the log."""
         terms = self.terms
         if terms.rate_limit is not None and not terms.rate_limit.allows():
             return 429
@@ -109,7 +110,7 @@ class Access:
         return 401
 
     def _failed(self, message: str, peer: object) -> None:
-        """Log a failure, but each kind not more often than once a second."""
+        """Log a failure, each kind at most once a second."""
         now = time.monotonic()
         if now - self._failures_logged.get(message, 0.0) >= _FAILURES_LOGGED_SECONDS:
             self._failures_logged[message] = now
@@ -118,8 +119,7 @@ class Access:
 
 
 def read_terms(file: str, before: Terms | None = None) -> Terms:
-    """The terms of a web configuration file that are to replace those `before`; raises
-    ConfigError."""
+    """The terms of a web configuration file, to replace those `before`; raises ConfigError."""
     config = web_config.load(file)
     log.hide(config.secrets())
     if before is not None and before.config.tls is not None and config.tls is None:

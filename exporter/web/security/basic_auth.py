@@ -2,10 +2,10 @@
 
 * An unknown user costs as much as a wrong password, so time does not tell who exists.
 * One hash is computed at a time, on a thread of its own: guessing takes one core at most
-  and never the event loop. What waits beyond `_WAITING_LIMIT` is refused.
-* Results are remembered under an HMAC of the user, the hash and the password, each with
-  its length, so that no other three make the same key (CVE-2022-46146). Right and wrong
-  ones are kept apart: guessing does not push out who logged in.
+  and never the event loop. Beyond `_WAITING_LIMIT` waiting checks, more are refused.
+* Results are cached under an HMAC of the user, the hash and the password, each with its
+  length, so that no other three make the same key (CVE-2022-46146). Right and wrong
+  passwords have caches of their own: guessing does not evict who logged in.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-_REMEMBERED = 100
+_CACHE_SIZE = 100
 _WAITING_LIMIT = 16
 _PASSWORD_BYTES = 72  # bcrypt ignores what follows, as Go's does
 _FAKE = "$2b${cost:02d}$MWvGnHjYQKpNyjHVvzYTlO2aFz5x3WYzCMYQuiVSp8oJLNLcMHYk2"
-"""Has the form of a hash; of which password does not matter, as its user does not exist."""
+"""A hash for users that do not exist. It does not matter of which password."""
 
 
 class BusyError(Exception):
@@ -31,7 +31,7 @@ class BusyError(Exception):
 
 
 class BasicAuth:
-    """Checks credentials; belongs to one event loop."""
+    """Checks credentials. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._hashing = ThreadPoolExecutor(1, "bcrypt")
@@ -47,18 +47,17 @@ class BasicAuth:
         if credentials is None:
             return False
         user, password = credentials
-        hashed = users.get(user)
-        if hashed is None:
-            cost = max((int(value[4:6]) for value in users.values()), default=10)
-            right = await self._check(user, _FAKE.format(cost=cost).encode(), password)
-            return right and False
-        return await self._check(user, hashed, password)
+        is_known = user in users
+        hashed = users[user] if is_known else _fake_hash(users)
+        # Checked for unknown users, too: that takes its time.
+        is_right = await self._check(user, hashed, password)
+        return is_known and is_right
 
     async def _check(self, user: bytes, hashed: bytes, password: bytes) -> bool:
         key = self._key_of(user, hashed, password)
-        for remembered, answer in ((self._right, True), (self._wrong, False)):
-            if key in remembered:
-                remembered.move_to_end(key)
+        for cache, answer in ((self._right, True), (self._wrong, False)):
+            if key in cache:
+                cache.move_to_end(key)
                 return answer
         if (same := self._waiting.get(key)) is not None:
             return await asyncio.shield(same)
@@ -68,16 +67,16 @@ class BasicAuth:
         future = loop.run_in_executor(self._hashing, _matches, password, hashed)
         self._waiting[key] = future
         future.add_done_callback(lambda done: self._checked(key, done))
-        return await asyncio.shield(future)  # the client may go; the answer is kept
+        return await asyncio.shield(future)  # the client may go; the result is cached
 
     def _checked(self, key: bytes, done: "asyncio.Future[bool]") -> None:
         del self._waiting[key]
         if done.cancelled() or done.exception() is not None:
             return
-        remembered = self._right if done.result() else self._wrong
-        remembered[key] = None
-        if len(remembered) > _REMEMBERED:
-            remembered.popitem(last=False)
+        cache = self._right if done.result() else self._wrong
+        cache[key] = None
+        if len(cache) > _CACHE_SIZE:
+            cache.popitem(last=False)
 
     def _key_of(self, *parts: bytes) -> bytes:
         message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -94,6 +93,12 @@ def _parse(authorization: str) -> tuple[bytes, bytes] | None:
     except (binascii.Error, ValueError):
         return None
     return (user, password) if colon else None
+
+
+def _fake_hash(users: Mapping[bytes, bytes]) -> bytes:
+    """A hash that takes as long to check as the slowest of those of `users`."""
+    cost = max((int(hashed[4:6]) for hashed in users.values()), default=10)
+    return _FAKE.format(cost=cost).encode()
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:

@@ -1,7 +1,7 @@
 """TLS for the HTTP server: TlsConfig -> SSLContext, reading the certificates it names.
 
-What Python's ssl cannot do is done more strictly, never less: of several curves only one
-is offered (P-256 if it is among them, which every client of TLS 1.3 has to know).
+What Python's ssl cannot do becomes stricter, never laxer: of several curves only one is
+offered (P-256 if it is among them, which every client of TLS 1.3 has to know).
 """
 
 import os
@@ -14,9 +14,10 @@ from ipaddress import ip_address
 from exporter.config.files import read_file, words_of
 from exporter.config.strict_yaml import LIMIT_BYTES
 from exporter.errors import ConfigError, Mistake
-from exporter.web.security.web_config import CURVES, Pem, TlsConfig
+from exporter.web.security.toolkit_format import CURVES, Curve, Version
+from exporter.web.security.web_config import Pem, TlsConfig
 
-_MINIMUM = {
+_VERSIONS: dict[Version, ssl.TLSVersion] = {
     "TLS10": ssl.TLSVersion.TLSv1,
     "TLS11": ssl.TLSVersion.TLSv1_1,
     "TLS12": ssl.TLSVersion.TLSv1_2,
@@ -30,8 +31,8 @@ def new_context(config: TlsConfig, source: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # who writes TLS10 means it
-        context.maximum_version = _MINIMUM[config.max_version]
-        context.minimum_version = _MINIMUM["TLS13" if config.tls12_is_off else config.min_version]
+        context.maximum_version = _VERSIONS[config.max_version]
+        context.minimum_version = _VERSIONS["TLS13" if config.tls12_is_off else config.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not config.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -61,7 +62,7 @@ def names_in(certificate: object) -> frozenset[str]:
     return frozenset(names)
 
 
-def _one_curve(curves: tuple[str, ...]) -> str:
+def _one_curve(curves: tuple[Curve, ...]) -> Curve:
     return "CurveP256" if "CurveP256" in curves else curves[0]
 
 

@@ -1,9 +1,9 @@
-"""The web configuration file: TLS, basic authentication and headers of the HTTP server.
+"""The web configuration file -> WebConfig: TLS, basic authentication, headers, rate limit.
 
 The format is that of Prometheus' exporter-toolkit, so that the file of another exporter
 can be used as it is: github.com/prometheus/exporter-toolkit, docs/web-configuration.md.
-Where it is stricter, it refuses what the toolkit would silently not enforce. The files it
-names are read by ``tls``.
+Where this module is stricter, it refuses what the toolkit would silently not enforce. The
+files that the file names are read by ``tls``.
 """
 
 import os
@@ -11,74 +11,28 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+
+from exporter.config.files import read_config_file
+from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
+from exporter.config.validation import StrictModel, mistakes_of
+from exporter.errors import ConfigError, Location, Mistake
+from exporter.web.security.toolkit_format import (
+    CIPHERS,
+    HEADERS,
+    TLS13_CIPHERS,
+    VERSIONS,
+    ClientAuth,
+    Curve,
+    Version,
+    parse_go_duration,
 )
 
-from exporter.config.files import read_file, words_of
-from exporter.config.schema import mistakes_of
-from exporter.config.strict_yaml import LIMIT_BYTES, Document
-from exporter.errors import ConfigError, Location, Mistake
-
-CIPHERS = {
-    # Of TLS 1.2 and below, as Go's crypto/tls names them -> as OpenSSL does.
-    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-}
-_TLS13_CIPHERS = {  # always on, in Go and in OpenSSL: naming them changes nothing
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-}
-CURVES = {
-    "CurveP256": "prime256v1",
-    "CurveP384": "secp384r1",
-    "CurveP521": "secp521r1",
-    "X25519": "X25519",
-}
-VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
-_HEADERS: dict[str, tuple[str, ...]] = {
-    # Those that the toolkit lets be set -> their only values, where it knows them.
-    "Content-Security-Policy": (),
-    "Strict-Transport-Security": (),
-    "X-Content-Type-Options": ("nosniff",),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-XSS-Protection": (),
-}
 _HASH = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _COST_LIMIT = 20  # 1.5 minutes for each login; each step more doubles that
-
-ClientAuth = Literal[
-    "",
-    "NoClientCert",
-    "RequestClientCert",
-    "RequireAnyClientCert",
-    "RequireClientCert",
-    "VerifyClientCertIfGiven",
-    "RequireAndVerifyClientCert",
-]
 _VERIFYING = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
-_Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +51,28 @@ class Pem:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """How to speak TLS. `client_ca` is there if clients have to show a certificate, or
-    may (`client_may_stay_unknown`); `client_allowed_sans` restricts whose. `ciphers` are
-    OpenSSL's, none for its default; `tls12_is_off` if only those of TLS 1.3 were named."""
+    """The section ``tls_server_config``. `client_ca` is there if clients must show a
+    certificate, or may (`client_may_stay_unknown`); `client_allowed_sans` restricts whose.
+    `ciphers` are OpenSSL's names, none for its default; `tls12_is_off` if the file names only
+    ciphers of TLS 1.3."""
 
     certificate: Pem
     key: Pem
     client_ca: Pem | None
     client_may_stay_unknown: bool
     client_allowed_sans: frozenset[str] | None
-    min_version: str
-    max_version: str
+    min_version: Version
+    max_version: Version
     ciphers: tuple[str, ...]
     tls12_is_off: bool
     prefer_server_ciphers: bool
-    curves: tuple[str, ...]
+    curves: tuple[Curve, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """The whole file. `users` are (name, bcrypt hash); nobody is asked for a password
-    if there are none. `rate_interval_seconds` is 0 for no limit."""
+    """The whole file. `users` are (name, bcrypt hash); without any, nobody is asked for a
+    password. A `rate_interval_seconds` of 0 means no limit."""
 
     source: str = ""
     tls: TlsConfig | None = None
@@ -143,12 +98,7 @@ class WebConfig:
 def load(file: str) -> WebConfig:
     """Read a web configuration file, not those it names; raises ConfigError with all
     mistakes at once."""
-    try:
-        data = read_file(file, LIMIT_BYTES)
-    except OSError as error:
-        raise ConfigError(file, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
-    except ValueError as error:
-        raise ConfigError(file, [Mistake((), str(error))]) from None
+    data = read_config_file(file, LIMIT_BYTES)
     return parse(data, file, Path(os.path.abspath(file)).parent)
 
 
@@ -158,64 +108,35 @@ _INLINE = tuple((_TLS, key) for key in ("cert", "key", "client_ca"))
 
 def parse(data: bytes, source: str, folder: Path) -> WebConfig:
     """The WebConfig that the YAML text `data` means; relative files are below `folder`."""
-    document = Document(data, source, line_breaks_at=_INLINE)
-    mistakes = list(document.mistakes)
+    parsed = ParsedYaml(data, source, line_breaks_at=_INLINE)
+    mistakes = list(parsed.mistakes)
     try:
-        model = _FileModel.model_validate(_without_nulls(document.value) or {})
+        model = _FileModel.model_validate(_without_nulls(parsed.value) or {})
     except ValidationError as error:
-        known = {mistake.location for mistake in document.mistakes}
-        found = mistakes_of(error, "a mapping such as tls_server_config, basic_auth_users")
-        mistakes += (m for m in found if m.location not in known)
+        whole = "a mapping such as tls_server_config, basic_auth_users"
+        mistakes += mistakes_of(error, parsed.mistakes, whole)
     else:
         mistakes += _check_meaning(model)
         if not mistakes:
             return WebConfig(
                 source=source,
-                tls=_tls_config(model, document, folder),
+                tls=_tls_config(model, parsed, folder),
                 headers=tuple((k, v) for k, v in model.http_server_config.headers.items() if v),
                 users=tuple(model.basic_auth_users.items()),
                 rate_interval_seconds=model.rate_limit.interval,
                 rate_burst=model.rate_limit.burst,
             )
-    raise ConfigError(source, [document.locate(mistake) for mistake in mistakes])
+    raise ConfigError(source, [parsed.locate(mistake) for mistake in mistakes])
 
 
 def _without_nulls(value: object) -> object:
-    """A key without a value is the same as no such key, as in the toolkit."""
+    """The value without keys that have none: the toolkit takes them as left out."""
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     return value
 
 
-_GO_DURATION = re.compile(r"(?:(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
-_GO_UNIT_SECONDS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,  # micro sign
-    "μs": 1e-6,  # Greek mu
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
-
-
-def _go_duration(value: object) -> float:
-    """Seconds of a duration as Go writes it (``1.5s``, ``1m30s``); a bare number is in
-    nanoseconds."""
-    if type(value) is int and 0 <= value < 1 << 63:
-        return value * 1e-9
-    if isinstance(value, str) and len(value) < 64 and _GO_DURATION.fullmatch(value):
-        parts = re.findall(r"([\d.]+)([^\d.]+)", value, re.ASCII)
-        return sum(float(amount) * _GO_UNIT_SECONDS[unit] for amount, unit in parts)
-    raise ValueError("expected a duration such as 500ms or 1m30s")
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _TlsModel(_Model):
+class _TlsModel(StrictModel):
     cert: str = ""
     key: str = ""
     client_ca: str = ""
@@ -224,40 +145,40 @@ class _TlsModel(_Model):
     client_ca_file: str = ""
     client_auth_type: ClientAuth = ""
     client_allowed_sans: list[str] | None = None
-    min_version: _Version = "TLS12"
-    max_version: _Version = "TLS13"
-    cipher_suites: list[str] = []
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+    cipher_suites: list[str] = Field(default_factory=list)
     prefer_server_cipher_suites: bool = True
-    curve_preferences: list[Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]] = []
+    curve_preferences: list[Curve] = Field(default_factory=list)
 
     @field_validator("cipher_suites")
     @classmethod
     def _check_ciphers(cls, names: list[str]) -> list[str]:
         for number, name in enumerate(names):
-            if name not in CIPHERS and name not in _TLS13_CIPHERS:
+            if name not in CIPHERS and name not in TLS13_CIPHERS:
                 raise ValueError(f"number {number + 1} is not a cipher that Go calls secure")
         return names
 
 
-class _HttpModel(_Model):
+class _HttpModel(StrictModel):
     http2: bool = True
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("headers")
     @classmethod
     def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if name not in _HEADERS:
-                raise ValueError(f"only these can be set: {', '.join(_HEADERS)}")
+            if name not in HEADERS:
+                raise ValueError(f"only these can be set: {', '.join(HEADERS)}")
             if not value.isascii():
                 raise ValueError(f"{name} must be ASCII")
-            if value and _HEADERS[name] and value not in _HEADERS[name]:
-                raise ValueError(f"{name} must be {' or '.join(_HEADERS[name])}")
+            if value and HEADERS[name] and value not in HEADERS[name]:
+                raise ValueError(f"{name} must be {' or '.join(HEADERS[name])}")
         return headers
 
 
-class _RateModel(_Model):
-    interval: Annotated[float, BeforeValidator(_go_duration)] = 0.0
+class _RateModel(StrictModel):
+    interval: Annotated[float, BeforeValidator(parse_go_duration)] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
@@ -270,15 +191,17 @@ def _check_hash(value: str) -> str:
     return value
 
 
-class _FileModel(_Model):
+class _FileModel(StrictModel):
     tls_server_config: _TlsModel = _TlsModel()
     http_server_config: _HttpModel = _HttpModel()
     rate_limit: _RateModel = _RateModel()
-    basic_auth_users: dict[str, Annotated[str, AfterValidator(_check_hash)]] = {}
+    basic_auth_users: dict[str, Annotated[str, AfterValidator(_check_hash)]] = Field(
+        default_factory=dict
+    )
 
 
 def _check_meaning(model: _FileModel) -> Iterator[Mistake]:
-    """Mistakes that are none of one key alone."""
+    """Mistakes in how several keys go together."""
     if model.rate_limit.interval > 0 and model.rate_limit.burst == 0:
         text = "must be at least 1, or nothing would ever be answered"
         yield Mistake(("rate_limit", "burst"), text)
@@ -323,7 +246,7 @@ def _old_ciphers(tls: _TlsModel) -> tuple[str, ...]:
     return tuple(CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS)
 
 
-def _tls_config(model: _FileModel, document: Document, folder: Path) -> TlsConfig | None:
+def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfig | None:
     tls = model.tls_server_config
     if not tls.model_fields_set:
         return None
@@ -331,7 +254,7 @@ def _tls_config(model: _FileModel, document: Document, folder: Path) -> TlsConfi
     def pem(inline: str) -> Pem:
         text, file = getattr(tls, inline), getattr(tls, f"{inline}_file")
         location = (_TLS, inline if text else f"{inline}_file")
-        line = document.lines.get(location)
+        line = parsed.lines.get(location)
         return Pem(location, line, folder / file if file else None, text)
 
     return TlsConfig(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.servers import wait_until
 
-from exporter.commands.file_watcher import Watch
+from exporter.commands.file_watcher import FileWatcher
 
 
 class Told:
@@ -31,11 +31,11 @@ class Told:
 
 @pytest.fixture
 def watch() -> Iterator[Callable[[Path], Told]]:
-    watches: list[Watch] = []
+    watches: list[FileWatcher] = []
 
     def start(file: Path) -> Told:
         told = Told(file)
-        watches.append(Watch(lambda: [str(file)], told))
+        watches.append(FileWatcher(lambda: [str(file)], told))
         watches[-1].start()
         return told
 
@@ -66,7 +66,7 @@ def test_a_change_before_the_start_is_told_too(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("one")
     told = Told(file)
-    watch = Watch(lambda: [str(file)], told)
+    watch = FileWatcher(lambda: [str(file)], told)
     file.write_text("changed")
     watch.start()
     told.wait_for("changed")

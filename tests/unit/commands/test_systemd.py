@@ -12,7 +12,7 @@ import pytest
 from support.processes import COMMAND, Exporter
 from support.servers import HOST, running, wait_until
 
-from exporter.commands.systemd import Supervisor
+from exporter.commands.systemd import Notifier
 
 
 class Socket:
@@ -64,17 +64,17 @@ def test_a_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(
 
 
 def test_the_watchdog_starves_while_the_exporter_is_not_healthy(receiver: Socket) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "1"})
+    notifier = Notifier({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "1"})
     for is_healthy in (False, False, True, False):
-        supervisor.feed_watchdog([is_healthy].pop)
+        notifier.feed_watchdog([is_healthy].pop)
     assert receiver.receive() == ["WATCHDOG=1"]
     assert receiver.is_empty()
 
 
 def test_the_watchdog_is_not_fed_more_often_than_it_asks_for(receiver: Socket) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "900000000"})
+    notifier = Notifier({"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "900000000"})
     for _ in range(3):
-        supervisor.feed_watchdog(lambda: True)
+        notifier.feed_watchdog(lambda: True)
     assert receiver.receive() == ["WATCHDOG=1"]
     assert receiver.is_empty()
 
@@ -91,8 +91,8 @@ def test_the_watchdog_is_not_fed_more_often_than_it_asks_for(receiver: Socket) -
 def test_without_a_watchdog_for_this_process_none_is_fed(
     receiver: Socket, environment: dict[str, str]
 ) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": receiver.address, **environment})
-    supervisor.feed_watchdog(lambda: True)
+    notifier = Notifier({"NOTIFY_SOCKET": receiver.address, **environment})
+    notifier.feed_watchdog(lambda: True)
     assert receiver.is_empty()
 
 
@@ -100,9 +100,9 @@ def test_without_a_watchdog_for_this_process_none_is_fed(
 def test_a_supervisor_that_cannot_be_reached_stops_nothing(
     address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": address})
-    supervisor.ready("serving")
-    supervisor.stopping()
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    notifier.ready("serving")
+    notifier.stopping()
     told = [record.getMessage() for record in caplog.records]
     expected = ["cannot notify the supervisor: No such file or directory"]
     assert told == (expected if address == "/nowhere/at/all" else [])

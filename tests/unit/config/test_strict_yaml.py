@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config.strict_yaml import LIMIT_BYTES, Document
+from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.errors import ConfigError, Mistake
 
 SEXAGESIMAL_FRACTION = b"a: 1" + b":59" * 300 + b".0"
@@ -17,15 +17,15 @@ SEXAGESIMAL_FRACTION = b"a: 1" + b":59" * 300 + b".0"
 
 def value_of(text: str | bytes) -> object:
     data = text.encode() if isinstance(text, str) else text
-    document = Document(data, "config.yaml")
-    assert document.mistakes == []
-    return document.value
+    parsed = ParsedYaml(data, "config.yaml")
+    assert parsed.mistakes == []
+    return parsed.value
 
 
 def refusal_of(text: str | bytes) -> str:
     data = text.encode() if isinstance(text, str) else text
     with pytest.raises(ConfigError) as caught:
-        Document(data, "config.yaml")
+        ParsedYaml(data, "config.yaml")
     return str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_any_value_may_be_at_the_top(text: str, value: object) -> None:
 
 def test_every_part_has_its_line() -> None:
     text = "a:\n  - 1\n\n  - b: 2\n    c:\n      d: 3\n'e.f': [\n  4,\n  5]\n"
-    assert Document(text.encode(), "config.yaml").lines == {
+    assert ParsedYaml(text.encode(), "config.yaml").lines == {
         (): 1,
         ("a",): 1,
         ("a", 0): 2,
@@ -106,9 +106,9 @@ def test_every_part_has_its_line() -> None:
 def test_a_mistake_is_placed_at_the_nearest_part_around_it(
     location: tuple[str | int, ...], line: int
 ) -> None:
-    document = Document(b"a:\n- 1\n- b: 2\n", "config.yaml")
-    assert document.locate(Mistake(location, "x")) == Mistake(location, "x", line)
-    assert document.locate(Mistake(location, "x", 77)).line == 77
+    parsed = ParsedYaml(b"a:\n- 1\n- b: 2\n", "config.yaml")
+    assert parsed.locate(Mistake(location, "x")) == Mistake(location, "x", line)
+    assert parsed.locate(Mistake(location, "x", 77)).line == 77
 
 
 def test_mistakes_are_written_one_per_line_in_the_order_of_the_file() -> None:
@@ -185,22 +185,22 @@ def test_a_text_as_large_as_the_limit_is_read() -> None:
 def test_mistakes_within_a_mapping_are_collected(
     text: str, value: object, mistakes: list[str]
 ) -> None:
-    document = Document(text.encode(), "config.yaml")
-    assert document.value == value
-    assert [str(mistake) for mistake in document.mistakes] == mistakes
-    assert all(document.locate(mistake).line for mistake in document.mistakes)
+    parsed = ParsedYaml(text.encode(), "config.yaml")
+    assert parsed.value == value
+    assert [str(mistake) for mistake in parsed.mistakes] == mistakes
+    assert all(parsed.locate(mistake).line for mistake in parsed.mistakes)
 
 
 @pytest.mark.parametrize("key", ["x\\ny", "\\e[31m", "\\ud800", "\\0", "\\u2028", "\\x85"])
 def test_a_key_that_cannot_be_printed_is_a_mistake_and_is_not_repeated(key: str) -> None:
-    document = Document(f'b: 1\na: {{"{key}": 1}}\n'.encode(), "config.yaml")
-    error = ConfigError("config.yaml", [document.locate(m) for m in document.mistakes])
+    parsed = ParsedYaml(f'b: 1\na: {{"{key}": 1}}\n'.encode(), "config.yaml")
+    error = ConfigError("config.yaml", [parsed.locate(m) for m in parsed.mistakes])
     assert str(error) == "config.yaml:2: a: a key holds characters that cannot be printed"
 
 
 def test_a_sexagesimal_number_beyond_any_fraction_is_a_mistake() -> None:
-    document = Document(SEXAGESIMAL_FRACTION, "config.yaml")
-    assert [str(m) for m in document.mistakes] == ["a: not a number that can be used"]
+    parsed = ParsedYaml(SEXAGESIMAL_FRACTION, "config.yaml")
+    assert [str(m) for m in parsed.mistakes] == ["a: not a number that can be used"]
 
 
 def bombs() -> dict[str, str]:
@@ -229,15 +229,15 @@ def test_a_bomb_is_defused_with_little_memory_and_time(name: str) -> None:
     program = """if True:
         import resource, sys
         from exporter.errors import ConfigError
-        from exporter.config.strict_yaml import Document
+        from exporter.config.strict_yaml import ParsedYaml
         resource.setrlimit(resource.RLIMIT_AS, (300_000_000, 300_000_000))
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         try:
-            document = Document(sys.stdin.buffer.read(), "config.yaml")
+            parsed = ParsedYaml(sys.stdin.buffer.read(), "config.yaml")
         except ConfigError as error:
             print("refused", len(str(error)))
         else:
-            print("read", len(document.mistakes))
+            print("read", len(parsed.mistakes))
     """
     child = subprocess.run(
         [sys.executable, "-P", "-c", program],
@@ -293,7 +293,7 @@ BROKEN = [
 def test_a_secret_in_a_broken_line_is_not_repeated(line: str) -> None:
     text = f"roots:\n- url: s3://b/x\n  storage_options:\n    secret: x\n{line}\nlast: 1\n"
     with pytest.raises(ConfigError) as caught:
-        Document(text.encode("utf-8", "surrogateescape"), "config.yaml")
+        ParsedYaml(text.encode("utf-8", "surrogateescape"), "config.yaml")
     shown = [str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)]
     assert not any("CANARY" in part for part in shown)
     assert len(str(caught.value).splitlines()) == 1
@@ -315,12 +315,12 @@ TOKENS = [
 @example(b"a: 2020-99-99T99:99:99")
 def test_any_bytes_are_a_document_or_a_config_error(data: bytes) -> None:
     try:
-        document = Document(data, "config.yaml")
+        parsed = ParsedYaml(data, "config.yaml")
     except ConfigError as error:
         lines = str(error).splitlines()
     else:
         lines = []
-        json.dumps(document.value)  # plain data and nothing else
+        json.dumps(parsed.value)  # plain data and nothing else
     assert all(line.startswith("config.yaml") for line in lines)
 
 

@@ -14,7 +14,8 @@ from support.certificates import Certificates, hashed
 from support.processes import needs
 
 from exporter.errors import ConfigError
-from exporter.web.security.web_config import CIPHERS, CURVES, VERSIONS, WebConfig, load, parse
+from exporter.web.security.toolkit_format import CIPHERS, CURVES, VERSIONS
+from exporter.web.security.web_config import WebConfig, load, parse
 
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 PAIR = "cert_file: a.crt, key_file: a.key"

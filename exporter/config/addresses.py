@@ -1,0 +1,59 @@
+"""Addresses in a configuration: the URLs of roots, and where to listen. Pure; no I/O."""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+
+def absolute_url(url: str, folder: str | os.PathLike[str]) -> str:
+    """The one spelling of a root's URL; local paths are relative to `folder`."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return os.path.normpath(os.path.join(folder, url))
+    if scheme == "file":
+        return f"file://{os.path.normpath('/' + rest.lstrip('/'))}"
+    return url.rstrip("/")
+
+
+def without_query(url: str) -> str:
+    """The URL without its query and fragment, which may hold a secret; raises ValueError
+    when it cannot be a URL."""
+    if "://" not in url:
+        return url
+    try:
+        return urlsplit(url)._replace(query="", fragment="").geturl()
+    except ValueError:
+        raise ValueError("not a valid URL") from None
+
+
+def check_url(url: str) -> str:
+    """The path or URL of a root, unchanged; raises ValueError when its form is not that of
+    one. The storage behind it is not looked at."""
+    if "::" in url:
+        raise ValueError("chained URLs are not supported")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
+        raise ValueError("the scheme before :// is not valid")
+    if not rest.strip("/") and scheme != "file":
+        raise ValueError("nothing follows the scheme")
+    if "@" in rest.partition("/")[0]:
+        raise ValueError("credentials do not belong into a URL; use storage_options")
+    without_query(url)
+    return url
+
+
+def check_listen_address(address: str) -> str:
+    """The address, unchanged; raises ValueError as `split_listen_address` does."""
+    split_listen_address(address)
+    return address
+
+
+def split_listen_address(address: str) -> tuple[str | None, int]:
+    """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``; raises
+    ValueError."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):([0-9]{1,5})", address)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError("expected HOST:PORT or :PORT")
+    return match[1] or match[2] or None, int(match[3])

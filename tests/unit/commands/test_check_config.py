@@ -1,0 +1,85 @@
+"""A configuration in words."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from exporter.commands.check_config import describe
+from exporter.config.settings import Config, RootConfig, StallRule, StorageOptions
+
+ROOT = RootConfig(
+    "fineweb",
+    "s3://bucket/logs?signature=CANARY",
+    scan_interval_seconds=90.0,
+    hide_completed_after_seconds=0.0,
+    stall=StallRule(gap_factor=2.5),
+    prefix="CC-",
+    exclude=("*-test", "old/*"),
+    storage_options=StorageOptions({"anon": False, "key": "CANARY"}),
+)
+
+
+def test_a_configuration_is_told_with_its_defaults_and_without_secrets() -> None:
+    assert (
+        describe(Config((RootConfig("/data", "/data"), ROOT)))
+        == """\
+listen on 0.0.0.0:10170, 16 scan workers, log info
+root /data
+  url: /data
+  scan interval: 1m
+  scan timeout: 5m
+  completed scan interval: 10m
+  verify interval: 1h
+  stale after: 15m
+  max depth: 3
+  max jobs with series: 20000
+  hide completed after: never
+  stalled after: 3 times the longest wait, at least 1h; 1d in any case
+root fineweb
+  url: s3://bucket/logs
+  scan interval: 1m30s
+  scan timeout: 5m
+  completed scan interval: 10m
+  verify interval: 1h
+  stale after: 15m
+  max depth: 3
+  max jobs with series: 20000
+  hide completed after: 0s
+  stalled after: 2.5 times the longest wait, at least 1h; 1d in any case
+  prefix: CC-
+  exclude: *-test, old/*
+  anon: False
+  key: <secret>
+serve plain HTTP to clients with no password"""
+    )
+
+
+def another(value: object) -> Any:
+    """A value of the same type that is not `value`."""
+    match value:
+        case None:
+            return 1.0
+        case int() | float():
+            return value + 1
+        case str():
+            return f"{value}x"
+        case tuple():
+            return (*value, "x")
+        case StorageOptions():
+            return StorageOptions({"anon": True})
+    raise AssertionError(f"no other {type(value)} is known")
+
+
+@pytest.mark.parametrize(
+    "field", sorted({field.name for field in fields(RootConfig)} - {"shard", "stall"})
+)
+def test_every_setting_of_a_root_is_told(field: str) -> None:
+    changed = replace(ROOT, **{field: another(getattr(RootConfig("r", "/r"), field))})
+    assert describe(Config((changed,))) != describe(Config((ROOT,)))
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(StallRule)])
+def test_every_setting_of_a_stall_rule_is_told(field: str) -> None:
+    changed = replace(ROOT.stall, **{field: another(getattr(ROOT.stall, field))})
+    assert describe(Config((replace(ROOT, stall=changed),))) != describe(Config((ROOT,)))
