@@ -12,6 +12,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from exporter.errors import Reason
+
 EXECUTOR_FILE = "executor.json"
 COMPLETIONS = "completions"
 LOGS = "logs"
@@ -27,8 +29,8 @@ _PARSE_WHOLE_BYTES = 128 * 1024
 # json.loads holds the interpreter lock: about 0.2 s per megabyte here. Every
 # executor.json without documents in it is smaller than this (36 KB at most).
 
-PARSE_LIMIT_BYTES = 4 * 1024 * 1024
-"""What is larger, and not laid out as datatrove does, would stop all threads for seconds."""
+_PARSE_LIMIT_BYTES = 4 * 1024 * 1024
+# To parse a larger file would stop all threads for seconds.
 
 _LARGEST_WORLD_SIZE = 2**53
 # A sample is a double; beyond this the published number would not be the real one.
@@ -36,16 +38,16 @@ _LARGEST_WORLD_SIZE = 2**53
 
 class ExecutorFileError(ValueError):
     """``executor.json`` does not say how many tasks the job has. The text is ours
-    and holds nothing of the file's content, which may be secret. `may_be_half`: the
-    file is no JSON document, as one that is just being written."""
+    and holds nothing of the file's content, which may be secret. `reason` is what the
+    error is counted as. `may_be_half`: the file looks like one that is just being
+    written."""
 
-    def __init__(self, problem: str, *, may_be_half: bool = False) -> None:
+    def __init__(
+        self, problem: str, *, reason: Reason = "invalid", may_be_half: bool = False
+    ) -> None:
         super().__init__(problem)
+        self.reason: Reason = reason
         self.may_be_half = may_be_half
-
-
-class LargeFileError(ExecutorFileError):
-    """To parse the file would hold the interpreter lock for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,21 @@ _KIND_BY_KEY = {
 _KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed"})
 
 
-def parse_executor(data: bytes, limit_bytes: int | None = PARSE_LIMIT_BYTES) -> Executor:
-    """Read the content of ``executor.json``; raises ExecutorFileError, and LargeFileError for
-    one that is larger than the limit and not laid out as datatrove does.
+def parse_executor(data: bytes) -> Executor:
+    """Read the content of ``executor.json``; raises ExecutorFileError, with reason
+    ``too_large`` for one of more than 4 MiB that is not laid out as datatrove does.
 
     ``world_size`` must be a top-level JSON integer from 1 to 2**53. The kind of
     executor is not stored by datatrove and is inferred from its attributes.
     """
     top_level = _large_file_keys(data) if len(data) > _PARSE_WHOLE_BYTES else None
     if top_level is None:
-        if limit_bytes is not None and len(data) > limit_bytes:
-            raise LargeFileError(f"larger than {limit_bytes} bytes and not as datatrove writes it")
+        if len(data) > _PARSE_LIMIT_BYTES:
+            raise ExecutorFileError(
+                f"larger than {_PARSE_LIMIT_BYTES} bytes and not as datatrove writes it",
+                reason="too_large",
+                may_be_half=data.startswith(_HEAD),
+            )
         top_level = _parse_object(data)
     world_size = top_level.get("world_size")
     if "world_size" not in top_level:
@@ -112,6 +118,7 @@ def _parse_object(data: bytes) -> dict[str, object]:
     return value
 
 
+_HEAD = b'{\n    "'
 _TAIL = re.compile(rb'\n    "world_size": (-?\d{1,32})\n\}\s*\Z')
 _MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|)')
 
@@ -126,7 +133,7 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
     short strings and booleans come with their values, of the others only the name.
     """
     tail = _TAIL.search(data, len(data) - 128)
-    if tail is None or not data.startswith(b'{\n    "'):
+    if tail is None or not data.startswith(_HEAD):
         return None
     members: dict[str, object] = {}
     position = data.find(b'\n    "')

@@ -14,7 +14,6 @@ from exporter.datatrove.layout import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
     ExecutorFileError,
-    LargeFileError,
     parse_executor,
 )
 from exporter.datatrove.ranks import UNKNOWN, Markers, pace_of
@@ -34,14 +33,14 @@ class Memory:
     """What is kept of a job between scans.
 
     `look` is the last one, its markers with all times that are known. `version` is what
-    was read of ``executor.json``; `executor` is None when that is known to be invalid,
-    for the reason in `problem`. `reading` is what came of both, None if nothing did.
+    was read of ``executor.json``; `executor` is None when that says no number of tasks,
+    and `error` why. `reading` is what came of both, None if nothing did.
     """
 
     look: Look
     version: Version
     executor: Executor | None
-    problem: str = ""
+    error: StorageError | None = None
     reading: Reading | None = None
 
 
@@ -85,7 +84,7 @@ def scan_job(
         look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
         before, memory = memory, _with_executor(storage, path, look, memory)
         if memory.executor is None:
-            return JobScan(None, memory, StorageError("invalid", memory.problem))
+            return JobScan(None, memory, memory.error)
         if memory.reading is None:
             memory = _with_reading(storage, path, memory, memory.executor, before)
         return JobScan(memory.reading, memory)
@@ -110,28 +109,19 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
     """The memory after a look; without a reading, unless nothing changed."""
     if memory is not None and look.executor.is_same(memory.version):
         return memory if look is memory.look else replace(memory, look=look, reading=None)
-    problem = ""
+    unreadable: StorageError | None = None
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
-            return Memory(look, version, _parse(data))
+            return Memory(look, version, parse_executor(data))
         except ExecutorFileError as error:
-            problem = f"executor.json: {error}"
+            unreadable = StorageError(error.reason, f"executor.json: {error}")
             if pause is None or not (error.may_be_half and _is_recent(version)):
                 break
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
-    return Memory(look, version, None, problem)
-
-
-def _parse(data: bytes) -> Executor:
-    try:
-        return parse_executor(data)
-    except LargeFileError:
-        from exporter.datatrove import largejson  # hardly ever needed, and it starts processes
-
-        return largejson.parse(data)
+    return Memory(look, version, None, unreadable)
 
 
 def _is_recent(version: Version) -> bool:

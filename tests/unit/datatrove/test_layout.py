@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from exporter.datatrove.layout import (
     Executor,
     ExecutorFileError,
-    LargeFileError,
     display_name,
     marker_name,
     parse_executor,
@@ -91,7 +90,7 @@ def test_the_kind_of_executor_is_inferred(
 def test_a_world_size_that_is_no_count_of_tasks_is_invalid(value: object) -> None:
     with pytest.raises(ExecutorFileError, match="world_size") as caught:
         parse_executor(executor_json(world_size=value))
-    assert not caught.value.may_be_half
+    assert (caught.value.reason, caught.value.may_be_half) == ("invalid", False)
 
 
 NO_JSON = [b"", b"  \n", b"\0" * 4096, b'{"world_size": 4', b"{", b'{"a": 1} x', b"\xff\xfe\xfa"]
@@ -237,13 +236,29 @@ def test_a_log_belongs_to_the_rank_in_its_name() -> None:
         assert rank_of_log(name) is None
 
 
-def test_what_is_large_and_not_laid_out_as_datatrove_does_is_not_parsed_here() -> None:
+def test_what_is_large_and_not_laid_out_as_datatrove_does_is_not_parsed() -> None:
     text = executor_json(None, pipeline=["x" * 5_000_000], world_size=12)
-    with pytest.raises(LargeFileError, match="not as datatrove writes it"):
+    with pytest.raises(ExecutorFileError, match="not as datatrove writes it") as caught:
         parse_executor(text)
-    assert parse_executor(text, limit_bytes=None).world_size == 12
+    assert (caught.value.reason, caught.value.may_be_half) == ("too_large", False)
     as_datatrove = executor_json(pipeline=["x" * 5_000_000], world_size=12)
     assert parse_executor(as_datatrove).world_size == 12
+
+
+def test_the_most_that_is_parsed_is_4_mib() -> None:
+    empty = len(executor_json(None, pad="", world_size=12))
+    text = executor_json(None, pad="x" * (4 * 1024 * 1024 - empty), world_size=12)
+    assert parse_executor(text).world_size == 12
+    with pytest.raises(ExecutorFileError) as caught:
+        parse_executor(text + b" ")
+    assert caught.value.reason == "too_large"
+
+
+def test_a_large_file_may_be_half_written_if_it_begins_as_datatrove_does() -> None:
+    data = executor_json(pipeline=["x" * 5_000_000], world_size=12)
+    with pytest.raises(ExecutorFileError) as caught:
+        parse_executor(data[:-1])
+    assert (caught.value.reason, caught.value.may_be_half) == ("too_large", True)
 
 
 def test_millions_of_members_take_no_memory() -> None:
