@@ -10,13 +10,14 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from exporter.datatrove.layout import (
+from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
     ExecutorFileError,
     parse_executor,
 )
-from exporter.datatrove.ranks import UNKNOWN, Markers, pace_of
+from exporter.datatrove.pace import pace_of
+from exporter.datatrove.ranks import UNKNOWN, Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.storage.base import Folder, Look, Path, Storage, Version

@@ -15,7 +15,7 @@ from support.jobs import write_job, write_marker
 from support.processes import Page, serving
 
 from exporter.config.load import RootConfig
-from exporter.datatrove.layout import EXECUTOR_FILE_LIMIT_BYTES
+from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler

@@ -10,7 +10,8 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.datatrove.layout import display_name
-from exporter.datatrove.ranks import History, Ranks
+from exporter.datatrove.pace import History
+from exporter.datatrove.ranks import Ranks
 from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot, Totals
 from exporter.web import job_page
 from exporter.web.routes import Views
