@@ -20,11 +20,11 @@ _LOCK_SECONDS = 0.005
 # thread may hold the interpreter lock.
 
 
-class Parallelism:
+class Concurrency:
     """Decides for one root, from what its visits were like; used by one thread."""
 
     def __init__(self) -> None:
-        self._width = 1
+        self._limit = 1
         self._waited = self._worked = 0.0
         self._visits = 0
         self._began = self._cpu = 0.0
@@ -40,7 +40,7 @@ class Parallelism:
         self._worked += worked
         self._visits += 1
 
-    def width(self, most: int, threads: int, now: float, cpu: float) -> int:
+    def limit(self, most: int, threads: int, now: float, cpu: float) -> int:
         """How many visits to make at a time, up to `most`, while `threads` visit any root."""
         passed = now - self._began
         moment = _MOMENT_SECONDS if self._visits >= _FEW_VISITS else _LONG_MOMENT_SECONDS
@@ -49,11 +49,11 @@ class Parallelism:
             if cpu - self._cpu < _BUSY * passed:
                 # One who works for long also waits, for a processor.
                 is_slow = waited > _SLOW_VISIT_SECONDS and self._waited > self._worked
-                self._width = most if is_slow else 1
+                self._limit = most if is_slow else 1
             elif waited > _LOCK_SECONDS * max(1, threads):
-                self._width = 2 * self._width
+                self._limit = 2 * self._limit
             else:
-                self._width = self._width // 2
-            self._width = max(1, min(self._width, most))
+                self._limit = self._limit // 2
+            self._limit = max(1, min(self._limit, most))
             self.begin(now, cpu)
-        return min(self._width, most)
+        return min(self._limit, most)

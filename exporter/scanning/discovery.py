@@ -61,30 +61,32 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class FolderToVisit:
     """A folder to list. `ancestors` are the identities of the folders above it."""
 
     path: Path
     ancestors: frozenset[Hashable] = frozenset()
 
 
-def is_loop(visit: Visit, folder: Folder) -> bool:
+def is_loop(target: FolderToVisit, folder: Folder) -> bool:
     """Whether the listed folder is one of those above it, reached again."""
-    return folder.identity is not None and folder.identity in visit.ancestors
+    return folder.identity is not None and folder.identity in target.ancestors
 
 
-def visits_below(visit: Visit, folder: Folder, selection: Selection) -> Sequence[Visit]:
+def folders_below(
+    target: FolderToVisit, folder: Folder, selection: Selection
+) -> Sequence[FolderToVisit]:
     """The folders to visit next, given the listing of one."""
-    if len(visit.path) >= selection.max_depth or is_loop(visit, folder):
+    if len(target.path) >= selection.max_depth or is_loop(target, folder):
         return ()
-    ancestors = visit.ancestors
+    ancestors = target.ancestors
     if folder.identity is not None:
         ancestors = ancestors | {folder.identity}
     below = []
     for name in folder.subfolders:
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
-        path = (*visit.path, name)
+        path = (*target.path, name)
         if selection.may_hold_wanted(path):
-            below.append(Visit(path, ancestors))
+            below.append(FolderToVisit(path, ancestors))
     return below

@@ -17,18 +17,18 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Inbox(Generic[_T]):
+class EventQueue(Generic[_T]):
     """`put` and `wake` may be called from any thread, the rest from the one that waits."""
 
     def __init__(self) -> None:
         self._items: deque[_T] = deque()
         self._woken = threading.Event()
 
-    def put(self, item: _T, *, at_once: bool) -> None:
-        """Add an item; `at_once` if the thread that waits shall hear of it right now, or
+    def put(self, item: _T, *, is_urgent: bool) -> None:
+        """Add an item; `is_urgent` if the thread that waits shall hear of it right now, or
         else when it is woken next."""
         self._items.append(item)
-        if at_once:
+        if is_urgent:
             self.wake()
 
     def wake(self) -> None:

@@ -10,7 +10,7 @@ _LOG = logging.getLogger("exporter.jobnews")
 _JOBS_LOGGED_AT_A_TIME = 10
 
 
-class JobNews:
+class JobLog:
     """Collects what a scan of the root brought and logs it: some jobs one by one, of the
     others how many they are."""
 

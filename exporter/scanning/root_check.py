@@ -17,7 +17,7 @@ _OVERLOADED: frozenset[Reason] = frozenset({"timeout", "throttled", "unavailable
 # What says of the storage, and not of one folder in it, that it is better left alone.
 
 
-class Doubt:
+class RootCheck:
     """What speaks against the results of one scan."""
 
     def __init__(self) -> None:

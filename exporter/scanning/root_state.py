@@ -23,7 +23,7 @@ from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
 from exporter.model.snapshot import Job, Reading, Root, Totals
 from exporter.scanning.discovery import Selection, job_name
-from exporter.scanning.job_log import JobNews
+from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.storage.base import Folder, Path
 
@@ -32,7 +32,7 @@ _SCOPES = ("root", "job")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VisitPlan:
     """What a visit to one folder starts from, and how much it may take on trust."""
 
     folder: Folder | None
@@ -84,7 +84,7 @@ class RootState:
         self._errors = Counter[tuple[str, Reason]]()
         self._failed_since: float | None = None
         self._oldest_failure = float("inf")
-        self._news = JobNews(config.name)
+        self._log = JobLog(config.name)
         self._root = Root(
             config.name,
             config.scan_interval_seconds,
@@ -115,10 +115,10 @@ class RootState:
             and path != ()  # the root is asked whether it is still there
         )
 
-    def plan(self, path: Path, now: float) -> Plan:
+    def plan(self, path: Path, now: float) -> VisitPlan:
         """How to visit the folder at `path` now."""
         known, state = self._folders.get(path), self._jobs.get(path)
-        return Plan(
+        return VisitPlan(
             known.folder if known is not None else None,
             state.memory if state is not None else None,
             list_thoroughly=known is None or now >= known.list_due,
@@ -173,7 +173,7 @@ class RootState:
                 tasks_completed=result.reading.tasks_completed,
             )
         if state.logged is not None:
-            self._news.recovered(state.name)
+            self._log.recovered(state.name)
         state.reading = result.reading
         state.error = state.failed_since = state.logged = None
 
@@ -308,7 +308,7 @@ class RootState:
 
     def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
-            self._news.failed(state.name, error)
+            self._log.failed(state.name, error)
         state.error = state.logged = error.reason
         if state.failed_since is None:
             state.failed_since = now
@@ -317,7 +317,7 @@ class RootState:
         self._errors[scope, error.reason] += 1
 
     def _publish(self, wall_time: float, **changes: Any) -> None:
-        self._news.tell()
+        self._log.tell()
         since = [state.failed_since for state in self._jobs.values() if state.reading]
         since.append(self._failed_since if self._jobs else None)
         self._oldest_failure = min((t for t in since if t is not None), default=float("inf"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from exporter.config.settings import RootConfig
-from exporter.scanning.concurrency import Parallelism
+from exporter.scanning.concurrency import Concurrency
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER
 
@@ -26,7 +26,7 @@ class RootStorage:
         self.opened: Storage | None = None
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and by whom."""
-        self.parallelism = Parallelism()
+        self.concurrency = Concurrency()
 
     @property
     def is_hung(self) -> bool:

@@ -19,7 +19,7 @@ _MOST_INTERVALS = 8
 _LONGEST_WAIT_SECONDS = 600.0
 
 
-class Timetable:
+class Schedule:
     """Due at `now`, then every `interval_seconds`."""
 
     def __init__(self, interval_seconds: float, now: float) -> None:

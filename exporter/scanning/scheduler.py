@@ -4,7 +4,7 @@ One thread decides; workers only carry out visits to folders and report back, so
 is shared and nothing here takes a lock. The deciding thread never calls storage and never
 waits for a worker. How a scan goes on, once it has begun, is ``rootscan``'s business.
 
-* Each root has its own timetable. Clocks are monotonic.
+* Each root has its own schedule. Clocks are monotonic.
 * One scan of a root is in flight at a time. A scan that is due while the one before still
   runs, or while the root's storage hangs, is counted as skipped.
 * No more scans make progress at a time than there are workers; others wait for their
@@ -25,12 +25,12 @@ from functools import partial
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
-from exporter.scanning.event_queue import Inbox
+from exporter.scanning.event_queue import EventQueue
 from exporter.scanning.root_scan import RootScan
 from exporter.scanning.root_state import RootState
 from exporter.scanning.root_storage import OpenStorage, RootStorage
-from exporter.scanning.schedule import Timetable
-from exporter.scanning.visitor import Event
+from exporter.scanning.schedule import Schedule
+from exporter.scanning.visitor import VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers
 
@@ -45,7 +45,7 @@ class _ScheduledRoot:
     def __init__(self, config: RootConfig, storage: RootStorage, now: float) -> None:
         self.state = RootState(config)
         self.storage = storage
-        self.timetable = Timetable(config.scan_interval_seconds, now)
+        self.schedule = Schedule(config.scan_interval_seconds, now)
         self.scan: RootScan | None = None
 
 
@@ -64,7 +64,7 @@ class Scheduler:
         self._workers = workers
         self._open_storage = open_storage
         self._roots = [self._scheduled(config, now) for config in roots]
-        self._events: Inbox[tuple[_ScheduledRoot, RootScan, Event]] = Inbox()
+        self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
@@ -82,9 +82,9 @@ class Scheduler:
         """Scan every root once, until its end or its deadline; returns the result."""
         now = time.monotonic()
         for root in self._roots:
-            root.timetable.due = now
+            root.schedule.due = now
         while not self._stopping.is_set() and not all(
-            root.scan is None and root.timetable.due == math.inf for root in self._roots
+            root.scan is None and root.schedule.due == math.inf for root in self._roots
         ):
             self._step(repeating=False)
         return self._latest.read()
@@ -154,15 +154,15 @@ class Scheduler:
                 scan.go_on(time.monotonic())
                 self._settle(root, scan)
 
-    def _report(self, root: _ScheduledRoot, scan: RootScan, event: Event) -> None:
+    def _report(self, root: _ScheduledRoot, scan: RootScan, event: VisitReport) -> None:
         """Tell the scheduler's thread (from any thread)."""
-        self._events.put((root, scan, event), at_once=event.is_urgent)
+        self._events.put((root, scan, event), is_urgent=event.is_urgent)
 
     def _settle(self, root: _ScheduledRoot, scan: RootScan) -> None:
         """If the root's scan has ended, take note of it."""
         if root.scan is scan and scan.is_over:
-            root.timetable.ended(failing=scan.is_overloaded)
-            root.state.backs_off(root.timetable.backoff_seconds)
+            root.schedule.ended(failing=scan.is_overloaded)
+            root.state.backs_off(root.schedule.backoff_seconds)
             root.scan = None
             self._changed = True
 
@@ -216,26 +216,26 @@ class Scheduler:
         """Until when to sleep if nothing is reported (monotonic)."""
         moments = [now + _HEARTBEAT_SECONDS]
         for root in self._roots:
-            if root.timetable.due > now:  # the others wait for others to end
-                moments.append(root.timetable.due)
+            if root.schedule.due > now:  # the others wait for others to end
+                moments.append(root.schedule.due)
             if root.scan is not None:
                 moments.append(root.scan.deadline)
         return min(moments)
 
     def _begin_scans(self, now: float, *, repeating: bool) -> None:
         """Start the scans that are due, as many as have room, or count why not."""
-        due = [root for root in self._roots if root.timetable.due <= now]
+        due = [root for root in self._roots if root.schedule.due <= now]
         moving = sum(
             root.scan is not None and now - root.scan.last_progress < self._workers.patience_seconds
             for root in self._roots
         )
-        for root in sorted(due, key=lambda root: root.timetable.due):
+        for root in sorted(due, key=lambda root: root.schedule.due):
             may_begin = root.scan is None and not root.storage.is_hung
             if may_begin and moving >= self._workers.size:
                 continue  # its turn comes
-            root.timetable.began(now)
+            root.schedule.began(now)
             if not repeating:
-                root.timetable.due = math.inf
+                root.schedule.due = math.inf
             with self._bugs_kept_to(root):
                 if may_begin:
                     moving += 1
