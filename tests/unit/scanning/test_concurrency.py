@@ -22,7 +22,7 @@ class Visits:
         threads: int = 1,
         seconds: float = 0.1,
     ) -> int:
-        """The limit after a moment of visits that each waited so long, while the process
+        """The limit after a period of visits that each waited so long, while the process
         took so much of a processor and so many threads visited some root."""
         self.now += seconds
         self.cpu += busy * seconds

@@ -8,7 +8,7 @@ from exporter.storage.base import Folder
 
 
 def names_below(selection: Selection, target: FolderToVisit, folder: Folder) -> list[str]:
-    return [job_name(v.path) for v in folders_below(target, folder, selection)]
+    return [job_name(below.path) for below in folders_below(target, folder, selection)]
 
 
 def test_the_root_itself_is_called_dot() -> None:

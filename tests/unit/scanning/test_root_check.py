@@ -1,4 +1,4 @@
-"""When a scan is not to be believed, told only how its visits ended."""
+"""When the root is looked at once more, and what comes of it; told only how visits ended."""
 
 import pytest
 
@@ -19,44 +19,46 @@ def failing(check: RootCheck, reason: Reason, times: int) -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "throttled", "unavailable"])
-def test_failures_in_a_row_that_say_something_of_the_storage_raise_doubt(reason: Reason) -> None:
+def test_failures_in_a_row_that_say_something_of_the_storage_lead_to_a_check(
+    reason: Reason,
+) -> None:
     check = RootCheck()
     failing(check, reason, MANY - 1)
     check.visit_ended(None)
     failing(check, reason, MANY - 1)
-    assert not check.wants_check_at_once
+    assert not check.is_due_at_once
     failing(check, reason, 1)
-    assert check.wants_check_at_once
+    assert check.is_due_at_once
 
 
 @pytest.mark.parametrize("reason", ["denied", "not_found", "partial", "invalid"])
-def test_failures_that_say_something_of_a_folder_raise_none(reason: Reason) -> None:
+def test_failures_that_say_something_of_a_folder_lead_to_none(reason: Reason) -> None:
     check = RootCheck()
     failing(check, reason, 10 * MANY)
-    assert not check.wants_check_at_once
+    assert not check.is_due_at_once
     assert not check.is_overloaded
 
 
 def test_there_is_one_check_at_a_time_and_what_gave_rise_to_it_does_not_count_again() -> None:
     check = RootCheck()
-    check.has_lost_folders = True
+    check.folder_lost()
     failing(check, "timeout", MANY)
-    check.check_begins()
+    check.began()
     failing(check, "timeout", MANY)  # visits that were under way
-    assert not check.wants_check_at_once
-    assert not check.wants_check_at_end
-    check.check_ended(listed(1), None)
-    assert check.wants_check_at_once
+    assert not check.is_due_at_once
+    assert not check.is_due_at_end
+    check.ended(listed(1), None)
+    assert check.is_due_at_once
 
 
 def test_a_root_that_fails_its_check_is_unread_and_not_checked_again() -> None:
     check = RootCheck()
-    check.check_begins()
-    check.has_lost_folders = True
-    check.check_ended(None, StorageError("unavailable", "it broke"))
+    check.began()
+    check.folder_lost()
+    check.ended(None, StorageError("unavailable", "it broke"))
     assert check.root_error is not None
     assert check.is_overloaded
-    assert not check.wants_check_at_end
+    assert not check.is_due_at_end
 
 
 @pytest.mark.parametrize(("now", "reason"), [(1, None), (2, "partial")])
@@ -64,9 +66,9 @@ def test_a_root_in_the_place_of_the_one_that_was_listed_is_another(
     now: int, reason: Reason | None
 ) -> None:
     check = RootCheck()
-    check.identity = 1
-    check.check_begins()
-    check.check_ended(listed(now), None)
+    check.root_listed(listed(1))
+    check.began()
+    check.ended(listed(now), None)
     assert (check.root_error.reason if check.root_error else None) == reason
 
 
