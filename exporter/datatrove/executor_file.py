@@ -14,22 +14,22 @@ from exporter.errors import Reason
 EXECUTOR_FILE_LIMIT_BYTES = 64 * 1024 * 1024
 """An in-memory pipeline of 5,000 documents gave 10.7 MB; nothing honest is larger."""
 
-_PARSE_WHOLE_BYTES = 128 * 1024
-# json.loads holds the interpreter lock: about 0.2 s per megabyte here. Every
-# executor.json without documents in it is smaller than this (36 KB at most).
+_SMALL_FILE_BYTES = 128 * 1024
+# Up to this size a file is parsed, whatever its layout. Every executor.json without documents
+# in it is smaller (36 KB at most).
 
 _PARSE_LIMIT_BYTES = 4 * 1024 * 1024
-# To parse a larger file would stop all threads for seconds.
+# json.loads holds the interpreter lock, about 0.2 s per megabyte here: to parse a larger file
+# would stop all threads for seconds.
 
 _LARGEST_WORLD_SIZE = 2**53
 # A sample is a double; beyond this the published number would not be the real one.
 
 
 class ExecutorFileError(ValueError):
-    """``executor.json`` does not say how many tasks the job has. The text is ours
-    and holds nothing of the file's content, which may be secret. `reason` is what the
-    error is counted as. `may_be_half`: the file looks like one that is just being
-    written."""
+    """``executor.json`` does not say how many tasks the job has. The text is our own and
+    holds nothing of the file's content, which may be secret. `reason` is the one to count
+    it under. `may_be_half`: the file looks as if it is just being written."""
 
     def __init__(
         self, problem: str, *, reason: Reason = "invalid", may_be_half: bool = False
@@ -41,7 +41,7 @@ class ExecutorFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """What the exporter takes from ``executor.json``; the rest is never kept."""
+    """The part of ``executor.json`` that the exporter keeps; the rest may be secret."""
 
     world_size: int
     kind: str
@@ -65,7 +65,7 @@ def parse_executor(data: bytes) -> Executor:
     ``world_size`` must be a top-level JSON integer from 1 to 2**53. The kind of
     executor is not stored by datatrove and is inferred from its attributes.
     """
-    top_level = _large_file_keys(data) if len(data) > _PARSE_WHOLE_BYTES else None
+    top_level = _large_file_keys(data) if len(data) > _SMALL_FILE_BYTES else None
     if top_level is None:
         if len(data) > _PARSE_LIMIT_BYTES:
             raise ExecutorFileError(
@@ -113,13 +113,13 @@ _MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|)')
 
 
 def _large_file_keys(data: bytes) -> dict[str, object] | None:
-    """Top-level members of a big file as far as they matter, without parsing it.
+    """The top-level members that matter of a large file, without parsing it; None unless
+    its beginning and end prove that datatrove laid it out.
 
-    datatrove writes with ``indent=4`` and ``world_size`` last. JSON strings hold no
-    raw line break, so in such a file a line that starts with exactly four spaces
-    and a quote is a top-level member, and the last one closes the object. Returns
-    None unless beginning and end prove that shape. Only members that matter are kept;
-    short strings and booleans come with their values, of the others only the name.
+    datatrove writes with ``indent=4`` and ``world_size`` last. JSON strings hold no raw line
+    break, so in such a file a line that starts with exactly four spaces and a quote is a
+    top-level member, and the last one closes the object. Short strings and booleans come
+    with their values, all other members without.
     """
     tail = _TAIL.search(data, len(data) - 128)
     if tail is None or not data.startswith(_HEAD):

@@ -1,4 +1,4 @@
-"""Where datatrove puts its files in a job folder, and how names are spelled.
+"""The layout of a job folder: its files and folders, and how names are spelled.
 
 This module does no I/O. Facts about the layout were read in, and tried with, datatrove
 0.10.1; it has been the same since v0.0.1.

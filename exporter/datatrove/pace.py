@@ -1,4 +1,4 @@
-"""How a job moves, by the times of its markers.
+"""Measures how a job moves, by the times of its markers.
 
 This module does no I/O. Times are modification times in integer nanoseconds since the Unix
 epoch (``_ns``), as in `ranks`; a history is in seconds.
@@ -39,7 +39,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a job moves: what its marker times say, relative to its launch."""
+    """How a job moves, relative to its launch."""
 
     completed_since_launch: int
     last_completion_ns: int | None

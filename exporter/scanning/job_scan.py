@@ -1,8 +1,9 @@
-"""One job folder -> one reading. Expected trouble is part of the result, not raised.
+"""Scans one job folder into one reading. Expected trouble is part of the result, not raised.
 
-What a scan learned is handed to the next one as Memory, so that ``executor.json`` is
-read again only when it changed, the time of a marker is asked for only once, and a job
-in which nothing changed costs what the storage asks to say so.
+A scan goes in steps: a look at the folder, ``executor.json`` if it changed, and what both
+mean, with the times of markers that are not known yet. What the steps learned is handed to
+the next scan as Memory. So ``executor.json`` is read again only when it changed, the time of
+a marker is asked for only once, and a job in which nothing changed costs one look.
 """
 
 import time
@@ -33,9 +34,10 @@ _BEING_WRITTEN_SECONDS = 60
 class Memory:
     """What is kept of a job between scans.
 
-    `look` is the last one, its markers with all times that are known. `version` is what
-    was read of ``executor.json``; `executor` is None when that says no number of tasks,
-    and `error` why. `reading` is what came of both, None if nothing did.
+    `look` is the last one, its markers with all times that are known. `version` is the
+    writing of ``executor.json`` that was read last. `executor` is what it says; None if it
+    does not say how many tasks there are, then `error` tells why. `reading` is what look and
+    executor mean, None until that is known.
     """
 
     look: Look
@@ -47,7 +49,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class JobScan:
-    """Result of one scan of a job: a reading, or an error, or neither if the folder is
+    """The result of one scan of a job: a reading, or an error, or neither if the folder is
     gone or no job any more. `memory` goes to the next scan in any case."""
 
     reading: Reading | None
@@ -60,7 +62,7 @@ class JobScan:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing more is expected of the job until it is launched again."""
+        """Nothing more is expected of the job until it is launched again."""
         return (
             self.reading is not None
             and self.reading.is_complete
@@ -79,7 +81,7 @@ def scan_job(
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
     file can cause. With `thorough`, nothing is taken on trust that was seen before."""
-    try:
+    try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and _may_rewrite(memory))
         look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
@@ -96,8 +98,8 @@ def scan_job(
 
 
 def _may_rewrite(memory: Memory) -> bool:
-    """Whether the launch writes markers again that were there before it, and has not
-    written them all: a launch that does not skip completed tasks."""
+    """The launch writes markers again that were there before it, and has not written them
+    all: a launch that does not skip completed tasks."""
     if memory.executor is None or memory.executor.skip_completed:
         return False
     return (
@@ -107,7 +109,8 @@ def _may_rewrite(memory: Memory) -> bool:
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
-    """The memory after a look; without a reading, unless nothing changed."""
+    """The memory after a look, with what ``executor.json`` says; without a reading, unless
+    nothing changed."""
     if memory is not None and look.executor.is_same(memory.version):
         return memory if look is memory.look else replace(memory, look=look, reading=None)
     unreadable: StorageError | None = None
@@ -144,7 +147,7 @@ def _with_known_times(markers: Markers, known: Markers, since_ns: int = UNKNOWN)
 def _with_reading(
     storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
 ) -> Memory:
-    """The memory with what it means; asks for the times that `before` did not know."""
+    """The memory with a reading; asks for the times that `before` did not know."""
     markers = _with_times(storage, path, memory, executor, before)
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
@@ -154,7 +157,7 @@ def _with_reading(
     if times:
         last_ns: int | None = max(times)
     else:
-        # Such markers are written once, so the folder changed last when the last one came.
+        # Such markers are written once: the folder changed last when the last one was.
         last_ns = memory.look.completions_modified_ns if completed else None
     reading = Reading(
         tasks=executor.world_size,
@@ -170,7 +173,7 @@ def _with_reading(
         ranks=markers.ranks,
         history=pace.history if pace else None,
     )
-    if reading.is_complete:  # eight bytes a task, which most likely nobody asks for again
+    if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)
     look = replace(memory.look, markers=markers, world_size=executor.world_size)
     return replace(memory, look=look, reading=reading)

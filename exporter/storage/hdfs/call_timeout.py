@@ -34,7 +34,7 @@ class Watchdog:
         """What `run` returns or raises; StorageError("timeout") if it does neither within
         `seconds`. The exceptions of some libraries are no `Exception`; any is passed on."""
         self._refuse_if_hung()
-        # Not a SimpleQueue: see inbox.py.
+        # Not a SimpleQueue: see event_queue.py.
         done: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
 
         def carry_out() -> None:
