@@ -41,7 +41,7 @@ class Concurrency:
         self._visits += 1
 
     def limit(self, most: int, threads: int, now: float, cpu: float) -> int:
-        """How many visits to make at a time: up to `most`, while `threads` visit any root."""
+        """The number of visits to make at a time: up to `most`, while `threads` visit any root."""
         passed = now - self._began
         period = _PERIOD_SECONDS if self._visits >= _FEW_VISITS else _LONG_PERIOD_SECONDS
         if passed >= period and self._visits:

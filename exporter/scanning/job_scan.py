@@ -32,7 +32,7 @@ _BEING_WRITTEN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept of a job between scans.
+    """The cache of one job, kept between its scans.
 
     `look` is the last one, its markers with all times that are known. `version` is the
     writing of ``executor.json`` that was read last. `executor` is what it says; None if it

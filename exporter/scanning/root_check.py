@@ -20,7 +20,7 @@ _OVERLOADED: frozenset[Reason] = frozenset({"timeout", "throttled", "unavailable
 
 
 class RootCheck:
-    """Whether the results of one scan count; used by one thread."""
+    """Decides if the results of one scan count; used by one thread."""
 
     def __init__(self) -> None:
         self._root_error: StorageError | None = None

@@ -43,7 +43,7 @@ class RootHealth:
 
     @property
     def failed_since(self) -> float | None:
-        """When the root failed first (monotonic); None if it could be read last."""
+        """Time of the first failure in a row (monotonic); None if the root could be read last."""
         return self._failed_since
 
     def count_job_error(self, error: StorageError) -> None:

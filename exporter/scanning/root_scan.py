@@ -59,12 +59,12 @@ class RootScan:
 
     @property
     def deadline(self) -> float:
-        """When to give it up (monotonic)."""
+        """Time at which to give it up (monotonic)."""
         return self._deadline
 
     @property
     def last_progress(self) -> float:
-        """When a visit ended last (monotonic)."""
+        """Time at which a visit ended last (monotonic)."""
         return self._last_progress
 
     @property
@@ -79,7 +79,7 @@ class RootScan:
 
     @property
     def is_overloaded(self) -> bool:
-        """What it met says that the storage is better left alone for a while."""
+        """The storage is better left alone for a while."""
         return self._check.is_overloaded
 
     def begin(self, now: float) -> None:

@@ -24,7 +24,7 @@ from exporter.storage.base import Folder, Path
 
 @dataclass(frozen=True, slots=True)
 class VisitPlan:
-    """What is known of a folder before a visit, and how much of it may be taken on trust."""
+    """The start of a visit: what is known of the folder, and if it may be taken on trust."""
 
     folder: Folder | None
     memory: Memory | None
@@ -111,7 +111,7 @@ class RootState:
         )
 
     def plan(self, path: Path, now: float) -> VisitPlan:
-        """How to visit the folder at `path` now."""
+        """The start of a visit to the folder at `path` now."""
         known, state = self._folders.get(path), self._jobs.get(path)
         return VisitPlan(
             known.folder if known is not None else None,
@@ -163,8 +163,8 @@ class RootState:
         state.was_read(result.reading)
 
     def _next_look(self, path: Path, state: _JobState, now: float) -> float:
-        """When to look again at a job that is complete, whether or not it was at the last
-        look. Many become so in one scan (the first, and the first after an outage)."""
+        """Time of the next look at a job that is complete, newly or still. Many become
+        so in one scan (the first, and the first after an outage)."""
         interval = self.config.completed_scan_interval_seconds
         following = state.look_due + interval
         return following if state.is_settled and following > now else now + _jitter(path) * interval
@@ -244,7 +244,7 @@ class RootState:
 
     @property
     def next_expiry(self) -> float:
-        """When something kept will be too old (monotonic); infinity if nothing can be."""
+        """Time at which something kept will be too old (monotonic); infinity if nothing can be."""
         return self._oldest_failure + self.config.stale_after_seconds
 
     def expire(self, now: float, wall_time: float) -> None:

@@ -1,4 +1,6 @@
-"""When the scans of one root are due. No clock: monotonic times come in as arguments.
+"""The schedule of one root's scans, with jitter and backoff.
+
+No clock: monotonic times come in as arguments.
 
 * The first scan is due at once, then one per interval, with a jitter of 5 % so that many
   roots do not stay in step. The interval counts from when the last scan was due, so the
@@ -30,7 +32,7 @@ class Schedule:
 
     @property
     def due(self) -> float:
-        """When the next scan is due; infinity while `is_suspended`."""
+        """Time of the next scan; infinity while `is_suspended`."""
         return self._due
 
     @property
@@ -40,7 +42,7 @@ class Schedule:
 
     @property
     def backoff_seconds(self) -> float:
-        """How much longer than the interval a root that fails is left alone."""
+        """Seconds for which a root that fails is left alone beyond its interval."""
         intervals = min(_MOST_INTERVALS, 2 ** min(self._failures - 1, 10)) if self._failures else 1
         wait = min(intervals * self._interval, max(self._interval, _LONGEST_WAIT_SECONDS))
         return wait - self._interval

@@ -40,9 +40,9 @@ CHECK = Visit(FolderToVisit(()), VisitPlan(None, None, True, True), is_check=Tru
 
 @dataclass(frozen=True, slots=True)
 class VisitReport:
-    """What a visitor tells the scan, step by step: the listing of a folder and the folders
-    to visit `below` it; then the scan of the job in it, or an error, and that this visit is
-    over. Without a `visit`: that the visitor itself has ended."""
+    """One step of a visit, for the scan: the listing of a folder with the folders to visit
+    `below` it; then the scan of the job in it, or an error, and that this visit is over.
+    Without a `visit`: the visitor itself has ended."""
 
     visitor: "Visitor"
     visit: Visit | None
