@@ -7,7 +7,7 @@ The package in reading order, which is the order the data takes:
     storage/     how to look at folders, whatever they lie on
     snapshot     what is known at one moment: Job, Root, Snapshot
     discovery    which folders below a root to visit, which are wanted jobs
-    scan         one job folder -> one reading; largejson: a file too large to parse here
+    scan         one job folder -> one reading
     rootstate    what is kept of a root between scans; jobnews: what the log says of it
     workers      daemon threads that survive calls which never return
     rootstorage  a root's storage as its scans meet it; parallelism: by how many threads

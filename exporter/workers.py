@@ -17,6 +17,7 @@ Rules of this pool:
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -28,16 +29,39 @@ OVERDUE_PER_OWNER = 4
 
 
 class Call:
-    """One call that was submitted. States only move forward: waiting, running, over."""
+    """One call that was submitted. Its states only move forward, and only its pool moves
+    them, with its lock held; what they are may be read from any thread."""
 
-    __slots__ = ("is_overdue", "is_stuck", "owner", "run", "started")
+    __slots__ = ("_is_overdue", "_is_stuck", "_started", "owner", "run")
 
     def __init__(self, owner: Hashable, run: Callable[[], None]) -> None:
         self.owner = owner
         self.run = run
-        self.started: float | None = None
-        self.is_overdue = False
-        self.is_stuck = False
+        self._started = math.inf
+        self._is_overdue = False
+        self._is_stuck = False
+
+    @property
+    def is_overdue(self) -> bool:
+        """It runs for too long and no longer holds a slot."""
+        return self._is_overdue
+
+    @property
+    def is_stuck(self) -> bool:
+        """It was given up while it ran."""
+        return self._is_stuck
+
+    def begin(self) -> None:
+        """A thread runs it from now on."""
+        self._started = time.monotonic()
+
+    def relieve(self, started_before: float) -> None:
+        """It is overdue if it started before that time."""
+        self._is_overdue |= self._started < started_before
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self._is_stuck = self._is_overdue = True
 
 
 class Workers:
@@ -88,7 +112,7 @@ class Workers:
             self._waiting.pop(owner, None)
             running = [call for call in self._running if call.owner == owner]
             for call in running:
-                call.is_stuck = call.is_overdue = True
+                call.give_up()
             self._add_threads()
         return running
 
@@ -98,8 +122,7 @@ class Workers:
         limit = time.monotonic() - self.patience_seconds
         with self._lock:
             for call in self._running:
-                if call.started is not None and call.started < limit:
-                    call.is_overdue = True
+                call.relieve(limit)
             self._add_threads()
 
     def close(self) -> None:
@@ -149,7 +172,7 @@ class Workers:
                     return None
                 call = self._take() if self._free_slots() > 0 else None
                 if call is not None:
-                    call.started = time.monotonic()
+                    call.begin()
                     self._running.add(call)
                     return call
                 self._wake.wait()

@@ -1,32 +1,32 @@
-"""What lies in ``completions/``: which ranks have a marker, since when, at what pace.
+"""The entries of ``completions/``: which ranks have a marker, and since when.
 
-This module does no I/O and knows no storage. It does not know ``world_size`` either,
-until it is asked: a relaunch with more or fewer tasks changes what counts, not what was
-seen.
+This module does no I/O and knows no storage. Nothing here depends on ``world_size``, which
+comes with each question: a relaunch with more or fewer tasks changes what counts, not what
+was seen.
 
-Times are modification times in integer nanoseconds since the Unix epoch (``_ns``).
+Times are modification times in integer nanoseconds since the Unix epoch (``_ns``): floats
+would round away what decides "not older than the launch".
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from operator import sub
 
 from exporter.datatrove.layout import rank_of
 
 _BITS_PER_RANK = 64
 _BITS_AT_LEAST = 4096
-# A mask may be this long for the ranks it holds, and no longer: a hostile file name would
-# make it as long as it likes. A frozenset takes more than 64 bits for each number anyway.
+# The longest mask for a number of ranks: without a limit, one hostile file name would make it
+# as long as it likes. A frozenset takes more than 64 bits for each number anyway.
 _MARKED = ord("1")
 _NOT_MARKED = b"0"
 
 
 class Ranks:
-    """An immutable set of ranks: one bit each, from rank 0 on; ranks that lie far beyond
-    the many are kept one by one. All work is proportional to the size of the set."""
+    """An immutable set of ranks. Each is one bit of a mask that begins with rank 0; the few
+    that lie far beyond the others are kept one by one. All work is proportional to the size
+    of the set."""
 
     __slots__ = ("_far", "_mask")
 
@@ -50,7 +50,7 @@ class Ranks:
 
     @classmethod
     def first(cls, count: int) -> "Ranks":
-        """The ranks from 0 on, as of a completed job."""
+        """The first `count` ranks, as of a completed job."""
         ranks = cls()
         ranks._mask = (1 << count) - 1
         return ranks
@@ -79,7 +79,7 @@ class Ranks:
         return f"<{len(self)} ranks>"
 
     def count_below(self, world_size: int) -> int:
-        """How many of the ranks belong to a job of that many tasks."""
+        """The number of ranks that belong to a job of that many tasks."""
         if world_size >= self._mask.bit_length():
             near = self._mask.bit_count()
         else:
@@ -162,7 +162,7 @@ class Markers:
         return [time_ns for time_ns in counting if time_ns != UNKNOWN]
 
     def stray(self, world_size: int) -> int:
-        """How many entries do not count for a job of that many tasks."""
+        """The number of entries that do not count for a job of that many tasks."""
         return self.others + len(self.ranks) - self.ranks.count_below(world_size)
 
 
@@ -171,67 +171,13 @@ UNKNOWN = -(2**63)
 
 
 def _are_five_digits(names: Sequence[str]) -> bool:
-    """Whether all are the names of ranks up to 99999 and there are any, checked without a
-    look at each: joined by slashes, they have one after every five characters, and there
-    is nothing beside these and digits."""
+    """There are names, and all are those of ranks up to 99999. Checked for all at once:
+    joined by slashes, they have one after every five characters, and nothing beside these
+    and digits."""
     joined, slashes = "/".join(names), "/" * (len(names) - 1)
     return (
         len(joined) == 6 * len(names) - 1
         and joined[5::6] == slashes
         and joined.isascii()
         and joined.encode().translate(None, b"0123456789") == slashes.encode()
-    )
-
-
-_HISTORY_POINTS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """When a job's markers came: up to 64 of their times, evenly chosen by count, first
-    and last included, in seconds since the Unix epoch."""
-
-    count: int
-    sampled: "array[float]"
-
-    @classmethod
-    def of_ordered(cls, ordered_ns: list[int]) -> "History":
-        """From all times in ascending order; at least one."""
-        last = len(ordered_ns) - 1
-        points = min(_HISTORY_POINTS, len(ordered_ns))
-        chosen = (last * point // max(1, points - 1) for point in range(points))
-        return cls(len(ordered_ns), array("d", (ordered_ns[i] / 1e9 for i in chosen)))
-
-    def points(self) -> list[tuple[float, int]]:
-        """(time, markers up to then), in ascending order."""
-        steps = max(1, len(self.sampled) - 1)
-        return [
-            (time, (self.count - 1) * point // steps + 1) for point, time in enumerate(self.sampled)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a job moves: what its marker times say, relative to its launch."""
-
-    completed_since_launch: int
-    last_completion_ns: int | None
-    longest_gap_ns: int | None
-    history: History | None
-
-
-def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
-    """Pace from all marker times, in any order, and the time of the launch.
-
-    The gap counts from the launch to the first completion, then between successive
-    ones; a marker older than the launch was inherited and says nothing about it.
-    """
-    ordered = sorted(modified_ns)
-    since_launch = ordered[bisect_left(ordered, launch_ns) :]
-    gaps = map(sub, since_launch, [launch_ns, *since_launch])
-    return Pace(
-        completed_since_launch=len(since_launch),
-        last_completion_ns=ordered[-1] if ordered else None,
-        longest_gap_ns=max(gaps, default=None),
-        history=History.of_ordered(ordered) if ordered else None,
     )

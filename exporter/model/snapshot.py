@@ -15,7 +15,8 @@ from exporter.config.settings import (
     DEFAULT_STALL_RULE,
     StallRule,
 )
-from exporter.datatrove.ranks import NO_RANKS, History, Ranks
+from exporter.datatrove.pace import History
+from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.errors import Reason
 
 

@@ -1,6 +1,6 @@
-"""Which folders below a root to visit, and which of them are wanted jobs.
+"""Decides which folders below a root to visit, and which of them are wanted jobs.
 
-Pure decisions on names; listing folders is the scheduler's business.
+Pure decisions on names; folders are listed elsewhere.
 
 A job is a folder that holds a regular file ``executor.json``. Jobs may lie inside jobs,
 but not inside the folders that datatrove itself fills. A folder reached through a
@@ -21,7 +21,7 @@ _DOT, _DOT_PATH = r"\x2e", (".",)
 
 
 def job_name(path: Path) -> str:
-    """The `job_name` of the job folder at `path` (relative to its root), which itself is
+    """The `job_name` of the job folder at `path` (relative to its root). The root itself is
     ``.``; an object store may have a folder of that name as well."""
     if path == _DOT_PATH:
         return _DOT
@@ -33,7 +33,7 @@ class Selection:
     """The part of a root's configuration that says which jobs are wanted.
 
     Patterns are shell globs on the whole `job_name`, in which ``*`` also matches ``/``.
-    Of the jobs that match, only those of the `shard` are; `root` is the root's name.
+    Of the jobs that match, only those of the `shard` are wanted; `root` is the root's name.
     """
 
     max_depth: int = 3
@@ -44,7 +44,7 @@ class Selection:
     shard: Shard = WHOLE
 
     def wants(self, name: str) -> bool:
-        """Whether a job of this name is read at all."""
+        """A job of this name is to be read."""
         return (
             name.startswith(self.prefix)
             and (not self.include or any(fnmatchcase(name, glob) for glob in self.include))
@@ -53,7 +53,7 @@ class Selection:
         )
 
     def may_hold_wanted(self, path: Path) -> bool:
-        """Whether the folder, or one below it, can have a name with the prefix."""
+        """The folder, or one below it, can have a name with the prefix."""
         if not self.prefix or not path:
             return True
         name = job_name(path)
@@ -61,30 +61,33 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """A folder to list. `ancestors` are the identities of the folders above it."""
+class FolderToVisit:
+    """A folder that was seen and not yet listed. `ancestors` are the identities of the
+    folders above it."""
 
     path: Path
     ancestors: frozenset[Hashable] = frozenset()
 
 
-def is_loop(visit: Visit, folder: Folder) -> bool:
-    """Whether the listed folder is one of those above it, reached again."""
-    return folder.identity is not None and folder.identity in visit.ancestors
+def is_loop(target: FolderToVisit, folder: Folder) -> bool:
+    """The target turned out, when listed, to be one of the folders above it."""
+    return folder.identity is not None and folder.identity in target.ancestors
 
 
-def visits_below(visit: Visit, folder: Folder, selection: Selection) -> Sequence[Visit]:
-    """The folders to visit next, given the listing of one."""
-    if len(visit.path) >= selection.max_depth or is_loop(visit, folder):
+def folders_below(
+    target: FolderToVisit, folder: Folder, selection: Selection
+) -> Sequence[FolderToVisit]:
+    """The folders to visit next, given the listing of the target."""
+    if len(target.path) >= selection.max_depth or is_loop(target, folder):
         return ()
-    ancestors = visit.ancestors
+    ancestors = target.ancestors
     if folder.identity is not None:
         ancestors = ancestors | {folder.identity}
     below = []
     for name in folder.subfolders:
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
-        path = (*visit.path, name)
+        path = (*target.path, name)
         if selection.may_hold_wanted(path):
-            below.append(Visit(path, ancestors))
+            below.append(FolderToVisit(path, ancestors))
     return below

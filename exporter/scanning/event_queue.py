@@ -1,11 +1,11 @@
-"""Reports from many threads to one that waits for them.
+"""A queue from many threads to one that waits, which hears of events in batches.
 
 To wake a thread and hand over the interpreter lock takes longer than a short visit to a
-folder does, and a thread that was woken fights for the lock with the one that goes on. So
-only some reports wake the thread that waits; it finds the others beside them.
+folder does, and the thread that was woken competes for the lock with the one that goes on.
+So only urgent events wake the waiting thread; it takes the others along with them.
 
-(``queue.SimpleQueue`` would do, but for this: a signal that comes just when its ``get``
-times out makes it wait for ever, as of CPython 3.11.)
+(``queue.SimpleQueue`` will not do: a signal that arrives just when its ``get`` times out
+makes it wait for ever, as of CPython 3.11.)
 """
 
 import threading
@@ -17,18 +17,18 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Inbox(Generic[_T]):
+class EventQueue(Generic[_T]):
     """`put` and `wake` may be called from any thread, the rest from the one that waits."""
 
     def __init__(self) -> None:
-        self._items: deque[_T] = deque()
+        self._events: deque[_T] = deque()
         self._woken = threading.Event()
 
-    def put(self, item: _T, *, at_once: bool) -> None:
-        """Add an item; `at_once` if the thread that waits shall hear of it right now, or
-        else when it is woken next."""
-        self._items.append(item)
-        if at_once:
+    def put(self, event: _T, *, is_urgent: bool) -> None:
+        """Add an event. An urgent one wakes the waiting thread; any other is found when
+        that thread wakes next."""
+        self._events.append(event)
+        if is_urgent:
             self.wake()
 
     def wake(self) -> None:
@@ -36,12 +36,13 @@ class Inbox(Generic[_T]):
         self._woken.set()
 
     def wait(self, until: float) -> None:
-        """Return when there are items, or woken, or when it is `until` (monotonic)."""
-        if not self._items:
+        """Return when there are events, when woken, or at the time `until` (monotonic)."""
+        if not self._events:
             self._woken.wait(max(0.0, until - time.monotonic()))
-        self._woken.clear()  # whoever woke it has left its news before
+        self._woken.clear()  # whoever woke this thread has put its event before
 
     def take(self, until: float) -> Iterator[_T]:
-        """The items there are, and those that come meanwhile, but none after `until`."""
-        while self._items and time.monotonic() < until:
-            yield self._items.popleft()
+        """Remove and yield the events there are and those that arrive meanwhile, but none
+        after `until`."""
+        while self._events and time.monotonic() < until:
+            yield self._events.popleft()

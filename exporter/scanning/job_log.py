@@ -1,40 +1,55 @@
-"""What the log says of a root's jobs: which can no longer be read, and which again."""
+"""Logs which jobs of a root can no longer be read, and which can again."""
 
 import logging
 from collections.abc import Sequence
 
 from exporter.errors import StorageError
 from exporter.log import event
+from exporter.model.snapshot import Reading
 
 _LOG = logging.getLogger("exporter.jobnews")
-_JOBS_LOGGED_AT_A_TIME = 10
+_SCANS_LOG = logging.getLogger("exporter.rootstate")
+_JOBS_LOGGED_ONE_BY_ONE = 10
 
 
-class JobNews:
-    """Collects what a scan of the root brought and logs it: some jobs one by one, of the
-    others how many they are."""
+class JobLog:
+    """Collects a scan's changes for the log, in which a flood of bad jobs is one line."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._failed: list[dict[str, str]] = []
         self._recovered: list[dict[str, str]] = []
 
+    def scanned(self, job_name: str, reading: Reading) -> None:
+        """A job was read; logged at once, for debugging only."""
+        if _SCANS_LOG.isEnabledFor(logging.DEBUG):
+            event(
+                _SCANS_LOG,
+                logging.DEBUG,
+                "job scanned",
+                root=self._root,
+                job_name=job_name,
+                tasks=reading.tasks,
+                tasks_completed=reading.tasks_completed,
+            )
+
     def failed(self, job_name: str, error: StorageError) -> None:
         """A job cannot be read, for another reason than before if it could not before."""
         self._failed.append({"job_name": job_name, "reason": error.reason, "detail": error.detail})
 
     def recovered(self, job_name: str) -> None:
-        """A job of which this was told can be read again."""
+        """A job whose failure was logged can be read again."""
         self._recovered.append({"job_name": job_name})
 
-    def tell(self) -> None:
-        """Log what was collected, and forget it."""
+    def write(self) -> None:
+        """Log what was collected, and forget it: the first jobs one by one, then how many
+        more there are."""
         self._log(logging.WARNING, "cannot be read", self._failed)
         self._log(logging.INFO, "can be read again", self._recovered)
         self._failed, self._recovered = [], []
 
     def _log(self, level: int, what: str, jobs: Sequence[dict[str, str]]) -> None:
-        for job in jobs[:_JOBS_LOGGED_AT_A_TIME]:
+        for job in jobs[:_JOBS_LOGGED_ONE_BY_ONE]:
             event(_LOG, level, f"job {what}", root=self._root, **job)
-        if (more := len(jobs) - _JOBS_LOGGED_AT_A_TIME) > 0:
+        if (more := len(jobs) - _JOBS_LOGGED_ONE_BY_ONE) > 0:
             event(_LOG, level, f"more jobs {what}", root=self._root, jobs=more)

@@ -1,8 +1,9 @@
-"""One job folder -> one reading. Expected trouble is part of the result, not raised.
+"""Scans one job folder into one reading. Expected trouble is part of the result, not raised.
 
-What a scan learned is handed to the next one as Memory, so that ``executor.json`` is
-read again only when it changed, the time of a marker is asked for only once, and a job
-in which nothing changed costs what the storage asks to say so.
+A scan goes in steps: a look at the folder, ``executor.json`` if it changed, and what both
+mean, with the times of markers that are not known yet. What the steps learned is handed to
+the next scan as Memory. So ``executor.json`` is read again only when it changed, the time of
+a marker is asked for only once, and a job in which nothing changed costs one look.
 """
 
 import time
@@ -10,14 +11,14 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from exporter.datatrove.layout import (
+from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
     Executor,
     ExecutorFileError,
-    LargeFileError,
     parse_executor,
 )
-from exporter.datatrove.ranks import UNKNOWN, Markers, pace_of
+from exporter.datatrove.pace import pace_of
+from exporter.datatrove.ranks import UNKNOWN, Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.storage.base import Folder, Look, Path, Storage, Version
@@ -31,23 +32,24 @@ _BEING_WRITTEN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept of a job between scans.
+    """The cache of one job, kept between its scans.
 
-    `look` is the last one, its markers with all times that are known. `version` is what
-    was read of ``executor.json``; `executor` is None when that is known to be invalid,
-    for the reason in `problem`. `reading` is what came of both, None if nothing did.
+    `look` is the last one, its markers with all times that are known. `version` is the
+    writing of ``executor.json`` that was read last. `executor` is what it says; None if it
+    does not say how many tasks there are, then `error` tells why. `reading` is what look and
+    executor mean, None until that is known.
     """
 
     look: Look
     version: Version
     executor: Executor | None
-    problem: str = ""
+    error: StorageError | None = None
     reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobScan:
-    """Result of one scan of a job: a reading, or an error, or neither if the folder is
+    """The result of one scan of a job: a reading, or an error, or neither if the folder is
     gone or no job any more. `memory` goes to the next scan in any case."""
 
     reading: Reading | None
@@ -60,7 +62,7 @@ class JobScan:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing more is expected of the job until it is launched again."""
+        """Nothing more is expected of the job until it is launched again."""
         return (
             self.reading is not None
             and self.reading.is_complete
@@ -79,13 +81,13 @@ def scan_job(
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
     file can cause. With `thorough`, nothing is taken on trust that was seen before."""
-    try:
+    try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and _may_rewrite(memory))
         look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
         before, memory = memory, _with_executor(storage, path, look, memory)
         if memory.executor is None:
-            return JobScan(None, memory, StorageError("invalid", memory.problem))
+            return JobScan(None, memory, memory.error)
         if memory.reading is None:
             memory = _with_reading(storage, path, memory, memory.executor, before)
         return JobScan(memory.reading, memory)
@@ -96,8 +98,8 @@ def scan_job(
 
 
 def _may_rewrite(memory: Memory) -> bool:
-    """Whether the launch writes markers again that were there before it, and has not
-    written them all: a launch that does not skip completed tasks."""
+    """The launch writes markers again that were there before it, and has not written them
+    all: a launch that does not skip completed tasks."""
     if memory.executor is None or memory.executor.skip_completed:
         return False
     return (
@@ -107,31 +109,23 @@ def _may_rewrite(memory: Memory) -> bool:
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
-    """The memory after a look; without a reading, unless nothing changed."""
+    """The memory after a look, with what ``executor.json`` says; without a reading, unless
+    nothing changed."""
     if memory is not None and look.executor.is_same(memory.version):
         return memory if look is memory.look else replace(memory, look=look, reading=None)
-    problem = ""
+    unreadable: StorageError | None = None
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
-            return Memory(look, version, _parse(data))
+            return Memory(look, version, parse_executor(data))
         except ExecutorFileError as error:
-            problem = f"executor.json: {error}"
+            unreadable = StorageError(error.reason, f"executor.json: {error}")
             if pause is None or not (error.may_be_half and _is_recent(version)):
                 break
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
-    return Memory(look, version, None, problem)
-
-
-def _parse(data: bytes) -> Executor:
-    try:
-        return parse_executor(data)
-    except LargeFileError:
-        from exporter.datatrove import largejson  # hardly ever needed, and it starts processes
-
-        return largejson.parse(data)
+    return Memory(look, version, None, unreadable)
 
 
 def _is_recent(version: Version) -> bool:
@@ -153,7 +147,7 @@ def _with_known_times(markers: Markers, known: Markers, since_ns: int = UNKNOWN)
 def _with_reading(
     storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
 ) -> Memory:
-    """The memory with what it means; asks for the times that `before` did not know."""
+    """The memory with a reading; asks for the times that `before` did not know."""
     markers = _with_times(storage, path, memory, executor, before)
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
@@ -163,7 +157,7 @@ def _with_reading(
     if times:
         last_ns: int | None = max(times)
     else:
-        # Such markers are written once, so the folder changed last when the last one came.
+        # Such markers are written once: the folder changed last when the last one was.
         last_ns = memory.look.completions_modified_ns if completed else None
     reading = Reading(
         tasks=executor.world_size,
@@ -179,7 +173,7 @@ def _with_reading(
         ranks=markers.ranks,
         history=pace.history if pace else None,
     )
-    if reading.is_complete:  # eight bytes a task, which most likely nobody asks for again
+    if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)
     look = replace(memory.look, markers=markers, world_size=executor.world_size)
     return replace(memory, look=look, reading=reading)

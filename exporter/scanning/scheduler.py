@@ -1,10 +1,10 @@
-"""When to scan, on how many threads, until when.
+"""Decides when each root is scanned, on how many threads, and until when.
 
-One thread decides; workers only carry out visits to folders and report back, so no state
-is shared and nothing here takes a lock. The deciding thread never calls storage and never
-waits for a worker. How a scan goes on, once it has begun, is ``rootscan``'s business.
+One thread decides. Workers only make visits to folders and report back, so little state is
+shared and nothing here takes a lock. The deciding thread never calls storage and never waits
+for a worker. How a scan goes on, once it has begun, is ``root_scan``'s business.
 
-* Each root has its own timetable. Clocks are monotonic.
+* Each root has its own schedule. Clocks are monotonic.
 * One scan of a root is in flight at a time. A scan that is due while the one before still
   runs, or while the root's storage hangs, is counted as skipped.
 * No more scans make progress at a time than there are workers; others wait for their
@@ -14,39 +14,87 @@ waits for a worker. How a scan goes on, once it has begun, is ``rootscan``'s bus
 """
 
 import logging
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
-from exporter.scanning.event_queue import Inbox
+from exporter.scanning.event_queue import EventQueue
 from exporter.scanning.root_scan import RootScan
 from exporter.scanning.root_state import RootState
 from exporter.scanning.root_storage import OpenStorage, RootStorage
-from exporter.scanning.schedule import Timetable
-from exporter.scanning.visitor import Event
+from exporter.scanning.schedule import Schedule
+from exporter.scanning.visitor import VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers
 
 _LOG = logging.getLogger("exporter.scheduler")
 _HEARTBEAT_SECONDS = 1.0
-_EVENTS_SECONDS = 0.1
+_BATCH_SECONDS = 0.1
 
 
 class _ScheduledRoot:
-    """A root, its storage, when it is due, and the scan of it under way."""
+    """A root with its storage, its schedule and the scan of it under way."""
 
-    def __init__(self, config: RootConfig, storage: RootStorage, now: float) -> None:
+    def __init__(
+        self, config: RootConfig, storage: RootStorage, workers: Workers, now: float
+    ) -> None:
         self.state = RootState(config)
         self.storage = storage
-        self.timetable = Timetable(config.scan_interval_seconds, now)
-        self.scan: RootScan | None = None
+        self.schedule = Schedule(config.scan_interval_seconds, now)
+        self._workers = workers
+        self._scan: RootScan | None = None
+
+    @property
+    def scan(self) -> RootScan | None:
+        """The scan under way. From any thread."""
+        return self._scan
+
+    @property
+    def may_begin(self) -> bool:
+        """No scan is under way and the storage does not hang."""
+        return self._scan is None and not self.storage.is_hung
+
+    def begin_scan(
+        self, report: Callable[["_ScheduledRoot", RootScan, VisitReport], None], now: float
+    ) -> None:
+        """Begin a scan, whose visitors call `report` on their threads."""
+        report_of_root = partial(report, self)
+        self._scan = RootScan(self.state, self.storage, self._workers, report_of_root, now)
+        self._scan.begin(now)
+
+    def skip_scan(self, now: float) -> None:
+        """Count a scan that is due and cannot begin."""
+        self.state.health.scan_skipped()
+        if self._scan is None:
+            hang = StorageError("timeout", "earlier attempts still hang")
+            self.state.scan_impossible(hang, now, time.time())
+
+    def settle(self, scan: RootScan) -> bool:
+        """If the scan is the one under way and has ended, take note of it; returns whether
+        it is so."""
+        if self._scan is not scan or not scan.is_over:
+            return False
+        self.schedule.ended(failing=scan.is_overloaded)
+        self.state.health.backs_off(self.schedule.backoff_seconds)
+        self._scan = None
+        return True
+
+    def drop_scan(self) -> None:
+        """End the scan under way without a result."""
+        if (scan := self._scan) is not None:
+            self._scan = None
+            scan.drop()
+
+    def close(self) -> None:
+        """End for good; what runs on in its storage counts as stuck until it returns."""
+        self.drop_scan()
+        self.storage.close()
 
 
 class Scheduler:
@@ -63,8 +111,8 @@ class Scheduler:
         self._latest = latest
         self._workers = workers
         self._open_storage = open_storage
-        self._roots = [self._scheduled(config, now) for config in roots]
-        self._events: Inbox[tuple[_ScheduledRoot, RootScan, Event]] = Inbox()
+        self._roots = [self._scheduled(config, None, now) for config in roots]
+        self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
         self._changed = False
@@ -76,15 +124,16 @@ class Scheduler:
     def progress(self) -> tuple[int, int]:
         """Folders listed and jobs read so far by the scans under way, from any thread."""
         scans = [scan for root in self._roots if (scan := root.scan) is not None]
-        return sum(len(scan.listed) for scan in scans), sum(len(scan.read) for scan in scans)
+        progress = [scan.progress for scan in scans]
+        return sum(listed for listed, _ in progress), sum(read for _, read in progress)
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
         now = time.monotonic()
         for root in self._roots:
-            root.timetable.due = now
+            root.schedule.request(now)
         while not self._stopping.is_set() and not all(
-            root.scan is None and root.timetable.due == math.inf for root in self._roots
+            root.scan is None and root.schedule.is_suspended for root in self._roots
         ):
             self._step(repeating=False)
         return self._latest.read()
@@ -121,7 +170,6 @@ class Scheduler:
         self._workers.relieve()
         if self._changed:
             self._publish()
-        # Not for so long that other roots' deadlines would have to wait.
         self._events.wait(self._next_moment(now))
         self._handle_events()
         if self._changed:
@@ -143,27 +191,26 @@ class Scheduler:
             self._changed = True
 
     def _handle_events(self) -> None:
-        """Hand what was reported to the scans, then have each go on."""
+        """Hand a batch of reports to the scans, then have each go on."""
         told: dict[RootScan, _ScheduledRoot] = {}
-        for root, scan, event in self._events.take(time.monotonic() + _EVENTS_SECONDS):
+        # Not for so long that other roots' deadlines would have to wait.
+        until = time.monotonic() + _BATCH_SECONDS
+        for root, scan, report in self._events.take(until):
             told[scan] = root
             with self._bugs_kept_to(root):
-                scan.handle(event)
+                scan.handle(report)
         for scan, root in told.items():
             with self._bugs_kept_to(root):
                 scan.go_on(time.monotonic())
                 self._settle(root, scan)
 
-    def _report(self, root: _ScheduledRoot, scan: RootScan, event: Event) -> None:
+    def _report(self, root: _ScheduledRoot, scan: RootScan, report: VisitReport) -> None:
         """Tell the scheduler's thread (from any thread)."""
-        self._events.put((root, scan, event), at_once=event.is_urgent)
+        self._events.put((root, scan, report), is_urgent=report.is_urgent)
 
     def _settle(self, root: _ScheduledRoot, scan: RootScan) -> None:
-        """If the root's scan has ended, take note of it."""
-        if root.scan is scan and scan.is_over:
-            root.timetable.ended(failing=scan.is_overloaded)
-            root.state.backs_off(root.timetable.backoff_seconds)
-            root.scan = None
+        """If the root's scan has ended, publish its result."""
+        if root.settle(scan):
             self._changed = True
 
     @contextmanager
@@ -173,17 +220,20 @@ class Scheduler:
             yield
         except Exception as error:
             _LOG.exception("the scan of a root met a bug of the exporter")
-            if (scan := root.scan) is not None:
-                root.scan = None
-                scan.drop()
+            root.drop_scan()
             bug = StorageError("other", f"unexpected {type(error).__name__}")
             with suppress(Exception):
                 root.state.scan_impossible(bug, time.monotonic(), time.time())
             self._changed = True
 
-    def _scheduled(self, config: RootConfig, now: float) -> _ScheduledRoot:
-        storage = RootStorage(config, self._workers.size, self._open_storage)
-        return _ScheduledRoot(config, storage, now)
+    def _scheduled(
+        self, config: RootConfig, replaced: _ScheduledRoot | None, now: float
+    ) -> _ScheduledRoot:
+        if replaced is not None:
+            storage = replaced.storage.successor(config)
+        else:
+            storage = RootStorage(config, self._workers, self._open_storage)
+        return _ScheduledRoot(config, storage, self._workers, now)
 
     def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
         before = {root.state.config.name: root for root in self._roots}
@@ -194,67 +244,45 @@ class Scheduler:
                 del before[config.name]
                 roots.append(root)
                 continue
-            new = self._scheduled(config, now)
-            if root is not None and root.state.config.url == config.url:
-                new.storage.stuck = root.storage.stuck  # it hangs still: no more threads for it
-            roots.append(new)
+            roots.append(self._scheduled(config, root, now))
         for root in before.values():
-            self._drop(root)
+            root.close()
         self._roots = roots
         self._changed = True
-
-    def _drop(self, root: _ScheduledRoot) -> None:
-        """Let go of a root; what runs on in its storage counts as stuck until it returns."""
-        if root.scan is not None:
-            root.scan.drop()
-        self._workers.abandon(root.storage)
-        if root.storage.opened is not None:  # to close it may take as long as the storage does
-            with suppress(RuntimeError):  # no threads: then with the process
-                self._workers.submit(root.storage, root.storage.opened.close)
 
     def _next_moment(self, now: float) -> float:
         """Until when to sleep if nothing is reported (monotonic)."""
         moments = [now + _HEARTBEAT_SECONDS]
         for root in self._roots:
-            if root.timetable.due > now:  # the others wait for others to end
-                moments.append(root.timetable.due)
+            if root.schedule.due > now:  # the others wait for others to end
+                moments.append(root.schedule.due)
             if root.scan is not None:
                 moments.append(root.scan.deadline)
         return min(moments)
 
     def _begin_scans(self, now: float, *, repeating: bool) -> None:
         """Start the scans that are due, as many as have room, or count why not."""
-        due = [root for root in self._roots if root.timetable.due <= now]
+        due = [root for root in self._roots if root.schedule.due <= now]
         moving = sum(
             root.scan is not None and now - root.scan.last_progress < self._workers.patience_seconds
             for root in self._roots
         )
-        for root in sorted(due, key=lambda root: root.timetable.due):
-            may_begin = root.scan is None and not root.storage.is_hung
+        for root in sorted(due, key=lambda root: root.schedule.due):
+            may_begin = root.may_begin
             if may_begin and moving >= self._workers.size:
                 continue  # its turn comes
-            root.timetable.began(now)
+            root.schedule.began(now)
             if not repeating:
-                root.timetable.due = math.inf
+                root.schedule.suspend()
             with self._bugs_kept_to(root):
                 if may_begin:
                     moving += 1
-                    self._begin(root, now)
+                    root.begin_scan(self._report, now)
+                    if (scan := root.scan) is not None:
+                        self._settle(root, scan)
                 else:
-                    self._skip(root, now)
-
-    def _begin(self, root: _ScheduledRoot, now: float) -> None:
-        report = partial(self._report, root)
-        scan = root.scan = RootScan(root.state, root.storage, self._workers, report, now)
-        scan.begin(now)
-        self._settle(root, scan)
-
-    def _skip(self, root: _ScheduledRoot, now: float) -> None:
-        root.state.scan_skipped()
-        if root.scan is None:
-            hang = StorageError("timeout", "earlier attempts still hang")
-            root.state.scan_impossible(hang, now, time.time())
-        self._changed = True
+                    root.skip_scan(now)
+                    self._changed = True
 
     def _publish(self) -> None:
         self._latest.publish(Snapshot(tuple(root.state.root for root in self._roots)))

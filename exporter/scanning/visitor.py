@@ -1,9 +1,9 @@
-"""Carries out visits to folders, on a worker's thread, and reports what each one found.
+"""Visits folders on a worker's thread, and reports what each visit found.
 
-A *runner* takes the errands of one scan from their queue, one after the other, and ends
-after a short while, so that the roots take turns. It changes nothing but that queue, and
-decides nothing: it does not know what is found by others, what came before, or when the
-scan has to end; only that it is over.
+A *visitor* takes visits from the queue of one scan, one after the other, and ends after a
+short while, so that the roots take turns. It changes nothing but that queue, and decides
+nothing: it does not know what others find, what came before, or when the scan has to end;
+only that it is over.
 """
 
 import logging
@@ -14,40 +14,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import StorageError
-from exporter.scanning.discovery import Selection, Visit, is_loop, job_name, visits_below
+from exporter.scanning.discovery import FolderToVisit, Selection, folders_below, is_loop, job_name
 from exporter.scanning.job_scan import JobScan, scan_job
-from exporter.scanning.root_state import Plan
+from exporter.scanning.root_state import VisitPlan
 from exporter.scanning.root_storage import RootStorage
 from exporter.storage.base import Folder
-from exporter.workers import Call
+from exporter.workers import Call, Workers
 
 _LOG = logging.getLogger("exporter.runner")
 _SLICE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """A visit and what it starts from; `is_check` if it only asks whether the root is
-    still there."""
+class Visit:
+    """A folder to visit and what the visit starts from. A *check* only asks whether the
+    root is still there."""
 
-    visit: Visit
-    plan: Plan
+    target: FolderToVisit
+    plan: VisitPlan
     is_check: bool = False
 
 
-CHECK = Errand(Visit(()), Plan(None, None, True, True), is_check=True)  # noqa: FBT003
+CHECK = Visit(FolderToVisit(()), VisitPlan(None, None, True, True), is_check=True)  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What a runner reports: the listing of a folder and what is to be visited `below` it,
-    then the scan of the job in it or an error, and that this visit is over; at last, that
-    the runner itself has ended."""
+class VisitReport:
+    """One step of a visit, for the scan: the listing of a folder with the folders to visit
+    `below` it; then the scan of the job in it, or an error, and that this visit is over.
+    Without a `visit`: the visitor itself has ended."""
 
-    runner: "Runner"
-    errand: Errand | None
+    visitor: "Visitor"
+    visit: Visit | None
     folder: Folder | None = None
-    below: Sequence[Visit] = ()
+    below: Sequence[FolderToVisit] = ()
     error: StorageError | None = None
     job: JobScan | None = None
     is_over: bool = False
@@ -57,87 +57,142 @@ class Event:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether others wait for this, or had better stop; the rest can wait for the end of
-        the runner, which is soon."""
-        return self.errand is None or self.error is not None or not self.is_over
+        """Others wait for this, or had better stop. All else can wait until the visitor
+        ends, which is soon."""
+        return self.visit is None or self.error is not None or not self.is_over
 
 
-class Errands:
-    """What is left to visit in one scan; shared by its runners and who gives them work."""
+class VisitQueue:
+    """The visits that one scan still has to make. Its visitors take them on their threads;
+    the scan, on the scheduler's thread, does everything else."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Errand] = deque()
-        self.is_over = False
+        self._visits: deque[Visit] = deque()
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """The scan is over: no more visits are to be made. From any thread."""
+        return self._is_closed
+
+    def __len__(self) -> int:
+        """From any thread."""
+        return len(self._visits)
+
+    def take(self) -> Visit | None:
+        """Remove and return the next visit, if there is one. From any thread."""
+        try:
+            return self._visits.popleft()
+        except IndexError:
+            return None
+
+    def add(self, visit: Visit) -> None:
+        """Add a visit at the end. From the scheduler's thread."""
+        self._visits.append(visit)
+
+    def add_first(self, visit: Visit) -> None:
+        """Add a visit to be made before all others. From the scheduler's thread."""
+        self._visits.appendleft(visit)
+
+    def drop(self) -> int:
+        """Remove the visits that nobody took; returns how many. From the scheduler's
+        thread."""
+        count = 0
+        while self.take() is not None:
+            count += 1
+        return count
+
+    def close(self) -> None:
+        """End the scan for its visitors. From the scheduler's thread."""
+        self._is_closed = True
 
 
-class Runner:
-    """See the module's docstring. `call` is the worker's call that runs it, `errand` the
-    visit under way."""
+class Visitor:
+    """See the module's docstring."""
 
     def __init__(
         self,
-        errands: Errands,
+        queue: VisitQueue,
         storage: RootStorage,
         selection: Selection,
-        report: Callable[[Event], None],
+        report: Callable[[VisitReport], None],
     ) -> None:
-        self.call: Call | None = None
-        self.errand: Errand | None = None
-        self._errands = errands
+        self._queue = queue
         self._storage = storage
         self._selection = selection
         self._report = report
+        self._visit: Visit | None = None
+        self._call: Call | None = None
 
-    def run(self) -> None:
-        """Carry out visits for a while."""
-        errands = self._errands
+    @property
+    def visit(self) -> Visit | None:
+        """The visit under way. From any thread."""
+        return self._visit
+
+    @property
+    def is_overdue(self) -> bool:
+        """One folder holds it up. From the scheduler's thread."""
+        return self._call is not None and self._call.is_overdue
+
+    def start(self, workers: Workers) -> None:
+        """Have a worker run it. From the scheduler's thread; RuntimeError if no thread can
+        be had."""
+        self._call = workers.submit(self._storage, self._run)
+
+    def is_run_by(self, calls: set[Call]) -> bool:
+        """One of these calls of workers is its own. From the scheduler's thread."""
+        return self._call in calls
+
+    def _run(self) -> None:
+        """Make visits for a while."""
         enough = time.monotonic() + _SLICE_SECONDS
         try:
-            while not errands.is_over and time.monotonic() < enough:
-                try:
-                    self.errand = errands.waiting.popleft()
-                except IndexError:
+            while not self._queue.is_closed and time.monotonic() < enough:
+                self._visit = self._queue.take()
+                if self._visit is None:
                     break
-                if errands.is_over:  # given up meanwhile, and this errand perhaps not seen
+                # Only now, when the scan can see this visit: when it closed the queue before,
+                # it may not have seen it.
+                if self._queue.is_closed:
                     break
-                self._visit(self.errand)
-                self.errand = None
+                self._make(self._visit)
+                self._visit = None
         finally:
-            self._report(Event(self, None))
+            self._report(VisitReport(self, None))
 
-    def _visit(self, errand: Errand) -> None:
+    def _make(self, visit: Visit) -> None:
         """List one folder and scan it if it is a wanted job."""
-        visit, plan = errand.visit, errand.plan
+        target, plan = visit.target, visit.plan
         started, began = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
             worked = time.thread_time() - began
             waited = time.monotonic() - started - worked
             self._report(
-                Event(self, errand, is_over=is_over, waited=waited, worked=worked, **found)
+                VisitReport(self, visit, is_over=is_over, waited=waited, worked=worked, **found)
             )
 
         try:
             storage = self._storage.get()
-            # To open it is not what a visit is like.
+            # The time to open it says nothing of a visit.
             started, began = time.monotonic(), time.thread_time()
-            if errand.is_check:
+            if visit.is_check:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
                 return
             folder = storage.list_folder(
-                visit.path,
+                target.path,
                 plan.folder,
-                with_subfolders=len(visit.path) < self._selection.max_depth,
+                with_subfolders=len(target.path) < self._selection.max_depth,
                 thorough=plan.list_thoroughly,
             )
-            below = visits_below(visit, folder, self._selection)
-            is_job = folder.has_executor_file and not is_loop(visit, folder)
-            if not is_job or not self._selection.wants(job_name(visit.path)):
+            below = folders_below(target, folder, self._selection)
+            is_job = folder.has_executor_file and not is_loop(target, folder)
+            if not is_job or not self._selection.wants(job_name(target.path)):
                 report(folder=folder, below=below)
                 return
             if below:  # others can begin with them
                 report(folder=folder, below=below, is_over=False)
-            job = scan_job(storage, visit.path, folder, plan.memory, thorough=plan.look_thoroughly)
+            job = scan_job(storage, target.path, folder, plan.memory, thorough=plan.look_thoroughly)
             report(folder=folder, job=job)
         except StorageError as error:
             report(error=error)

@@ -1,6 +1,6 @@
 """A job's completions over time, drawn: inline SVG with the same said in words."""
 
-from exporter.datatrove.ranks import History
+from exporter.datatrove.pace import History
 from exporter.model.formatting import clock, count
 from exporter.model.report import Row
 from exporter.web.layout import time_at

@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.real_jobs import COMPLETE, KINDS, READABLE, TRUTH, UNREADABLE, unpack
 from support.pipelines import Datatrove, datatrove_process, jobs_status
+from support.real_jobs import COMPLETE, KINDS, READABLE, TRUTH, UNREADABLE, unpack
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
 

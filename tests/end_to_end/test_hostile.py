@@ -14,8 +14,8 @@ import pytest
 from support.jobs import write_job, write_marker
 from support.processes import Page, serving
 
-from exporter.config.load import RootConfig
-from exporter.datatrove.layout import EXECUTOR_FILE_LIMIT_BYTES
+from exporter.config.settings import RootConfig
+from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
@@ -78,12 +78,12 @@ UNREADABLE: dict[str, tuple[set[str], Callable[[Path], object]]] = {
     "a link to itself": ({"invalid"}, link_to("executor.json")),
     "a file of 10 GB": ({"too_large"}, sparse(10 * 1024**3)),
     "a file one byte too large": ({"too_large"}, sparse(EXECUTOR_FILE_LIMIT_BYTES + 1)),
-    "a file of the largest size": ({"invalid"}, sparse(EXECUTOR_FILE_LIMIT_BYTES)),
+    "a file of the largest size": ({"too_large"}, sparse(EXECUTOR_FILE_LIMIT_BYTES)),
     "the memory of a process": ({"unavailable", "other"}, link_to("/proc/self/mem")),
     "lists a million deep": ({"invalid"}, content(b"[" * DEEP + b"]" * DEEP)),
-    "objects a million deep": ({"invalid"}, content(b'{"a":' * DEEP + b"1" + b"}" * DEEP)),
-    "both a million deep": ({"invalid"}, content(b'[{"a":' * DEEP)),
-    "half a million members, cut off": ({"invalid"}, content(LINES)),
+    "objects a million deep": ({"too_large"}, content(b'{"a":' * DEEP + b"1" + b"}" * DEEP)),
+    "both a million deep": ({"too_large"}, content(b'[{"a":' * DEEP)),
+    "half a million members, cut off": ({"too_large"}, content(LINES)),
     "a page of zeros": ({"invalid"}, content(bytes(4096))),
     "gzip": ({"invalid"}, content(b"\x1f\x8b\x08\x00" + bytes(100))),
     "pickle": ({"invalid"}, content(b"\x80\x04\x95\x10\x00\x00\x00.")),

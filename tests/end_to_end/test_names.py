@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from support.jobs import write_job
 
 from exporter import log
-from exporter.config.load import RootConfig
+from exporter.config.settings import RootConfig
 from exporter.metrics.render import Exposition
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler

@@ -9,14 +9,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports():
-    from exporter.datatrove.layout import (
-        Executor,
-        ExecutorFileError,
-        display_name,
-        marker_name,
-        parse_executor,
-        rank_of,
-    )
+    from exporter.datatrove.executor_file import Executor, ExecutorFileError, parse_executor
+    from exporter.datatrove.layout import display_name, marker_name, rank_of
     from exporter.datatrove.ranks import Markers
 
 _SHOWN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")

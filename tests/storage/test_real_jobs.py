@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from support.real_jobs import DATA, KINDS, TRUTH, UNREADABLE
 from support.backends import Backend, GoogleBackend, HdfsBackend, HuggingFaceBackend
+from support.real_jobs import DATA, KINDS, TRUTH, UNREADABLE
 from support.scans import Watch, jobs_of
 from support.status import status
 
-from exporter.config.load import StorageOptions
+from exporter.config.settings import StorageOptions
 from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model.snapshot import Root
 

@@ -15,7 +15,7 @@ import pytest
 from support.in_memory_s3 import Objects
 from support.servers import Answer, HttpServer, Request, S3Server
 
-from exporter.config.load import RootConfig, StorageOptions
+from exporter.config.settings import RootConfig, StorageOptions
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest
 from exporter.scanning.job_scan import JobScan, Memory, scan_job

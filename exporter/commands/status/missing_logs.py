@@ -41,7 +41,7 @@ def logs_of_missing(
     """The logs of every missing rank of those of the jobs that are incomplete."""
     by_name = {root.name: root for root in roots}
     storages: dict[str, Storage] = {}
-    answers: queue.Queue[tuple[JobKey, Logs]] = queue.Queue()  # not Simple: see inbox.py
+    answers: queue.Queue[tuple[JobKey, Logs]] = queue.Queue()  # not Simple: see event_queue.py
     late = Logs(error=StorageError("timeout", "not listed in time"))
     logs: dict[JobKey, Logs] = {}
     longest = 0.0

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.datatrove.layout import (
+from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
     ExecutorFileError,
     parse_executor,
-    rank_of,
 )
+from exporter.datatrove.layout import rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.storage.base import Look, Version

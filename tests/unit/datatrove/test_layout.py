@@ -1,29 +1,12 @@
-"""The job-folder format: pure functions, no files."""
+"""How names in a job folder are spelled: pure functions, no files."""
 
-import contextlib
-import json
 import re
-import tracemalloc
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.datatrove.layout import (
-    Executor,
-    ExecutorFileError,
-    LargeFileError,
-    display_name,
-    marker_name,
-    parse_executor,
-    path_of,
-    rank_of,
-    rank_of_log,
-)
-
-
-def executor_json(indent: int | None = 4, **keys: object) -> bytes:
-    return json.dumps(keys, indent=indent).encode()
+from exporter.datatrove.layout import display_name, marker_name, path_of, rank_of, rank_of_log
 
 
 @pytest.mark.parametrize("rank", [0, 1, 99, 99_999, 100_000, 1_234_567])
@@ -32,6 +15,8 @@ def test_a_marker_is_named_as_datatrove_names_it(rank: int) -> None:
 
 
 NO_MARKERS = ["1", "0001", "000001", "-0001", "+0001", "0x001", "00_01", "1e005", "00001.tmp"]
+
+
 NO_MARKERS += ["00001/", "/", ".nfs0000", "abcde", "٠٠٠٠١", "²0001"]
 
 
@@ -44,144 +29,6 @@ def test_anything_else_is_no_marker(name: str) -> None:
 def test_no_name_is_taken_for_a_rank_but_its_own_spelling(name: str) -> None:
     rank = rank_of(name)
     assert rank is None or f"{rank:05d}" == name
-
-
-WHOLE = {"world_size": 8, "skip_completed": True, "start_method": "fork"}
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ({"start_method": "forkserver"}, ("local", "")),
-        ({"partition": "cpu", "job_name": "dedup"}, ("slurm", "dedup")),
-        ({"flavor": "cpu-basic", "job_name": "ignored"}, ("jobs", "")),
-        ({"ray_remote_kwargs": None}, ("ray", "")),
-        ({}, ("unknown", "")),
-        ({"partition": "cpu", "job_name": 7}, ("slurm", "")),
-        ({"partition": "cpu", "job_name": "a\nb\ud800"}, ("slurm", "a\\x0ab\\xed\\xa0\\x80")),
-    ],
-)
-def test_the_kind_of_executor_is_inferred(
-    keys: dict[str, object], expected: tuple[str, str]
-) -> None:
-    executor = parse_executor(executor_json(**keys, world_size=3))
-    assert (executor.kind, executor.slurm_job_name) == expected
-    assert executor.world_size == 3
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        0,
-        -1,
-        True,
-        False,
-        "4",
-        4.0,
-        4.5,
-        [],
-        {},
-        float("nan"),
-        float("inf"),
-        2**53 + 1,
-        10**400,
-    ],
-)
-def test_a_world_size_that_is_no_count_of_tasks_is_invalid(value: object) -> None:
-    with pytest.raises(ExecutorFileError, match="world_size") as caught:
-        parse_executor(executor_json(world_size=value))
-    assert not caught.value.may_be_half
-
-
-NO_JSON = [b"", b"  \n", b"\0" * 4096, b'{"world_size": 4', b"{", b'{"a": 1} x', b"\xff\xfe\xfa"]
-ABUSIVE = [b"[" * 1_000_000, b'{"a":' * 100_000, b'{"world_size": ' + b"9" * 5000 + b"}"]
-
-
-@pytest.mark.parametrize("data", [*NO_JSON, *ABUSIVE])
-def test_what_is_no_json_may_be_half_written(data: bytes) -> None:
-    with pytest.raises(ExecutorFileError) as caught:
-        parse_executor(data)
-    assert caught.value.may_be_half
-
-
-@pytest.mark.parametrize(
-    "data", [b"[]", b"null", b'"text"', b"7", b"{}", b'{"nested": {"world_size": 3}}']
-)
-def test_json_without_a_world_size_at_the_top_is_invalid(data: bytes) -> None:
-    with pytest.raises(ExecutorFileError):
-        parse_executor(data)
-
-
-def test_what_python_writes_and_json_forbids_is_read() -> None:
-    data = b'\xef\xbb\xbf{"limit": Infinity, "low": NaN, "world_size": 2, "world_size": 3}'
-    assert parse_executor(data).world_size == 3
-
-
-def test_an_error_says_nothing_of_the_content() -> None:
-    with pytest.raises(ExecutorFileError) as caught:
-        parse_executor(b'{"token": "CANARY", CANARY')
-    assert "CANARY" not in repr(caught.value)
-
-
-def large(**keys: object) -> bytes:
-    """A file with enough documents in it to be read without parsing."""
-    documents = [{"text": 'a line\n    "world_size": 9\n}', "id": i} for i in range(8000)]
-    return executor_json(pipeline=[documents], **keys)
-
-
-def test_a_large_file_is_read_as_the_parser_would_read_it() -> None:
-    data = large(
-        depends={"world_size": 5, "partition": "nested"},
-        skip_completed=False,
-        partition="hopper-cpu",
-        job_name="dedup",
-        world_size=12,
-    )
-    assert parse_executor(data) == Executor(12, "slurm", "dedup", skip_completed=False)
-    assert json.loads(data)["world_size"] == 12
-
-
-@pytest.mark.parametrize(
-    ("data", "world_size"),
-    [
-        (large(world_size=12, last=1), 12),  # something follows it
-        (large(world_size=12).replace(b"\n    ", b"\n  "), 12),  # indented otherwise
-        (executor_json(None, pipeline=["x" * 200_000], world_size=12), 12),  # on one line
-        (large(world_size=12) + b"\n", 12),
-    ],
-)
-def test_a_large_file_of_another_shape_is_parsed_whole(data: bytes, world_size: int) -> None:
-    assert parse_executor(data).world_size == world_size
-
-
-@pytest.mark.parametrize("value", [True, 0, -4, "12", 12.0, 2**60])
-def test_a_large_file_with_an_invalid_world_size_is_invalid(value: object) -> None:
-    with pytest.raises(ExecutorFileError, match="world_size"):
-        parse_executor(large(world_size=value))
-
-
-def test_half_of_a_large_file_is_invalid() -> None:
-    data = large(depends={"world_size": 5}, world_size=12)
-    for cut in (len(data) - 1, len(data) - 3, len(data) // 2):
-        with pytest.raises(ExecutorFileError):
-            parse_executor(data[:cut])
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-def test_any_json_value_as_world_size_is_read_or_refused(value: object) -> None:
-    try:
-        world_size = parse_executor(executor_json(world_size=value)).world_size
-    except ExecutorFileError:
-        assert type(value) is not int or not 1 <= value <= 2**53
-    else:
-        assert world_size == value
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    with contextlib.suppress(ExecutorFileError):
-        parse_executor(data)
 
 
 @pytest.mark.parametrize(
@@ -235,24 +82,3 @@ def test_a_log_belongs_to_the_rank_in_its_name() -> None:
     assert rank_of_log("task_100002.log") == 100_002
     for name in ("task_3.log", "task_000003.log", "task_00003.log.gz", "00003.log", "x", ""):
         assert rank_of_log(name) is None
-
-
-def test_what_is_large_and_not_laid_out_as_datatrove_does_is_not_parsed_here() -> None:
-    text = executor_json(None, pipeline=["x" * 5_000_000], world_size=12)
-    with pytest.raises(LargeFileError, match="not as datatrove writes it"):
-        parse_executor(text)
-    assert parse_executor(text, limit_bytes=None).world_size == 12
-    as_datatrove = executor_json(pipeline=["x" * 5_000_000], world_size=12)
-    assert parse_executor(as_datatrove).world_size == 12
-
-
-def test_millions_of_members_take_no_memory() -> None:
-    members = b"".join(b'\n    "%x": 1,' % number for number in range(500_000))
-    data = b"{" + members + b'\n    "partition": "p",\n    "world_size": 12\n}'
-    tracemalloc.start()
-    try:
-        assert parse_executor(data) == Executor(12, "slurm", "", skip_completed=True)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 1_000_000

@@ -3,12 +3,12 @@
 import pytest
 
 from exporter.datatrove.layout import path_of
-from exporter.scanning.discovery import Selection, Visit, is_loop, job_name, visits_below
+from exporter.scanning.discovery import FolderToVisit, Selection, folders_below, is_loop, job_name
 from exporter.storage.base import Folder
 
 
-def names_below(selection: Selection, visit: Visit, folder: Folder) -> list[str]:
-    return [job_name(v.path) for v in visits_below(visit, folder, selection)]
+def names_below(selection: Selection, target: FolderToVisit, folder: Folder) -> list[str]:
+    return [job_name(below.path) for below in folders_below(target, folder, selection)]
 
 
 def test_the_root_itself_is_called_dot() -> None:
@@ -20,26 +20,28 @@ def test_the_root_itself_is_called_dot() -> None:
 def test_what_datatrove_fills_inside_a_job_is_not_visited() -> None:
     inner = ("completions", "logs", "stats", "slurm_logs", "server_logs", "checkpoints")
     job = Folder((*inner, "merged"), has_executor_file=True)
-    assert names_below(Selection(), Visit(("job",)), job) == ["job/merged"]
+    assert names_below(Selection(), FolderToVisit(("job",)), job) == ["job/merged"]
 
 
 def test_outside_a_job_those_are_ordinary_names() -> None:
     folder = Folder(("logs", "completions"), has_executor_file=False)
-    assert names_below(Selection(), Visit(()), folder) == ["logs", "completions"]
+    assert names_below(Selection(), FolderToVisit(()), folder) == ["logs", "completions"]
 
 
 @pytest.mark.parametrize(("max_depth", "deeper"), [(0, False), (1, True)])
 def test_nothing_is_visited_below_the_maximum_depth(max_depth: int, deeper: bool) -> None:
-    below = names_below(Selection(max_depth), Visit(()), Folder(("a",), has_executor_file=True))
+    below = names_below(
+        Selection(max_depth), FolderToVisit(()), Folder(("a",), has_executor_file=True)
+    )
     assert bool(below) is deeper
 
 
 def test_a_link_back_to_a_folder_on_the_way_is_a_loop() -> None:
     root = Folder(("a",), False, identity=1)
-    (a,) = visits_below(Visit(()), root, Selection())
-    (again,) = visits_below(a, Folder(("again",), False, identity=2), Selection())
+    (a,) = folders_below(FolderToVisit(()), root, Selection())
+    (again,) = folders_below(a, Folder(("again",), False, identity=2), Selection())
     assert is_loop(again, root)
-    assert not visits_below(again, root, Selection())
+    assert not folders_below(again, root, Selection())
     assert not is_loop(again, Folder((), False, identity=3))
 
 
@@ -65,9 +67,9 @@ def test_prefix_include_and_exclude_choose_jobs_by_name(
 def test_folders_that_cannot_hold_the_prefix_are_not_visited() -> None:
     selection = Selection(prefix="minhash/CC")
     root = Folder(("minhash", "minhash2", "other"), has_executor_file=False)
-    assert names_below(selection, Visit(()), root) == ["minhash"]
+    assert names_below(selection, FolderToVisit(()), root) == ["minhash"]
     minhash = Folder(("CC-1", "DD"), has_executor_file=False)
-    assert names_below(selection, Visit(("minhash",)), minhash) == ["minhash/CC-1"]
+    assert names_below(selection, FolderToVisit(("minhash",)), minhash) == ["minhash/CC-1"]
 
 
 def test_a_folder_named_like_the_root_is_another_job() -> None:

@@ -1,5 +1,6 @@
 """One job folder -> one reading, on real folders."""
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -168,8 +169,34 @@ def test_an_invalid_file_is_read_once_and_reported_each_time(make_job: MakeJob) 
     assert read(job, second.memory).tasks == 4
 
 
-def test_a_file_that_is_being_written_is_waited_for(make_job: MakeJob) -> None:
-    job = make_job("j", tasks=6)
+def test_a_file_that_is_too_large_to_parse_is_read_once_and_told_as_such(
+    make_job: MakeJob,
+) -> None:
+    job = make_job("j", tasks=4)
+    good = scan(job)
+    write_on_one_line(job, tasks=4)
+    storage = LocalStorage(str(job.parent))
+    first = scan_with(storage, job, good.memory)
+    second = scan_with(storage, job, first.memory)
+    for result in (first, second):
+        assert result.error is not None
+        assert result.error.reason == "too_large"
+    assert dict(storage.requests.totals())["read"] == 1
+    write_executor(job, tasks=5)
+    assert read(job, second.memory).tasks == 5
+
+
+def write_on_one_line(job: Path, tasks: int) -> None:
+    """A file of 5 MB, not laid out as datatrove does."""
+    content = {"pipeline": ["x" * 5_000_000], "world_size": tasks}
+    (job / "executor.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("documents", [[], ["x" * 5_000_000]], ids=["small", "large"])
+def test_a_file_that_is_being_written_is_waited_for(
+    make_job: MakeJob, documents: list[str]
+) -> None:
+    job = make_job("j", tasks=6, pipeline=documents)
     whole = (job / "executor.json").read_bytes()
     (job / "executor.json").write_bytes(whole[: len(whole) // 2])
     writer = threading.Timer(0.04, (job / "executor.json").write_bytes, (whole,))

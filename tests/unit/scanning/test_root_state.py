@@ -50,8 +50,7 @@ def scan(
 def fail(state: RootState, *, now: float, reason: str = "unavailable") -> Root:
     """One scan that cannot list the root."""
     error = StorageError(reason, "no answer")
-    state.mark_unread(set(), error, now)
-    state.scan_failed(error, duration_seconds=0.5, now=now, wall_time=WALL + now - NOW)
+    state.scan_failed(set(), error, duration_seconds=0.5, now=now, wall_time=WALL + now - NOW)
     return state.root
 
 
@@ -178,40 +177,9 @@ def test_a_first_scan_that_did_not_end_publishes_what_it_read_and_no_sums() -> N
     state = state_of()
     state.job_scanned(("a",), JobScan(READING, None), NOW)
     late = StorageError("timeout", "late")
-    state.mark_unread({("a",)}, late, NOW)
-    state.scan_failed(late, duration_seconds=5, now=NOW, wall_time=WALL)
+    state.scan_failed({("a",)}, late, duration_seconds=5, now=NOW, wall_time=WALL)
     assert state.root.jobs == (a_job("a", reading=READING),)
     assert state.root.totals is None
-
-
-@pytest.mark.parametrize(
-    ("after", "hidden"),
-    [(None, set()), (0.0, {"new", "old"}), (200.0, {"old"}), (1e6, set())],
-)
-def test_completed_jobs_are_hidden_after_a_while_and_stay_in_the_sums(
-    after: float | None, hidden: set[str]
-) -> None:
-    root = scan(
-        state_of(hide_completed_after_seconds=after),
-        {
-            "new": COMPLETE,
-            "old": replace(COMPLETE, last_completion_timestamp=WALL - 300),
-            "running": replace(READING, last_completion_timestamp=WALL - 300),
-        },
-    )
-    assert {job.name for job in root.jobs if job.hidden} == hidden
-    assert root.totals is not None
-    assert (root.totals.jobs, root.totals.jobs_hidden) == (3, len(hidden))
-    assert root.totals.tasks_completed == 24
-
-
-def test_over_the_limit_complete_jobs_give_way_first_then_the_last_by_name() -> None:
-    jobs = {"a": COMPLETE, "b": READING, "c": DENIED, "d": READING, "e": COMPLETE}
-    for limit, shown in ((5, "abcde"), (4, "abcd"), (3, "bcd"), (2, "bc"), (0, "")):
-        root = scan(state_of(max_per_root=limit), jobs)
-        assert "".join(job.name for job in root.jobs if not job.hidden) == shown
-        assert root.totals is not None
-        assert root.totals.jobs == 5
 
 
 def test_a_state_is_logged_when_it_changes_and_not_at_each_scan(

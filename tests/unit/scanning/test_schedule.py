@@ -2,40 +2,40 @@
 
 import pytest
 
-from exporter.scanning.schedule import Timetable
+from exporter.scanning.schedule import Schedule
 
 
 def waits(interval: float, failures: int) -> float:
     """Seconds from one scan to the next after that many failures in a row."""
-    timetable = Timetable(interval, 0.0)
+    schedule = Schedule(interval, 0.0)
     for _ in range(failures):
-        now = timetable.due
-        timetable.began(now)
-        timetable.ended(failing=True)
-    return timetable.due - now
+        now = schedule.due
+        schedule.began(now)
+        schedule.ended(failing=True)
+    return schedule.due - now
 
 
 def test_the_first_scan_is_due_at_once_and_then_one_per_interval() -> None:
-    timetable = Timetable(60, 1000.0)
-    assert timetable.due == 1000
+    schedule = Schedule(60, 1000.0)
+    assert schedule.due == 1000
     for _ in range(100):
-        due = timetable.due
-        timetable.began(due + 0.5)  # late by a little: the schedule does not drift
-        assert due + 57 <= timetable.due <= due + 63
-        timetable.ended(failing=False)
+        due = schedule.due
+        schedule.began(due + 0.5)  # late by a little: the schedule does not drift
+        assert due + 57 <= schedule.due <= due + 63
+        schedule.ended(failing=False)
 
 
 def test_missed_intervals_are_not_made_up_for() -> None:
-    timetable = Timetable(1, 0.0)
-    timetable.began(3600.0)
-    assert timetable.due > 3600
+    schedule = Schedule(1, 0.0)
+    schedule.began(3600.0)
+    assert schedule.due > 3600
 
 
 def test_roots_do_not_stay_in_step() -> None:
-    timetables = [Timetable(60, 0.0) for _ in range(20)]
-    for timetable in timetables:
-        timetable.began(0.0)
-    assert len({timetable.due for timetable in timetables}) > 10
+    schedules = [Schedule(60, 0.0) for _ in range(20)]
+    for schedule in schedules:
+        schedule.began(0.0)
+    assert len({schedule.due for schedule in schedules}) > 10
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_a_root_is_never_left_alone_for_more_than_ten_minutes_or_its_interval() 
 
 
 def test_success_ends_the_waiting() -> None:
-    timetable = Timetable(10, 0.0)
+    schedule = Schedule(10, 0.0)
     for _ in range(5):
-        timetable.ended(failing=True)
-    assert timetable.backoff_seconds == 70
-    timetable.ended(failing=False)
-    assert timetable.backoff_seconds == 0
+        schedule.ended(failing=True)
+    assert schedule.backoff_seconds == 70
+    schedule.ended(failing=False)
+    assert schedule.backoff_seconds == 0

@@ -1,6 +1,7 @@
 """When scans run and end: on real folders, with storage that hangs where it must."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -130,6 +131,19 @@ def test_one_bad_folder_is_counted_and_everything_else_is_exact(
     assert reading is not None
     assert (reading.tasks, reading.tasks_completed) == (4, 3)
     assert dict(found.errors)["job", "invalid"] == 1
+
+
+def test_a_file_too_large_to_parse_is_counted_as_such_and_its_job_keeps_its_last_values(
+    root: Path, make_job: MakeJob
+) -> None:
+    job = make_job("j", tasks=4, completed=[0])
+    scheduler = Scheduler([RootConfig("r", str(root))], Latest(), Workers(4))
+    (before,) = scheduler.run_once().roots
+    (job / "executor.json").write_text(json.dumps({"a": "x" * 5_000_000, "world_size": 4}))
+    (found,) = scheduler.run_once().roots
+    assert found.jobs == (Job("j", before.jobs[0].reading, "too_large"),)
+    errors = dict(found.errors)
+    assert (errors["job", "too_large"], errors["job", "invalid"]) == (1, 0)
 
 
 def test_a_root_that_does_not_exist_is_down_and_has_no_jobs(root: Path) -> None:

@@ -20,7 +20,8 @@ from support.readings import (
 )
 
 from exporter.datatrove.layout import display_name
-from exporter.datatrove.ranks import History, Ranks
+from exporter.datatrove.pace import History
+from exporter.datatrove.ranks import Ranks
 from exporter.model.snapshot import Job, Latest, Root
 from exporter.web import job_page
 from exporter.web.routes import Views

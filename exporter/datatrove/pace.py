@@ -1,0 +1,64 @@
+"""Measures how a job moves, by the times of its markers.
+
+This module does no I/O. Times are modification times in integer nanoseconds since the Unix
+epoch (``_ns``), as in `ranks`; a history is in seconds.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import sub
+
+_HISTORY_POINTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """When a job's markers came: up to 64 of their times, evenly chosen by count, first
+    and last included, in seconds since the Unix epoch."""
+
+    count: int
+    sampled: "array[float]"
+
+    @classmethod
+    def of_ordered(cls, ordered_ns: list[int]) -> "History":
+        """From all times in ascending order; at least one."""
+        last = len(ordered_ns) - 1
+        points = min(_HISTORY_POINTS, len(ordered_ns))
+        chosen = (last * point // max(1, points - 1) for point in range(points))
+        return cls(len(ordered_ns), array("d", (ordered_ns[i] / 1e9 for i in chosen)))
+
+    def points(self) -> list[tuple[float, int]]:
+        """(time, markers up to then), in ascending order."""
+        steps = max(1, len(self.sampled) - 1)
+        return [
+            (time, (self.count - 1) * point // steps + 1) for point, time in enumerate(self.sampled)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a job moves, relative to its launch."""
+
+    completed_since_launch: int
+    last_completion_ns: int | None
+    longest_gap_ns: int | None
+    history: History | None
+
+
+def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
+    """Pace from all marker times, in any order, and the time of the launch.
+
+    The gap counts from the launch to the first completion, then between successive
+    ones; a marker older than the launch was inherited and says nothing about it.
+    """
+    ordered = sorted(modified_ns)
+    since_launch = ordered[bisect_left(ordered, launch_ns) :]
+    gaps = map(sub, since_launch, [launch_ns, *since_launch])
+    return Pace(
+        completed_since_launch=len(since_launch),
+        last_completion_ns=ordered[-1] if ordered else None,
+        longest_gap_ns=max(gaps, default=None),
+        history=History.of_ordered(ordered) if ordered else None,
+    )

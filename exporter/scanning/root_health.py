@@ -1,0 +1,107 @@
+"""Owns what snapshots show of one root: its health, its counters, and the jobs as last
+published.
+
+No I/O, no clock. Monotonic times (`now`) decide what is too old; wall-clock times are only
+published.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from exporter.config.addresses import without_query
+from exporter.config.settings import RootConfig
+from exporter.errors import REASONS, Reason, StorageError
+from exporter.log import event
+from exporter.model.snapshot import Job, Root
+from exporter.scanning.root_publish import with_jobs
+
+_LOG = logging.getLogger("exporter.rootstate")
+_SCOPES = ("root", "job")
+
+
+class RootHealth:
+    """Used by one thread. Errors that are counted show with the next `publish`, all else at
+    once."""
+
+    def __init__(self, config: RootConfig) -> None:
+        self._config = config
+        self._errors = Counter[tuple[str, Reason]]()
+        self._failed_since: float | None = None
+        self._root = Root(
+            config.name,
+            config.scan_interval_seconds,
+            without_query(config.url),
+            config.stall,
+            errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
+        )
+
+    @property
+    def root(self) -> Root:
+        """The root as of the last scan; the very same object while nothing changes."""
+        return self._root
+
+    @property
+    def failed_since(self) -> float | None:
+        """Time of the first failure in a row (monotonic); None if the root could be read last."""
+        return self._failed_since
+
+    def count_job_error(self, error: StorageError) -> None:
+        """A job, or a folder that may hold jobs, could not be read."""
+        self._errors["job", error.reason] += 1
+
+    def count_requests(self, totals: tuple[tuple[str, int], ...]) -> None:
+        """Requests sent to this root's storage so far, by operation."""
+        self._root = replace(self._root, requests=totals)
+
+    def scan_succeeded(self, *, duration_seconds: float, wall_time: float) -> None:
+        """A scan visited every folder."""
+        self._failed_since = None
+        if self._root.error is not None:
+            event(_LOG, logging.INFO, "root can be read again", root=self._config.name)
+        self._root = replace(
+            self._root,
+            up=True,
+            attempted=True,
+            error=None,
+            last_successful_scan_timestamp=wall_time,
+            last_scan_duration_seconds=duration_seconds,
+            scans=self._root.scans + 1,
+        )
+
+    def scan_failed(self, error: StorageError, *, duration_seconds: float, now: float) -> None:
+        """A scan could not list the root, or not come to its end."""
+        self._root = replace(
+            self._root, last_scan_duration_seconds=duration_seconds, scans=self._root.scans + 1
+        )
+        self.scan_impossible(error, now)
+
+    def scan_impossible(self, error: StorageError, now: float) -> None:
+        """No scan can begin, or come to an end."""
+        self._errors["root", error.reason] += 1
+        if self._failed_since is None:
+            self._failed_since = now
+        if self._root.error != str(error):
+            event(
+                _LOG,
+                logging.WARNING,
+                "root cannot be read",
+                root=self._config.name,
+                reason=error.reason,
+                detail=error.detail,
+            )
+        self._root = replace(self._root, up=False, attempted=True, error=str(error))
+
+    def scan_skipped(self) -> None:
+        """A scan was due and did not start: the one before is still under way."""
+        self._root = replace(self._root, scans_skipped=self._root.scans_skipped + 1)
+
+    def backs_off(self, seconds: float) -> None:
+        """The next scan is put off by so much because the storage keeps failing."""
+        self._root = replace(self._root, backoff_seconds=seconds)
+
+    def publish(self, jobs: Iterable[Job], wall_time: float) -> None:
+        """Show these jobs, and everything that was counted so far."""
+        errors = tuple((key, self._errors[key]) for key, _ in self._root.errors)
+        self._root = with_jobs(replace(self._root, errors=errors), jobs, self._config, wall_time)

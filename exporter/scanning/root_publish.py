@@ -1,0 +1,67 @@
+"""Puts a root's jobs into the Root of a snapshot: sorted, summed up, some of them hidden.
+
+Pure functions of values. A job that did not change stays the very same object, so that
+nobody downstream has to compare or render it again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import attrgetter
+
+from exporter.config.settings import RootConfig
+from exporter.model.snapshot import Job, Root, Totals
+
+
+def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
+    """The root with these jobs, in any order, in place of those it has."""
+    published = _published(root.jobs, sorted(jobs, key=attrgetter("name")), config, wall_time)
+    # A root that was never read to the end, or that failed until nothing of it was left, has
+    # no jobs to count, which is not the same as 0 jobs.
+    was_read = root.up or root.totals is not None
+    nothing_left = root.error is not None and not published
+    totals = Totals.of_jobs(published) if was_read and not nothing_left else None
+    return replace(root, jobs=published, totals=totals)
+
+
+def _published(
+    before: Iterable[Job], jobs: Sequence[Job], config: RootConfig, wall_time: float
+) -> tuple[Job, ...]:
+    """The jobs, which come by name, hidden where they are to be."""
+    known = {job.name: job for job in before}
+    hidden = _hidden(jobs, config, wall_time)
+    published = []
+    for job in jobs:
+        now = replace(job, hidden=True) if job.name in hidden else job
+        same = known.get(job.name)
+        published.append(same if same is not None and same == now else now)
+    return tuple(published)
+
+
+def _hidden(jobs: Sequence[Job], config: RootConfig, wall_time: float) -> set[str]:
+    """Names of jobs without series: those that are complete for long enough, and of the
+    others those beyond the limit. Complete ones are hidden first, then the last by name."""
+    after = config.hide_completed_after_seconds
+    hidden = set()
+    shown: list[Job] = []
+    for job in jobs:
+        if after is not None and _complete_for(job, wall_time) >= after:
+            hidden.add(job.name)
+        else:
+            shown.append(job)
+    if len(shown) > config.max_per_root:
+        shown.sort(key=_is_complete)  # stable: by name within
+        hidden |= {job.name for job in shown[config.max_per_root :]}
+    return hidden
+
+
+def _is_complete(job: Job) -> bool:
+    return job.reading is not None and job.reading.is_complete
+
+
+def _complete_for(job: Job, wall_time: float) -> float:
+    """Seconds since the job's last completion, at least 0; minus infinity while it is not
+    complete or cannot be read."""
+    if job.error is not None or job.reading is None or not job.reading.is_complete:
+        return float("-inf")
+    last = job.reading.last_completion_timestamp or job.reading.launch_timestamp
+    return max(0.0, wall_time - last) if last is not None else 0.0

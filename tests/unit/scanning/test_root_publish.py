@@ -1,0 +1,91 @@
+"""How a root's jobs are shown: sorted, summed up, hidden; values alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.settings import RootConfig
+from exporter.model.snapshot import Job, Reading, Root
+from exporter.scanning.root_publish import with_jobs
+
+WALL = 1_700_000_000.0
+READING = Reading(10, 4, 4, 0, WALL - 500, WALL - 100, 60.0, True, "local", "")
+COMPLETE = replace(READING, tasks_completed=10)
+BEFORE = Root("r", 60.0, up=True)
+
+
+def shown(jobs: Mapping[str, Reading | None], before: Root = BEFORE, **options: object) -> Root:
+    """The root with these jobs; those without a reading were denied."""
+    new = [Job(name, reading, None if reading else "denied") for name, reading in jobs.items()]
+    return with_jobs(before, new, RootConfig("r", "/r", **options), WALL)
+
+
+def test_jobs_are_shown_by_name_with_their_sums() -> None:
+    root = shown({"b": READING, "c": None, "a": COMPLETE})
+    assert [job.name for job in root.jobs] == ["a", "b", "c"]
+    assert root.totals is not None
+    assert (root.totals.jobs, root.totals.tasks, root.totals.tasks_completed) == (3, 20, 14)
+
+
+def test_a_job_that_did_not_change_stays_the_same_object_also_while_it_is_hidden() -> None:
+    before = shown({"a": READING, "b": COMPLETE, "c": COMPLETE}, max_per_root=2)
+    after = shown({"a": replace(READING), "b": replace(COMPLETE)}, before, max_per_root=1)
+    assert [job.hidden for job in before.jobs] == [False, False, True]
+    assert [job.hidden for job in after.jobs] == [False, True]
+    assert after.jobs[0] is before.jobs[0]
+    again = shown({"a": COMPLETE, "b": replace(COMPLETE)}, after, max_per_root=1)
+    assert [job.name for job in again.jobs if not job.hidden] == ["a"]
+    assert again.jobs[0] is not after.jobs[0]
+    assert again.jobs[1] is after.jobs[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "is_known"),
+    [
+        (Root("r", 60.0, up=True), True),
+        (Root("r", 60.0), False),
+        (Root("r", 60.0, error="denied: no"), False),
+        (replace(BEFORE, up=False, error="denied: no", totals=shown({}).totals), False),
+    ],
+    ids=["read", "never tried", "never read", "no longer read"],
+)
+def test_a_root_that_was_not_read_has_no_number_of_jobs(before: Root, is_known: bool) -> None:
+    assert (shown({}, before).totals is not None) == is_known
+
+
+def test_the_jobs_of_a_root_that_can_no_longer_be_read_are_still_counted() -> None:
+    unread = replace(shown({"a": READING}), up=False, error="denied: no")
+    root = shown({"a": READING}, unread)
+    assert root.totals is not None
+    assert root.totals.jobs == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "hidden"),
+    [(None, set()), (0.0, {"new", "old"}), (200.0, {"old"}), (1e6, set())],
+)
+def test_completed_jobs_are_hidden_after_a_while_and_stay_in_the_sums(
+    after: float | None, hidden: set[str]
+) -> None:
+    root = shown(
+        {
+            "new": COMPLETE,
+            "old": replace(COMPLETE, last_completion_timestamp=WALL - 300),
+            "running": replace(READING, last_completion_timestamp=WALL - 300),
+        },
+        hide_completed_after_seconds=after,
+    )
+    assert {job.name for job in root.jobs if job.hidden} == hidden
+    assert root.totals is not None
+    assert (root.totals.jobs, root.totals.jobs_hidden) == (3, len(hidden))
+    assert root.totals.tasks_completed == 24
+
+
+def test_beyond_the_limit_complete_jobs_are_hidden_first_then_the_last_by_name() -> None:
+    jobs = {"a": COMPLETE, "b": READING, "c": None, "d": READING, "e": COMPLETE}
+    for limit, names in ((5, "abcde"), (4, "abcd"), (3, "bcd"), (2, "bc"), (0, "")):
+        root = shown(jobs, max_per_root=limit)
+        assert "".join(job.name for job in root.jobs if not job.hidden) == names
+        assert root.totals is not None
+        assert root.totals.jobs == 5

@@ -1,0 +1,71 @@
+"""Visitors and their queue: what is visited, and what is not once the scan is over."""
+
+import threading
+from pathlib import Path
+
+from support.jobs import write_job
+
+from exporter.config.settings import RootConfig
+from exporter.scanning.discovery import FolderToVisit, Selection
+from exporter.scanning.root_state import VisitPlan
+from exporter.scanning.root_storage import RootStorage
+from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
+from exporter.storage import open_storage
+from exporter.workers import Workers
+
+PLAN = VisitPlan(None, None, list_thoroughly=True, look_thoroughly=True)
+
+
+def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
+    """What one visitor reports until it ends."""
+    workers, reports, over = Workers(1), [], threading.Event()
+    storage = RootStorage(RootConfig("r", str(folder)), workers, open_storage)
+
+    def report(told: VisitReport) -> None:
+        reports.append(told)
+        if told.visit is None:
+            over.set()
+
+    Visitor(queue, storage, Selection(), report).start(workers)
+    assert over.wait(20)
+    workers.close()
+    return reports
+
+
+def test_a_visitor_makes_the_visits_that_are_queued_and_says_when_it_ends(tmp_path: Path) -> None:
+    write_job(tmp_path / "job", tasks=3, completed=[0])
+    queue = VisitQueue()
+    queue.add(Visit(FolderToVisit(()), PLAN))
+    queue.add(Visit(FolderToVisit(("job",)), PLAN))
+    root, job, end = reports_of(queue, tmp_path)
+    assert [target.path for target in root.below] == [("job",)]
+    assert root.is_over
+    assert job.job is not None
+    assert job.job.reading is not None
+    assert job.job.reading.tasks_completed == 1
+    assert end.visit is None
+    assert len(queue) == 0
+
+
+def test_no_visit_is_made_that_was_taken_when_the_scan_ended(tmp_path: Path) -> None:
+    """The scan did not see it, so it does not know that its folder may hang."""
+
+    class ClosedMeanwhile(VisitQueue):
+        def take(self) -> Visit | None:
+            visit = super().take()
+            self.close()
+            return visit
+
+    queue = ClosedMeanwhile()
+    queue.add(Visit(FolderToVisit(()), PLAN))
+    assert [report.visit for report in reports_of(queue, tmp_path)] == [None]
+
+
+def test_a_check_comes_first_and_what_is_dropped_is_counted() -> None:
+    queue = VisitQueue()
+    queue.add(Visit(FolderToVisit(("a",)), PLAN))
+    queue.add_first(CHECK)
+    assert queue.take() is CHECK
+    queue.add(Visit(FolderToVisit(("b",)), PLAN))
+    assert queue.drop() == 2
+    assert queue.take() is None
