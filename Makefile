@@ -41,6 +41,7 @@ test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests
 bench: wheel ## Benchmarks: ratios within one run
 	scripts/install-strace
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/pages.py
 	$(BIN)/python tests/benchmarks/status.py
 	$(BIN)/python tests/benchmarks/scan.py
 

@@ -19,9 +19,13 @@ from exporter.metrics.families import (
     ROOT_LABELS,
 )
 from exporter.metrics.process_metrics import Telemetry
-from exporter.model.snapshot import Snapshot
-from exporter.web.routes import Views
+from exporter.metrics.publisher import Publisher
+from exporter.model.snapshot import Latest, Snapshot
+from exporter.web.answer import Answer, Request
+from exporter.web.operations import Operations
+from exporter.web.routes import routes
 from exporter.web.security import web_config
+from exporter.web.views import Views
 
 README = (PROJECT / "README.md").read_text()
 
@@ -143,12 +147,16 @@ def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
 
 
 def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
-    views = Views(Snapshot)
+    operations = Operations(Publisher(Latest()), Telemetry(), lambda: True, None)
+    table = {route.path: route for route in routes(Views(Snapshot), operations)}
     addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
     assert len(addresses) == 4
     for address in addresses:
         path, _, query = address.partition("?")
-        assert views.answer(path, parse_qsl(query)).status == (404 if "{" in path else 200)
+        path, placeholder, _ = path.partition("{")
+        answer = table[path].answer(Request(placeholder, tuple(parse_qsl(query))))
+        assert isinstance(answer, Answer)
+        assert answer.status == (404 if placeholder else 200)
 
 
 def test_every_test_that_stands_behind_a_promise_exists() -> None:
@@ -157,3 +165,19 @@ def test_every_test_that_stands_behind_a_promise_exists() -> None:
     assert len(named) > 30
     for file, name in named:
         assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file}::{name}"
+
+
+DOCUMENTS = sorted(
+    file.relative_to(PROJECT).as_posix()
+    for file in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "deploy/README.md")
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_of_the_code_that_a_document_names_exist(document: str) -> None:
+    """Modules move; a page that names one moves with it."""
+    text = (PROJECT / document).read_text()
+    for name in re.findall(r"`((?:[\w.]+/)+[\w.]*)`", text):
+        places = (PROJECT, PROJECT / "exporter", PROJECT / "tests", PROJECT / "deploy")
+        if name.startswith(("exporter/", "tests/", "docs/", "deploy/")) or name.endswith(".py"):
+            assert any((place / name).exists() for place in places), name

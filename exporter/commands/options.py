@@ -12,7 +12,7 @@ from exporter.config.addresses import check_listen_address
 from exporter.config.durations import parse_interval
 from exporter.config.settings import DEFAULT_MAX_DEPTH
 from exporter.config.shard import parse_shard
-from exporter.model.report import SORTS
+from exporter.model.facts import SORTS
 
 _ENVIRONMENT = "DATATROVE_EXPORTER_"
 _Command = TypeVar("_Command", bound=Callable[..., object])

@@ -20,6 +20,7 @@ from exporter.config.settings import Config
 from exporter.errors import CommandError, ConfigError
 from exporter.log import event
 from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Access
@@ -81,9 +82,10 @@ class Exporter:
             target=self._scheduler.run, name="scheduler", daemon=True
         )
         self._listener = _bind(config.listen_address)
+        self._publisher = Publisher(latest)
         self._server = Server(
             self._listener,
-            latest,
+            self._publisher,
             telemetry,
             self._is_healthy,
             access=self._access,
@@ -104,6 +106,7 @@ class Exporter:
         if self._read_config is not None:
             signal.signal(signal.SIGHUP, self._on_hangup)
             self._reloader.start()
+        self._publisher.start()
         self._server.start()
         for watcher in (self._config_watcher, self._web_config_watcher):
             if watcher is not None:
@@ -127,6 +130,7 @@ class Exporter:
         self._systemd.stopping()
         self._scheduler.stop()
         self._server.stop()
+        self._publisher.stop()
 
     def _wait(self) -> None:
         """Return when asked to stop. Until then, feed systemd's watchdog and now and then
@@ -174,7 +178,7 @@ class Exporter:
     def _is_healthy(self) -> bool:
         silence = time.monotonic() - self._scheduler.last_heartbeat
         is_scanning = self._scheduling.is_alive() and silence < _SCHEDULER_SILENCE_SECONDS
-        return is_scanning and self._server.is_showing
+        return is_scanning and self._publisher.is_alive
 
 
 def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, FileWatcher | None]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from exporter.config.settings import Config
 from exporter.errors import CommandError
 from exporter.metrics.process_metrics import Telemetry
-from exporter.metrics.render import Exposition
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
@@ -46,7 +46,7 @@ def _exposition(snapshot: Snapshot) -> bytes:
     """The metrics of the scan, and which version made them. Those of the process are left
     out: node_exporter has its own of the same names."""
     version = Telemetry().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
-    return b"".join(Exposition().render(snapshot)["text"].body(version, b"").pieces)
+    return b"".join(Renderer().render(snapshot)["text"].body(version, b"").pieces)
 
 
 def _replace(output: str, content: bytes) -> None:

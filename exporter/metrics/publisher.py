@@ -15,7 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.metrics.render import Exposition, Format, Page
+from exporter.metrics.exposition import Exposition, Format
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 
 _LOG = logging.getLogger("exporter.publisher")
@@ -24,10 +25,10 @@ _WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A snapshot and its pages, or none of them if a bug kept them from being rendered."""
+    """A snapshot and its expositions, or none of them if a bug kept them from being rendered."""
 
     snapshot: Snapshot
-    pages: Mapping[Format, Page]
+    expositions: Mapping[Format, Exposition]
 
 
 class Publisher:
@@ -35,7 +36,7 @@ class Publisher:
 
     def __init__(self, latest: Latest) -> None:
         self._latest = latest
-        self._exposition = Exposition()
+        self._renderer = Renderer()
         self._compressed: set[Format] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -58,15 +59,15 @@ class Publisher:
         """The snapshot that is shown."""
         return self.shown.snapshot
 
-    def page(self, page_format: Format, *, compressed: bool) -> Page:
-        """The page of that snapshot. What was once wanted compressed is from then on
-        compressed before it is shown. RuntimeError if there is no page."""
+    def exposition(self, page_format: Format, *, compressed: bool) -> Exposition:
+        """The exposition of that snapshot. What was once wanted compressed is from then on
+        compressed before it is shown. RuntimeError if there is none."""
         if compressed:
             self._compressed.add(page_format)
-        page = self.shown.pages.get(page_format)
-        if page is None:
+        found = self.shown.expositions.get(page_format)
+        if found is None:
             raise RuntimeError("the latest snapshot could not be rendered")
-        return page
+        return found
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -78,10 +79,10 @@ class Publisher:
     def _render(self) -> Shown:
         snapshot = self._latest.read()
         try:
-            pages = self._exposition.render(snapshot)
-            for page_format in self._compressed & pages.keys():
-                pages[page_format].compress()
+            expositions = self._renderer.render(snapshot)
+            for page_format in self._compressed & expositions.keys():
+                expositions[page_format].compress()
         except Exception:
             _LOG.exception("a page could not be rendered: a bug of the exporter")
             return Shown(snapshot, {})
-        return Shown(snapshot, pages)
+        return Shown(snapshot, expositions)

@@ -1,74 +1,68 @@
-"""Snapshot and time -> rows for people. The command line, the API and the page show these.
+"""Snapshot and time -> rows for people: each job and each root with what follows from the
+time. The command line, the API and the pages show these.
 
-Pure: no clock, no I/O. What a job's *state* is, is defined here and nowhere else; the
-alert rules say the same in PromQL, from the same facts:
-
-* Idle is the time since the newest completion, or since the launch if that is later. It
-  is known only while the last successful scan of the root is recent: old data says
-  nothing about idleness.
-* The threshold is a few times the longest wait since the launch, and not less than an
-  hour. Before the first completion nothing is known of the job's pace: no threshold.
-* A job is stalled once it is idle for longer than its threshold, except in its last
-  tenth, where stragglers are normal; and in any case once it is idle for a day and for
-  half the threshold. One that was launched and shows neither log nor marker is waiting,
-  however long: a chain of Slurm jobs is launched all at once.
-
-Measured on simulated and scripted jobs, the longest wait is the one statistic of a
-job's waits that bursts of completions do not fool; mean, median and percentiles are.
+Pure: no clock, no I/O. What is shown of a row, and where, is the table in ``facts``.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from exporter.config.settings import StallRule
 from exporter.errors import Reason
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
-
-State = Literal["unreadable", "stalled", "running", "waiting", "complete"]
-STATES: tuple[State, ...] = get_args(State)
-"""What needs attention first comes first."""
+from exporter.model.stall import (
+    STATES,
+    State,
+    idle_seconds,
+    stall_threshold_seconds,
+    state_of,
+)
 
 FRESH_SECONDS = 600.0
 FRESH_INTERVALS = 3
 """Data is recent for this long, or for this many scan intervals if that is longer."""
 
-_LAST_TENTH = 0.9
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One job at the report's time. None is "not known", never 0.
+    """One job at the report's time: the job itself, and what follows from the time. None
+    is "not known", never 0.
 
-    An unreadable job has the values of its last good reading, while there is one; why it
-    cannot be read is in `error`. `idle_seconds` and `remaining_seconds` are for jobs
-    under way: the latter only for a running one that completed something since its
-    launch. Times are Unix seconds. `hidden` jobs have no series of their own. `reading`
-    is where all this comes from; its ranks and history are looked into on demand.
+    `idle_seconds` and `remaining_seconds` are for jobs under way: the latter only for a
+    running one that completed something since its launch. Times are Unix seconds.
     """
 
-    root: str
-    job_name: str
+    root: Root
+    job: Job
     state: State
-    error: Reason | None
-    tasks: int | None
-    tasks_completed: int | None
-    tasks_completed_since_launch: int | None
-    completion_ratio: float | None
-    stray_markers: int | None
-    launch_timestamp: float | None
-    last_completion_timestamp: float | None
-    longest_completion_gap_seconds: float | None
-    idle_seconds: float | None
-    stall_threshold_seconds: float | None
-    tasks_per_hour: float | None
-    remaining_seconds: float | None
-    eta_timestamp: float | None
-    executor: str | None
-    slurm_job_name: str | None
-    hidden: bool
-    reading: Reading | None = field(repr=False, compare=False)
+    idle_seconds: float | None = None
+    stall_threshold_seconds: float | None = None
+    tasks_per_hour: float | None = None
+    remaining_seconds: float | None = None
+    eta_timestamp: float | None = None
+
+    @property
+    def job_name(self) -> str:
+        return self.job.name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name of the root, and job_name: no two rows have the same."""
+        return self.root.name, self.job.name
+
+    @property
+    def error(self) -> Reason | None:
+        """Why the job cannot be read; its `reading` is then the last good one."""
+        return self.job.error
+
+    @property
+    def reading(self) -> Reading | None:
+        return self.job.reading
+
+    @property
+    def is_complete(self) -> bool:
+        """Every task is, also as far as an unreadable job was last known."""
+        return self.reading is not None and self.reading.is_complete
 
     @property
     def missing(self) -> Iterator[tuple[int, int]]:
@@ -77,28 +71,20 @@ class Row:
             return iter(())
         return self.reading.ranks.missing_runs(self.reading.tasks)
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every task is, also as far as an unreadable job was last known."""
-        return self.tasks is not None and self.tasks == self.tasks_completed
-
 
 @dataclass(frozen=True, slots=True)
 class RootRow:
     """One root at the report's time. `age_seconds` is that of its data: the time since
-    the last successful scan; `is_fresh` whether that is recent. `totals` as in Root."""
+    the last successful scan; `is_fresh` says that this is recent."""
 
-    root: str
-    url: str
-    up: bool
-    attempted: bool
-    error: str | None
-    last_successful_scan_timestamp: float | None
+    root: Root
     age_seconds: float | None
     is_fresh: bool
-    last_scan_duration_seconds: float | None
-    scan_interval_seconds: float
-    totals: Totals | None
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """The root was scanned lately and to the end."""
+        return self.root.up and self.is_fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,48 +101,43 @@ class Report:
 def report_on(snapshot: Snapshot, now: float) -> Report:
     """The report on a snapshot at the Unix time `now`."""
     roots = tuple(_root_row(root, now) for root in snapshot.roots)
-    rows = (
-        _row(root, job, now, is_fresh=root_row.is_fresh)
-        for root, root_row in zip(snapshot.roots, roots, strict=True)
-        for job in root.jobs
-    )
-    return Report(now, roots, tuple(sort_rows(rows)), snapshot.totals)
+    rows = [_row(root, job, now) for root in roots for job in root.root.jobs]
+    return Report(now, roots, tuple(sorted(rows, key=attention)), snapshot.totals)
+
+
+def attention(row: Row) -> tuple[int, float, str, str]:
+    """A key that sorts what needs attention first to the front: by state; then the longest
+    idle, the first to end, the last to have completed; then by name."""
+    within = float("inf")
+    if row.state == "stalled" and row.idle_seconds is not None:
+        within = -row.idle_seconds
+    elif row.state == "running" and row.remaining_seconds is not None:
+        within = row.remaining_seconds
+    elif row.state == "complete" and row.reading is not None:
+        last = row.reading.last_completion_timestamp
+        within = within if last is None else -last
+    return STATES.index(row.state), within, row.job.name, row.root.name
+
+
+def count_states(rows: Iterable[Row]) -> dict[State, int]:
+    """How many rows are in each state, every state named."""
+    counted = Counter(row.state for row in rows)
+    return {state: counted[state] for state in STATES}
 
 
 def _root_row(root: Root, now: float) -> RootRow:
     last = root.last_successful_scan_timestamp
     age = None if last is None else max(0.0, now - last)
     fresh_for = max(FRESH_SECONDS, FRESH_INTERVALS * root.scan_interval_seconds)
-    return RootRow(
-        root=root.name,
-        url=root.url,
-        up=root.up,
-        attempted=root.attempted,
-        error=root.error,
-        last_successful_scan_timestamp=last,
-        age_seconds=age,
-        is_fresh=age is not None and age < fresh_for,
-        last_scan_duration_seconds=root.last_scan_duration_seconds,
-        scan_interval_seconds=root.scan_interval_seconds,
-        totals=root.totals,
-    )
+    return RootRow(root, age, is_fresh=age is not None and age < fresh_for)
 
 
-def _row(root: Root, job: Job, now: float, *, is_fresh: bool) -> Row:
-    reading = job.reading
+def _row(root_row: RootRow, job: Job, now: float) -> Row:
+    root, reading = root_row.root, job.reading
     if reading is None:
-        unknown = dict.fromkeys((fact.name for fact in fields(Row)[4:-2]), None)
-        return Row(
-            root.name,
-            job.name,
-            "unreadable",
-            job.error,
-            hidden=job.hidden,
-            reading=None,
-            **unknown,
-        )
-    under_way = is_fresh and job.error is None and not reading.is_complete
-    idle = _idle_seconds(reading, now) if under_way else None
+        return Row(root, job, "unreadable")
+    under_way = root_row.is_fresh and job.error is None and not reading.is_complete
+    idle = idle_seconds(reading, now) if under_way else None
     state: State = "unreadable" if job.error else state_of(reading, idle, root.stall)
     seconds_per_task = _seconds_per_task(reading)
     remaining = None
@@ -164,59 +145,15 @@ def _row(root: Root, job: Job, now: float, *, is_fresh: bool) -> Row:
         to_do = reading.tasks - reading.tasks_completed
         remaining = max(0.0, to_do * seconds_per_task - idle)
     return Row(
-        root=root.name,
-        job_name=job.name,
-        state=state,
-        error=job.error,
-        tasks=reading.tasks,
-        tasks_completed=reading.tasks_completed,
-        tasks_completed_since_launch=reading.tasks_completed_since_launch,
-        completion_ratio=reading.tasks_completed / reading.tasks,
-        stray_markers=reading.stray_markers,
-        launch_timestamp=reading.launch_timestamp,
-        last_completion_timestamp=reading.last_completion_timestamp,
-        longest_completion_gap_seconds=reading.longest_completion_gap_seconds,
+        root,
+        job,
+        state,
         idle_seconds=idle,
         stall_threshold_seconds=stall_threshold_seconds(reading, root.stall),
         tasks_per_hour=3600 / seconds_per_task if seconds_per_task else None,
         remaining_seconds=remaining,
         eta_timestamp=None if remaining is None else now + remaining,
-        executor=reading.executor,
-        slurm_job_name=reading.slurm_job_name,
-        hidden=job.hidden,
-        reading=reading,
     )
-
-
-def state_of(reading: Reading, idle_seconds: float | None, rule: StallRule) -> State:
-    """The state of a job that can be read; see the module's docstring. `idle_seconds` is
-    None where it is not known."""
-    if reading.is_complete:
-        return "complete"
-    if not reading.started:
-        return "waiting"
-    if idle_seconds is None:
-        return "running"
-    threshold = stall_threshold_seconds(reading, rule)
-    if idle_seconds > max(rule.long_after_seconds, (threshold or 0) / 2):
-        return "stalled"
-    in_last_tenth = reading.tasks_completed / reading.tasks >= _LAST_TENTH
-    if threshold is not None and idle_seconds > threshold and not in_last_tenth:
-        return "stalled"
-    return "running"
-
-
-def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
-    """How long the job may go without a completion before that is strange; None before
-    the first one since its launch."""
-    longest = reading.longest_completion_gap_seconds
-    return None if longest is None else max(rule.gap_factor * longest, rule.after_seconds)
-
-
-def _idle_seconds(reading: Reading, now: float) -> float | None:
-    launch, last = reading.launch_timestamp, reading.last_completion_timestamp
-    since = max((time for time in (launch, last) if time is not None), default=None)
-    return None if since is None else max(0.0, now - since)
 
 
 def _seconds_per_task(reading: Reading) -> float | None:
@@ -227,87 +164,3 @@ def _seconds_per_task(reading: Reading) -> float | None:
     if not completed or launch is None or last is None or last <= launch:
         return None
     return (last - launch) / completed
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which rows to show; the default shows all. `name` is any part of the job_name, in
-    upper or lower case, `prefix` its exact beginning; empty sets exclude nothing."""
-
-    name: str = ""
-    prefix: str = ""
-    roots: frozenset[str] = frozenset()
-    states: frozenset[State] = frozenset()
-    hide_complete: bool = False
-
-    def keeps(self, row: Row) -> bool:
-        """Whether to show the row."""
-        return (
-            self.name.casefold() in row.job_name.casefold()
-            and row.job_name.startswith(self.prefix)
-            and (not self.roots or row.root in self.roots)
-            and (not self.states or row.state in self.states)
-            and not (self.hide_complete and row.state == "complete")
-        )
-
-
-Sort = Literal["attention", "name", "progress", "idle", "remaining", "pace", "launch", "last"]
-SORTS: tuple[Sort, ...] = get_args(Sort)
-
-_KEYS: dict[Sort, Callable[[Row], float | None]] = {
-    "progress": lambda row: row.completion_ratio,
-    "idle": lambda row: row.idle_seconds,
-    "remaining": lambda row: row.remaining_seconds,
-    "pace": lambda row: row.tasks_per_hour,
-    "launch": lambda row: row.launch_timestamp,
-    "last": lambda row: row.last_completion_timestamp,
-}
-
-
-def sort_rows(
-    rows: Iterable[Row], by: Sort = "attention", *, descending: bool = False
-) -> Iterator[Row]:
-    """Rows in this order, those alike by root and name. Rows without the value come last
-    either way."""
-    in_order = sorted(rows, key=lambda row: (row.job_name, row.root))
-    if by == "name":
-        return iter(in_order[::-1] if descending else in_order)
-    if by == "attention":
-        in_order.sort(key=_attention)
-        return iter(in_order[::-1] if descending else in_order)
-    key = _KEYS[by]
-    known = [row for row in in_order if key(row) is not None]
-    known.sort(key=lambda row: key(row) or 0.0, reverse=descending)
-    return iter([*known, *(row for row in in_order if key(row) is None)])
-
-
-def _attention(row: Row) -> tuple[int, float]:
-    """By state; then the longest idle, the first to end, the last to have completed."""
-    within = float("inf")
-    if row.state == "stalled" and row.idle_seconds is not None:
-        within = -row.idle_seconds
-    elif row.state == "running" and row.remaining_seconds is not None:
-        within = row.remaining_seconds
-    elif row.state == "complete" and row.last_completion_timestamp is not None:
-        within = -row.last_completion_timestamp
-    return STATES.index(row.state), within
-
-
-def count_states(rows: Iterable[Row]) -> dict[State, int]:
-    """How many rows are in each state, every state named."""
-    counted = Counter(row.state for row in rows)
-    return {state: counted[state] for state in STATES}
-
-
-def facts(subject: Row | RootRow | Totals) -> dict[str, object]:
-    """The values under their names, for JSON: None, text, numbers, booleans, and totals
-    as such a dictionary of their own."""
-    found: dict[str, object] = {}
-    for fact in fields(subject):
-        if fact.repr:
-            value = getattr(subject, fact.name)
-            found[fact.name] = facts(value) if isinstance(value, Totals) else value
-    if isinstance(subject, Totals):
-        found["jobs_completed_ratio"] = subject.jobs_completed_ratio
-        found["tasks_completed_ratio"] = subject.tasks_completed_ratio
-    return found

@@ -45,6 +45,11 @@ class Reading:
     def is_complete(self) -> bool:
         return self.tasks_completed == self.tasks
 
+    @property
+    def completion_ratio(self) -> float:
+        """From 0 to 1."""
+        return self.tasks_completed / self.tasks
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -1,20 +1,64 @@
 """The JSON API: what the status page shows, for programs.
 
-``openapi.json`` beside this module describes it and is served with it. Names and units
-are those of ``report``; None is null and never 0.
+``openapi.json`` beside this module describes addresses and answers; the fields of jobs,
+roots and sums are added to it from the table of facts. None is null and never 0.
 """
 
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 from itertools import islice
+from typing import Any
 
-from exporter.model.report import Report, Row, facts
-from exporter.model.snapshot import Reading, Root
-from exporter.web.query import Query
-
-DESCRIPTION = files("exporter.web").joinpath("openapi.json").read_bytes()
+from exporter.model.fact import Fact, Sum
+from exporter.model.facts import (
+    JOB_FACTS,
+    ROOT_FACTS,
+    SORTS,
+    SUMS,
+    job_json,
+    root_json,
+    totals_json,
+)
+from exporter.model.report import Report, Row
+from exporter.model.snapshot import Reading
+from exporter.model.stall import STATES
+from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
 _RUNS = 1000
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI description of this API."""
+    whole: dict[str, Any] = json.loads(files("exporter.web").joinpath("openapi.json").read_bytes())
+    schemas = whole["components"]["schemas"]
+    schemas["State"]["enum"] = STATES
+    schemas["Job"]["properties"] = _fields(JOB_FACTS)
+    schemas["JobDetail"]["properties"] |= _fields(JOB_FACTS)
+    schemas["Root"]["properties"] |= _fields(ROOT_FACTS)
+    schemas["Totals"]["properties"] = _fields(SUMS)
+    for schema in schemas.values():
+        if "properties" in schema:  # every field is always there, and no other
+            schema |= {"required": list(schema["properties"]), "additionalProperties": False}
+    for parameter in whole["paths"]["/api/v1/jobs"]["get"]["parameters"]:
+        schema = parameter["schema"]
+        match parameter["name"]:
+            case "sort":
+                schema["enum"] = list(SORTS)
+            case "order":
+                named = ", ".join(sort for sort in SORTS if natural_order(sort) == "desc")
+                parameter["description"] = f"Default: desc for {named}; asc for the others."
+            case "per_page":
+                schema |= {"maximum": MAX_PER_PAGE, "default": PER_PAGE}
+    return whole
+
+
+def _fields(facts: Iterable[Fact[Any, Any] | Sum]) -> dict[str, Any]:
+    return {
+        fact.name: {**fact.schema, "description": fact.help}
+        for fact in facts
+        if fact.schema is not None
+    }
 
 
 def jobs(report: Report, query: Query) -> bytes:
@@ -27,7 +71,7 @@ def jobs(report: Report, query: Query) -> bytes:
             "page": query.page,
             "pages": query.pages(len(rows)),
             "per_page": query.per_page,
-            "jobs": [facts(row) for row in query.cut(rows)],
+            "jobs": [job_json(row) for row in query.cut(rows)],
         }
     )
 
@@ -35,15 +79,13 @@ def jobs(report: Report, query: Query) -> bytes:
 def job(report: Report, row: Row) -> bytes:
     """One job, with what only its own page shows."""
     details = {**_missing(row.reading), **_history(row.reading)}
-    return _json({"time": report.time, **facts(row), **details})
+    return _json({"time": report.time, **job_json(row), **details})
 
 
-def roots(report: Report, roots: tuple[Root, ...]) -> bytes:
+def roots(report: Report) -> bytes:
     """Every root and the sums over all."""
-    listed = [
-        {**facts(row), "url": root.url} for row, root in zip(report.roots, roots, strict=True)
-    ]
-    return _json({"time": report.time, "roots": listed, "totals": facts(report.totals)})
+    listed = [root_json(row) for row in report.roots]
+    return _json({"time": report.time, "roots": listed, "totals": totals_json(report.totals)})
 
 
 def error(message: str) -> bytes:
@@ -70,3 +112,7 @@ def _history(reading: Reading | None) -> dict[str, object]:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+DESCRIPTION = _json(description())
+"""As it is served."""

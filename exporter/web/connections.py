@@ -1,10 +1,12 @@
-"""Accepts connections and decides which give way when there are too many.
+"""Accepts connections, ends those that take too long, and evicts some when there are too
+many.
 
 A client that says nothing, dribbles its request, or does not read costs a file descriptor
-and is cut off in the end. While all are taken, the ones that wait longest without being of
-use go first: those that never asked for anything, then idle ones, then those that read too
-slowly. Nobody is cut off within a moment of connecting, so a crowd of honest clients is
-served in turn; who does not fit in waits in the system's queue.
+until its connection is aborted. While the limit is reached, the connection that has waited
+longest without being of use is evicted: first one that never asked for anything, then an
+idle one, then one whose client reads too slowly. None is evicted within a moment of its
+opening, so that a crowd of honest clients is served in turn; the others wait in the
+system's queue.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from exporter.log import event
@@ -29,23 +32,28 @@ _SWEEP_SECONDS = 1
 _WAIT_SECONDS = 0.05
 _LOG_SECONDS = 60
 
-State = Literal["opening", "idle", "asking", "answering"]
+Phase = Literal["opening", "asking", "idle", "answering"]
+"""Before the first byte of a request; in a request; between two; in a response."""
 
-_END_AFTER_SECONDS: dict[State, float] = {
-    "opening": 10,
-    "asking": 10,
-    "idle": IDLE_SECONDS,
-    "answering": 60,  # a response has a deadline of its own, well below
-}
-_GIVES_WAY_AFTER_SECONDS: dict[State, float] = {
-    "opening": 1,
-    "asking": 1,
-    "idle": 1,
-    "answering": 5,
-}
-_FIRST_TO_GO: dict[State, int] = {"opening": 0, "asking": 1, "idle": 2, "answering": 3}
 
-_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A connection is aborted after `timeout_seconds` in a phase, and may be evicted after
+    `evictable_after_seconds`."""
+
+    timeout_seconds: float
+    evictable_after_seconds: float
+
+
+LIMITS: dict[Phase, Limits] = {
+    "opening": Limits(10, 1),
+    "asking": Limits(10, 1),
+    "idle": Limits(IDLE_SECONDS, 1),
+    "answering": Limits(60, 5),  # a response has a deadline of its own, well below
+}
+"""The first phases here are those of which a connection is evicted first."""
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def connection_limit() -> int:
@@ -55,59 +63,62 @@ def connection_limit() -> int:
 
 
 class Connection:
-    """What one client is doing, and since when. Its protocol reports here."""
+    """One client's connection: its phase, and since when (`since`, the loop's time). Its
+    protocol reports what happens; used on the loop's thread only."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self.opening: asyncio.Task[None] | None = None
-        self.is_over = False
+        self.is_closed = False
         self._is_within_request = True
-        self._be("opening")
+        self._enter("opening")
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is there, and its TLS handshake was made."""
+        """The transport is there, after the TLS handshake if there is one."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def heard(self, *, ends_request: bool) -> None:
-        """The client sent something, which may be the end of a request."""
+    def received(self, *, ends_request: bool) -> None:
+        """Data came from the client, up to the end of a request or not."""
         self._is_within_request = not ends_request
-        if self.state == "idle":
-            self._be("asking")
+        if self.phase == "idle":
+            self._enter("asking")
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While a response is made and sent."""
-        self._be("answering")
+        """For the time in which a response is made and sent."""
+        self._enter("answering")
         try:
             yield
         finally:
-            self._be("asking" if self._is_within_request else "idle")
+            self._enter("asking" if self._is_within_request else "idle")
 
-    def lost(self) -> None:
-        """There is no connection any more."""
-        self.is_over = True
+    def closed(self) -> None:
+        """The connection has ended."""
+        self.is_closed = True
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """End it now, whatever is under way."""
-        self.is_over = True
+        self.is_closed = True
         if self._transport is not None:
             self._transport.abort()
         elif self.opening is not None:
             self.opening.cancel()
 
-    def seconds(self) -> float:
-        """How long it has been in its state."""
+    @property
+    def phase_seconds(self) -> float:
+        """Time spent in the present phase."""
         return self._loop.time() - self.since
 
-    def _be(self, state: State) -> None:
-        self.state: State = state
+    def _enter(self, phase: Phase) -> None:
+        self.phase: Phase = phase
         self.since = self._loop.time()
 
 
 class Listener:
-    """Accepts on `listener`, a bound socket, at most `limit` connections at a time."""
+    """Accepts on `listener`, a bound socket, at most `limit` connections at a time. `tls`
+    is asked for each of them; None is plain HTTP."""
 
     def __init__(
         self,
@@ -122,7 +133,7 @@ class Listener:
         self._tls = tls
         self._connections: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._full_logged = float("-inf")
+        self._shortage_logged = float("-inf")
 
     def start(self) -> None:
         """Begin to accept, on the running event loop."""
@@ -137,24 +148,24 @@ class Listener:
         self._listener.close()
         for connection in self._connections:
             if connection.opening is not None and not connection.opening.done():
-                connection.cut_off()
+                connection.abort()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, _ = await loop.sock_accept(self._listener)
-            except OSError as error:  # the client is gone already, or there is no room
-                if error.errno in _NO_ROOM:
-                    self._log_full(error)
-                    self._make_room()
+            except OSError as error:  # the client is gone already, or resources are short
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._log_shortage(error)
+                    self._evict_one()
                     await asyncio.sleep(_WAIT_SECONDS)
                 continue
             connection = Connection(loop)
             self._connections.append(connection)
             connection.opening = loop.create_task(self._open(connection, accepted))
             await asyncio.sleep(0)  # or a crowd in the queue would keep the loop for itself
-            while not self._has_room() and not self._make_room():  # noqa: ASYNC110 - time passes
+            while self._is_above_limit() and not self._evict_one():  # noqa: ASYNC110 - time passes
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _open(self, connection: Connection, accepted: socket.socket) -> None:
@@ -168,39 +179,42 @@ class Listener:
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS if tls is not None else None,
             )
         except (OSError, asyncio.CancelledError):  # no handshake, or none in time
-            connection.lost()
+            connection.closed()
             accepted.close()
 
     async def _sweep(self) -> None:
+        """Abort what takes too long."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             for connection in self._connections:
-                if connection.seconds() > _END_AFTER_SECONDS[connection.state]:
-                    connection.cut_off()
-            self._forget()
+                if connection.phase_seconds > LIMITS[connection.phase].timeout_seconds:
+                    connection.abort()
+            self._drop_closed()
 
-    def _has_room(self) -> bool:
+    def _is_above_limit(self) -> bool:
         if len(self._connections) > self._limit:
-            self._forget()
-        return len(self._connections) <= self._limit
+            self._drop_closed()
+        return len(self._connections) > self._limit
 
-    def _forget(self) -> None:
-        self._connections = [each for each in self._connections if not each.is_over]
+    def _drop_closed(self) -> None:
+        self._connections = [each for each in self._connections if not each.is_closed]
 
-    def _make_room(self) -> bool:
-        """Cut off the connection that is first to go, if there is one."""
-        waiting = [
+    def _evict_one(self) -> bool:
+        """Abort the connection that is first to go; False if all must be kept for now."""
+        phases = list(LIMITS)
+        evictable = [
             each
             for each in self._connections
-            if not each.is_over and each.seconds() > _GIVES_WAY_AFTER_SECONDS[each.state]
+            if not each.is_closed
+            and each.phase_seconds > LIMITS[each.phase].evictable_after_seconds
         ]
-        if not waiting:
+        if not evictable:
             return False
-        min(waiting, key=lambda each: (_FIRST_TO_GO[each.state], each.since)).cut_off()
+        min(evictable, key=lambda each: (phases.index(each.phase), each.since)).abort()
         return True
 
-    def _log_full(self, error: OSError) -> None:
+    def _log_shortage(self, error: OSError) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._full_logged > _LOG_SECONDS:
-            self._full_logged = now
+        if now - self._shortage_logged > _LOG_SECONDS:
+            self._shortage_logged = now
             event(_LOG, logging.WARNING, "cannot accept connections", reason=error.strerror)

@@ -1,60 +1,216 @@
-"""The status page: is the information fresh, is anything wrong, how far is each job, and
-when is it done; in this order.
+"""The pages for people, from a report and nothing else.
 
-It is rendered from a report and a query and nothing else. Everything that comes from
-outside the program is text to ``markup`` and cannot become an element or attribute.
+Jinja2 renders them; markup and words are in ``templates``. A page is one document that
+needs nothing from elsewhere: its style and its script are in it, and the
+Content-Security-Policy allows those two texts and no others.
+
+Every value is text to the templates: it is escaped and cannot become an element or an
+attribute.
 """
 
-from dataclasses import replace
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from itertools import islice
+from typing import Any
 
-from exporter.model.formatting import SYMBOLS, count, duration, percent
-from exporter.model.report import STATES, Report, State, count_states
-from exporter.web.job_table import SORTS, job_table
-from exporter.web.layout import (
-    banner,
-    document,
-    freshness,
-    header,
-    is_up_to_date,
-    live,
-    progress_bar,
-    time_at,
-)
-from exporter.web.markup import Content, Html, element
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.runtime import Macro
+from markupsafe import Markup
+
+from exporter import __version__
+from exporter.model import facts, formatting
+from exporter.model.fact import Column, Fact, Place, Value
+from exporter.model.report import Report, RootRow, Row, count_states
+from exporter.model.selection import Filter
+from exporter.model.snapshot import Job, Reading
+from exporter.model.stall import STATES, State
+from exporter.web.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.query import Query
-from exporter.web.root_table import root_table
+from exporter.web.urls import job_path, shell_path
+
+_RUNS_SHOWN = 200
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# What HTML forbids in a document, and carriage returns, which it would change.
 
 
-def render(report: Report, query: Query) -> bytes:
-    """The page for one report, as UTF-8."""
-    states = count_states(report.rows)
-    rows = query.select(report.rows)
-    query = replace(query, page=min(query.page, query.pages(len(rows))))
-    return document(
-        _title(report, states),
-        _icon(report, states),
-        "",
-        header(element("h1", "datatrove jobs"), freshness(report.roots, report.time), "jobs"),
-        element(
-            "main",
-            live("banners", *(banner(root, report.time) or "" for root in report.roots)),
-            live("summary", _summary(report, states, query)),
-            _form(report, query),
-            live("jobs", job_table(report, rows, query)),
-            live("roots", root_table(report)),
-        ),
+def _static(name: str) -> str:
+    return files("exporter.web").joinpath("static", name).read_text("utf-8")
+
+
+def _hash(source: str) -> str:
+    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+_STYLE, _SCRIPT = _static("page.css"), _static("page.js")
+
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_hash(_STYLE)}'; "
+    f"script-src 'sha256-{_hash(_SCRIPT)}'; connect-src 'self'; img-src data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The page's own style and script, its refreshing, its icon and its form; nothing else."""
+
+
+def new_environment() -> Environment:
+    """Jinja2 with the templates, and what they may use beside the values of a page."""
+    environment = Environment(
+        loader=PackageLoader("exporter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    numbers = {
+        "count": formatting.count,
+        "percent": formatting.percent,
+        "duration": formatting.duration,
+    }
+    environment.filters |= {
+        **numbers,
+        "ago": formatting.ago,
+        "clock": formatting.clock,
+        "moment": formatting.moment,
+        "job_path": lambda name, root: job_path(root, name),
+        "segments": lambda name: name.split("/"),
+    }
+    environment.globals |= {
+        "HEIGHT": HEIGHT,
+        "NUMBERS": numbers,
+        "REASONS": formatting.REASONS,
+        "SORTS": facts.SORTS,
+        "SYMBOLS": formatting.SYMBOLS,
+        "WIDTH": WIDTH,
+        "jobs_of": _jobs_of,
+        # The only markup that is no template: two files of this package, never data.
+        "script": Markup(_SCRIPT),  # noqa: S704
+        "style": Markup(_STYLE),  # noqa: S704
+        "version": __version__,
+    }
+    return environment
+
+
+_Drawn = tuple[Macro, Fact[Job, Row], Column]
+"""A column or an entry, with the macro that draws its values."""
+
+
+class Pages:
+    """Renders the pages, as UTF-8. `up` leads from a page's address to the exporter's own."""
+
+    def __init__(self) -> None:
+        self._environment = new_environment()
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)  # compiled now, not for the first request
+        self._cells = self._macros("_cells.html", "page")
+        self._entries = self._macros("_entries.html", "job")
+
+    def jobs(self, report: Report, query: Query) -> bytes:
+        """The status page."""
+        states = count_states(report.rows)
+        fresh = _freshness(report.roots)
+        selected = query.select(report.rows)
+        pages = query.pages(len(selected))
+        query = replace(query, page=min(query.page, pages))
+        ends = (row.eta_timestamp for row in report.rows if row.eta_timestamp is not None)
+        return self._render(
+            "jobs.html",
+            title=_title(report, states, fresh),
+            icon=_icon(report, states, fresh),
+            up="",
+            now=report.time,
+            freshness=fresh,
+            report=report,
+            query=query,
+            tiles=[_tile(state, jobs, query) for state, jobs in states.items()],
+            last_end=max(ends, default=None),
+            root_choices=[("", "All"), *((row.root.name, row.root.name) for row in report.roots)],
+            state_choices=[("", "All"), *((state, state.capitalize()) for state in STATES)],
+            sort_choices=[(sort.name, sort.label) for sort, _ in facts.SORTS.values()],
+            columns=[(fact, column) for _, fact, column in self._cells],
+            rows=[(row, _values(self._cells, row)) for row in query.cut(selected)],
+            first=(query.page - 1) * query.per_page + 1,
+            total=len(selected),
+            pages=pages,
+            previous_page=_page(query, query.page - 1, pages),
+            next_page=_page(query, query.page + 1, pages),
+        )
+
+    def job(self, report: Report, row: Row, up: str) -> bytes:
+        """The page of one row of the report."""
+        now, reading = report.time, row.reading
+        root_row = next(each for each in report.roots if each.root is row.root)
+        chart = None
+        if reading is not None and reading.history is not None:
+            chart = chart_of(row, reading, reading.history, now)
+        ratio = "" if reading is None else f", {formatting.percent(reading.completion_ratio)}"
+        selector = f"root={_quoted(row.root.name)},job_name={_quoted(row.job_name)}"
+        return self._render(
+            "job.html",
+            title=f"{row.state}{ratio} – {row.job_name} – datatrove jobs",
+            icon={"unreadable": "bad", "stalled": "bad", "complete": "ok"}.get(row.state, "busy"),
+            up=up,
+            now=now,
+            freshness=_freshness([root_row]),
+            report=report,
+            row=row,
+            root_row=root_row,
+            entries=_values(self._entries, row),
+            chart=chart,
+            missing=_missing(reading),
+            path=shell_path(row.root.url, row.job_name),
+            promql=f"datatrove_job_completion_ratio{{{selector}}}",
+        )
+
+    def missing(self, up: str) -> bytes:
+        """The page in place of a job that is not known."""
+        return self._render("missing.html", title="No such job – datatrove jobs", icon="bad", up=up)
+
+    def _macros(self, template: str, place: Place) -> list[_Drawn]:
+        module = self._environment.get_template(template).module
+        plain = getattr(module, "plain")  # noqa: B009 - a macro, which no type knows
+        return [
+            (getattr(module, column.format, plain), fact, column)
+            for fact, column in facts.columns_of(place)
+        ]
+
+    def _render(self, template: str, **values: Any) -> bytes:
+        document = self._environment.get_template(template).render(values)
+        return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", document).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Freshness:
+    """How recent the information on some roots is. `failing` were scanned and not lately
+    or not to the end, `pending` never; `age_seconds` is that of the oldest data."""
+
+    roots: int
+    failing: int
+    pending: int
+    age_seconds: float | None
+
+
+def _freshness(roots: Sequence[RootRow]) -> _Freshness:
+    return _Freshness(
+        len(roots),
+        failing=sum(row.root.attempted and not row.is_up_to_date for row in roots),
+        pending=sum(not row.root.attempted for row in roots),
+        age_seconds=max((r.age_seconds for r in roots if r.age_seconds is not None), default=None),
     )
 
 
-def _bad_roots(report: Report) -> int:
-    return sum(root.attempted and not is_up_to_date(root) for root in report.roots)
+def _values(drawn: list[_Drawn], row: Row) -> list[tuple[Macro, Value, Column]]:
+    return [(macro, fact.of(row), column) for macro, fact, column in drawn]
 
 
-def _title(report: Report, states: dict[State, int]) -> str:
+def _title(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
     """The bad news first, as far as there is any."""
     parts = []
-    if bad := _bad_roots(report):
-        parts.append(f"{bad} root{'s' if bad > 1 else ''} failing")
+    if fresh.failing:
+        parts.append(f"{fresh.failing} root{'s' if fresh.failing > 1 else ''} failing")
     parts += [f"{states[state]} {state}" for state in ("unreadable", "stalled") if states[state]]
     if not parts and report.rows:
         done = states["complete"] == len(report.rows)
@@ -62,113 +218,60 @@ def _title(report: Report, states: dict[State, int]) -> str:
     return f"{', '.join(parts) or 'no jobs'} – datatrove jobs"
 
 
-def _icon(report: Report, states: dict[State, int]) -> str:
-    if _bad_roots(report) or states["unreadable"] or states["stalled"]:
+def _icon(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
+    if fresh.failing or states["unreadable"] or states["stalled"]:
         return "bad"
     return "ok" if states["complete"] == len(report.rows) else "busy"
 
 
-def _summary(report: Report, states: dict[State, int], query: Query) -> Html:
-    totals = report.totals
-    ratio = totals.tasks_completed_ratio
-    overall: Content = element("p", "No tasks are known yet.", class_="quiet")
-    if ratio is not None:
-        said = (
-            f"{count(totals.tasks_completed)} of {count(totals.tasks)} tasks completed, "
-            f"{count(totals.jobs_completed)} of {count(totals.jobs)} jobs complete"
-        )
-        overall = element(
-            "div",
-            element("div", percent(ratio), class_="ratio"),
-            element("div", said),
-            element("div", *_end(report), class_="end"),
-            progress_bar("all jobs", totals.tasks_completed, totals.tasks),
-            class_="overall",
-        )
-    tiles = (element("li", _tile(state, states[state], query)) for state in STATES)
-    return element(
-        "section",
-        element("h2", "Summary", class_="unseen"),
-        overall,
-        element("ul", *tiles, class_="tiles"),
-        class_="card",
-    )
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """The number of jobs in a state; `query` leads to them, and from them back to all."""
+
+    state: State
+    jobs: int
+    query: str
+    is_chosen: bool
 
 
-def _end(report: Report) -> tuple[Content, ...]:
-    """When the last of the running jobs ends."""
-    ends = [row.eta_timestamp for row in report.rows if row.eta_timestamp is not None]
-    if not ends:
-        return ()
-    last = max(ends)
-    left = duration(last - report.time)
-    return (f"Running jobs end in about {left}, ", time_at(last, report.time))
-
-
-def _tile(state: State, number: int, query: Query) -> Html:
-    """The number of jobs in a state; leads to them, and from them back to all."""
-    chosen = query.filter.states == {state}
-    states: frozenset[State] = frozenset() if chosen else frozenset({state})
+def _tile(state: State, jobs: int, query: Query) -> _Tile:
+    is_chosen = query.filter.states == {state}
+    states: frozenset[State] = frozenset() if is_chosen else frozenset({state})
     to = replace(query, filter=replace(query.filter, states=states), page=1)
-    return element(
-        "a",
-        element("span", SYMBOLS[state], class_="symbol", aria_hidden="true"),
-        element("b", count(number)),
-        " ",
-        state,
-        href=f"?{to.encode()}",
-        class_=f"tile {state if number else 'none'}",
-        aria_current="true" if chosen else None,
+    return _Tile(state, jobs, to.encode(), is_chosen)
+
+
+def _page(query: Query, page: int, pages: int) -> str | None:
+    """The query of a neighbouring page, if there is such a page."""
+    return replace(query, page=page).encode() if 1 <= page <= pages else None
+
+
+def _jobs_of(root: str) -> str:
+    """The query for all jobs of a root."""
+    return Query(Filter(roots=frozenset({root}))).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """How many `ranks` have no marker; the first `shown` of them as `ranges`."""
+
+    ranks: int
+    shown: int
+    ranges: list[str]
+
+
+def _missing(reading: Reading | None) -> _Missing | None:
+    if reading is None or reading.is_complete:
+        return None
+    runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS_SHOWN))
+    return _Missing(
+        reading.tasks - reading.tasks_completed,
+        shown=sum(last - first + 1 for first, last in runs),
+        ranges=formatting.ranges(runs).split(","),
     )
 
 
-def _form(report: Report, query: Query) -> Html:
-    chosen = query.filter
-    roots = [(root.root, root.root) for root in report.roots]
-    fields = [
-        _field("name", "Job name contains",
-               element("input", id="name", name="name", type="search", value=chosen.name,
-                       maxlength=1024, autocomplete="off"), class_="field name"),
-        _select("root", "Root", [("", "All"), *roots], chosen.roots),
-        _select("state", "State", [("", "All"), *((s, s.capitalize()) for s in STATES)],
-                chosen.states),
-        _select("sort", "Sort by", list(SORTS.items()),
-                {query.sort}),
-    ]  # fmt: skip
-    if len(report.roots) < 2:
-        del fields[1]
-    box = element(
-        "input",
-        id="hide_complete",
-        name="hide_complete",
-        type="checkbox",
-        value="true",
-        checked=chosen.hide_complete,
-    )
-    check = element(
-        "div", box, element("label", "Hide complete", for_="hide_complete"), class_="check"
-    )
-    return element(
-        "form",
-        element("h2", "Filter", class_="unseen"),
-        *fields,
-        check,
-        element("button", "Show"),
-        method="get",
-        role="search",
-        aria_label="Jobs",
-        class_="filter",
-    )
-
-
-def _field(id_: str, label: str, control: Html, class_: str = "field") -> Html:
-    return element("div", element("label", label, for_=id_), control, class_=class_)
-
-
-def _select(
-    id_: str, label: str, options: list[tuple[str, str]], chosen: frozenset[str] | set[str]
-) -> Html:
-    choices = (
-        element("option", text, value=value, selected=value in chosen) for value, text in options
-    )
-    return _field(id_, label, element("select", *choices, id=id_, name=id_))
+def _quoted(label: str) -> str:
+    """A label value in PromQL."""
+    escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""HTTP on one connection: aiohttp's, with what it does not leave to its configuration."""
+"""HTTP on one connection: aiohttp's, with changes that its parameters do not allow."""
 
 import asyncio
 import logging
@@ -14,8 +14,9 @@ _UNREAD_BODY_SECONDS = 2
 
 
 class Protocol(web.RequestHandler):
-    """aiohttp's handler of one connection, which reports to `connection`. Its own answer
-    to what is not HTTP quotes and logs it; this one is short."""
+    """aiohttp's handler of one connection. It reports to `connection`, and answers to what
+    is not HTTP in a word: aiohttp's own answer quotes and logs it. `headers` gives those of
+    every response."""
 
     __slots__ = ("_headers", "connection")
 
@@ -41,12 +42,12 @@ class Protocol(web.RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.connection.lost()
+        self.connection.closed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        # Also true of some bytes that end none; their sender is idle then, no worse.
-        self.connection.heard(ends_request=data.endswith(b"\r\n\r\n"))
+        # Also bytes that end no request may end so; then the connection counts as idle, no worse.
+        self.connection.received(ends_request=data.endswith(b"\r\n\r\n"))
         super().data_received(data)
 
     def handle_error(
@@ -56,12 +57,12 @@ class Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """See the base class. No response was begun: those have their own errors."""
-        self.close()  # parse nothing more of it
+        """See the base class. Called only before a response has begun."""
+        self.close()  # parse nothing more of what was received
         if status >= 500:
             _LOG.error("a request met a bug of the exporter", exc_info=exc)
         elif exc is not None:
-            exc.with_traceback(None)  # whose frames hold what was received
+            exc.with_traceback(None)  # its frames hold what was received
         response = web.Response(
             status=status, text=f"{HTTPStatus(status).phrase}\n", headers=self._headers()
         )

@@ -1,11 +1,14 @@
 """Filters, order and paging from the query of a URL: one meaning for page and API."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 from urllib.parse import urlencode
 
-from exporter.model.report import SORTS, STATES, Filter, Row, Sort, State, sort_rows
+from exporter.model.facts import SORTS
+from exporter.model.report import Row
+from exporter.model.selection import Filter, sort_rows
+from exporter.model.stall import STATES, State
 
 Order = Literal["asc", "desc"]
 _ORDERS: tuple[str, ...] = get_args(Order)
@@ -17,9 +20,6 @@ _MAX_TEXT = 1024
 _SINGLE = ("name", "hide_complete", "sort", "order", "page", "per_page")
 _NAMES = frozenset({*_SINGLE, "root", "state"})
 
-_DESCENDING: frozenset[Sort] = frozenset({"idle", "launch", "last"})
-# What one wants to see first: the longest idle, the newest launch, the newest completion.
-
 
 class QueryError(ValueError):
     """A parameter has no meaning; one line for people that quotes nothing of it."""
@@ -30,7 +30,7 @@ class Query:
     """Which rows, in which order, and which page of them (from 1)."""
 
     filter: Filter = field(default_factory=Filter)
-    sort: Sort = "attention"
+    sort: str = "attention"
     order: Order = "asc"
     page: int = 1
     per_page: int = PER_PAGE
@@ -40,7 +40,7 @@ class Query:
         kept = [row for row in rows if self.filter.keeps(row)]
         if self.sort == "attention" and self.order == "asc":
             return kept
-        return list(sort_rows(kept, self.sort, descending=self.order == "desc"))
+        return sort_rows(kept, self.sort, descending=self.order == "desc")
 
     def cut(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows of this page."""
@@ -56,7 +56,7 @@ class Query:
         """Whether the rows come in the sort's own order."""
         return self.order == natural_order(self.sort)
 
-    def sorted_by(self, sort: Sort) -> "Query":
+    def sorted_by(self, sort: str) -> "Query":
         """The same rows from the first page in another order; in the opposite one if
         they are in this order already."""
         order = natural_order(sort)
@@ -84,9 +84,9 @@ class Query:
         return urlencode(pairs)
 
 
-def natural_order(sort: Sort) -> Order:
+def natural_order(sort: str) -> Order:
     """The order in which a sort is useful when none is named."""
-    return "desc" if sort in _DESCENDING else "asc"
+    return "desc" if SORTS[sort][0].descending else "asc"
 
 
 def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
@@ -107,7 +107,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
     if any(len(value) > _MAX_TEXT for values in given.values() for value in values):
         raise QueryError("a value is too long")
     one = {name: values[0] for name, values in given.items()}
-    sort = cast("Sort", _choice("sort", one.get("sort", "attention"), SORTS))
+    sort = _choice("sort", one.get("sort", "attention"), SORTS)
     return Query(
         filter=Filter(
             name=one.get("name", ""),
@@ -127,7 +127,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
     )
 
 
-def _choice(name: str, value: str, choices: Sequence[str]) -> str:
+def _choice(name: str, value: str, choices: Collection[str]) -> str:
     if value not in choices:
         raise QueryError(f"{name}: expected one of {', '.join(choices)}")
     return value

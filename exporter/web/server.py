@@ -4,43 +4,40 @@ Nothing but HTTP runs on that loop: no storage, no scanning, no rendering of pag
 hashing of passwords. A response is written in pieces under a deadline, so a client that
 does not read costs one socket buffer; ``connections`` bounds the rest.
 
-Routes match exactly; GET and HEAD only, but for ``/-/reload``. Nothing of a request is
-ever echoed, but for the status page's filter, which is shown in its form. Who may ask is
-decided before anything else, also for what does not exist.
+What is served is the table in ``routes``. Nothing of a request is ever echoed, but for
+the status page's filter, which is shown in its form. Who may ask is decided before
+anything else, also for what does not exist.
 """
 
 import asyncio
-import gzip
 import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.metrics.process_metrics import OPENMETRICS_END, Telemetry
+from exporter.metrics.exposition import PIECE_BYTES, Body
+from exporter.metrics.process_metrics import Telemetry
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.render import CONTENT_TYPES, PIECE_BYTES, Body, Format
-from exporter.model.snapshot import Latest
+from exporter.web.answer import Answer, Request
 from exporter.web.connections import Connection, Listener, connection_limit
-from exporter.web.layout import CONTENT_SECURITY_POLICY
+from exporter.web.operations import Operations, Reload
+from exporter.web.pages import CONTENT_SECURITY_POLICY
 from exporter.web.protocol import Protocol
-from exporter.web.routes import PATHS, Answer, Views
+from exporter.web.routes import Route, Thread, routes
 from exporter.web.security.access import Access
+from exporter.web.views import Views
 
 _LOG = logging.getLogger("exporter.web")
 
 _WRITE_SECONDS = 30
 _DRAIN_SECONDS = 3
-_RELOAD_SECONDS = 60
-
-Reload = Callable[[], "Future[str | None]"]
-"""Asks for a reload; its outcome is why it failed, or None."""
+_REST = "{path:(?s:.+)}"  # anything, in the syntax of aiohttp's routes
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -52,19 +49,15 @@ _HEADERS = {
     "X-Frame-Options": "deny",
 }
 
-# A page from elsewhere can make a browser send a POST, also one that looks as if it came
-# from here (DNS rebinding: Origin and Host then agree). Browsers mark each with one of
-# these; nobody else does, and none of our pages has to reload anything.
-_SENT_BY_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode")
-
 
 class Server:
-    """Serves the latest snapshot on `listener`, a bound socket, until `stop`."""
+    """Serves what `publisher` shows on `listener`, a bound socket, until `stop`. Others
+    start and stop the publisher."""
 
     def __init__(
         self,
         listener: socket.socket,
-        latest: Latest,
+        publisher: Publisher,
         telemetry: Telemetry,
         is_healthy: Callable[[], bool],
         *,
@@ -72,31 +65,23 @@ class Server:
         reload: Reload | None = None,
     ) -> None:
         self._access = access
-        self._reload = reload
         self._listener = Listener(
             listener, connection_limit(), self._new_protocol, lambda: access.terms.tls
         )
-        self._telemetry = telemetry
-        self._is_healthy = is_healthy
-        self._publisher = Publisher(latest)
-        self._renderer = ThreadPoolExecutor(1, "render")
-        # Pages for people have another thread, so that no scrape waits for them.
-        self._views = Views(self._publisher.read)
-        self._writer = ThreadPoolExecutor(1, "write")
+        operations = Operations(publisher, telemetry, is_healthy, reload)
+        self._routes = routes(Views(publisher.read), operations)
+        self._pools: dict[Thread, ThreadPoolExecutor] = {
+            "render": ThreadPoolExecutor(1, "render"),
+            "write": ThreadPoolExecutor(1, "write"),
+        }
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
         self._runner: web.AppRunner | None = None
 
     def start(self) -> None:
         """Begin to answer."""
-        self._publisher.start()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-
-    @property
-    def is_showing(self) -> bool:
-        """Whether what is scanned will be shown."""
-        return self._publisher.is_alive
 
     def stop(self) -> None:
         """Stop accepting, let responses in flight end for a few seconds, close."""
@@ -104,21 +89,15 @@ class Server:
         with suppress(TimeoutError):  # a client that does not read is not waited for
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._publisher.stop()
-        self._renderer.shutdown(wait=False)
-        self._writer.shutdown(wait=False)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._common], client_max_size=1024)
-        for path, handler in (
-            *((path, self._view) for path in PATHS),
-            ("/metrics", self._metrics),
-            ("/-/healthy", self._healthy),
-            ("/-/ready", self._ready),
-        ):
-            application.router.add_get(path, handler)  # and HEAD
-        for method in ("POST", "PUT"):  # as Prometheus has it
-            application.router.add_route(method, "/-/reload", self._reload_config)
+        for route in self._routes:
+            path = route.path + _REST if route.serves_below else route.path
+            for method in route.methods:
+                application.router.add_route(method, path, self._handler(route))
         return application
 
     async def _start(self) -> None:
@@ -134,7 +113,7 @@ class Server:
         return Protocol(self._runner.server, self._loop, connection, self._headers)
 
     def _headers(self) -> Mapping[str, str]:
-        """What every answer carries."""
+        """The headers of every response."""
         return {**_HEADERS, **self._access.terms.headers}
 
     async def _stop(self) -> None:
@@ -145,7 +124,7 @@ class Server:
     @web.middleware
     async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Only those who may; exact methods, our own short error texts, the same headers
-        on every answer."""
+        on every response."""
         assert isinstance(request.protocol, Protocol)
         with request.protocol.connection.answering():
             try:
@@ -166,6 +145,7 @@ class Server:
             return response
 
     async def _refusal(self, request: web.Request) -> int | None:
+        """The status with which to refuse the request, or None."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -175,75 +155,31 @@ class Server:
             transport.get_extra_info("peername"),
         )
 
-    async def _reload_config(self, request: web.Request) -> web.StreamResponse:
-        if self._reload is None:
-            return web.Response(status=403, text="Lifecycle API is not enabled.\n")
-        if any(name in request.headers for name in _SENT_BY_BROWSERS):
-            return web.Response(status=403, text="A browser may not do this.\n")
-        try:
-            async with asyncio.timeout(_RELOAD_SECONDS):
-                failure = await asyncio.shield(asyncio.wrap_future(self._reload()))
-        except TimeoutError:
-            failure = "the configuration could not be read in time"
-        if failure is not None:
-            return web.Response(
-                status=500, text=f"The configuration was not reloaded:\n{failure}\n"
+    def _handler(self, route: Route) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            answer = await self._answer(route, request)
+            response = web.StreamResponse(
+                status=answer.status,
+                headers={"Content-Type": answer.content_type, **answer.headers},
             )
-        return web.Response(text="The configuration was reloaded.\n")
+            response.headers.update(self._headers())
+            response.content_length = answer.body.size_bytes
+            await _send(request, response, answer.body)
+            return response
 
-    async def _view(self, request: web.Request) -> web.StreamResponse:
-        """A page or a JSON document, which is written and compressed off the loop."""
-        use_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        return handle
 
-        def write() -> tuple[Answer, bytes]:
-            answer = self._views.answer(request.rel_url.raw_path, request.query.items())
-            return answer, gzip.compress(answer.body, 5) if use_gzip else answer.body
-
-        answer, body = await self._loop.run_in_executor(self._writer, write)
-        response = web.StreamResponse(
-            status=answer.status,
-            headers={"Content-Type": answer.content_type, "Vary": "Accept-Encoding"},
+    async def _answer(self, route: Route, request: web.Request) -> Answer:
+        """The route's answer, from the thread that its row names."""
+        asked = Request(
+            route.below(request.rel_url.raw_path), tuple(request.query.items()), request.headers
         )
-        if use_gzip:
-            response.headers["Content-Encoding"] = "gzip"
-        response.content_length = len(body)
-        response.headers.update(self._headers())
-        await _send(request, response, Body((body,)))
-        return response
-
-    async def _healthy(self, _: web.Request) -> web.StreamResponse:
-        if self._is_healthy():
-            return web.Response(text="The exporter is healthy.\n")
-        return web.Response(status=503, text="The scheduler does not respond.\n")
-
-    async def _ready(self, _: web.Request) -> web.StreamResponse:
-        if self._publisher.read().is_ready:
-            return web.Response(text="The exporter is ready.\n")
-        return web.Response(status=503, text="Not every root has been scanned once.\n")
-
-    async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        page_format = _choose_format(request.headers.get("Accept", ""))
-        use_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
-        names = frozenset(request.query.getall("name[]", ())[:100])
-        body = await self._loop.run_in_executor(
-            self._renderer, partial(self._render, page_format, names, use_gzip=use_gzip)
-        )
-        response = web.StreamResponse(
-            headers={"Content-Type": CONTENT_TYPES[page_format], "Vary": "Accept, Accept-Encoding"}
-        )
-        if use_gzip:
-            response.headers["Content-Encoding"] = "gzip"
-        response.content_length = body.size_bytes
-        response.headers.update(self._headers())
-        await _send(request, response, body)
-        return response
-
-    def _render(self, page_format: Format, names: frozenset[str], *, use_gzip: bool) -> Body:
-        as_openmetrics = page_format == "openmetrics"
-        current = self._publisher.page(page_format, compressed=use_gzip)
-        live = self._telemetry.render(as_openmetrics=as_openmetrics, names=names)
-        end = OPENMETRICS_END if as_openmetrics else b""
-        return (current.gzip_body if use_gzip else current.body)(live, end, names)
+        if route.thread == "loop":
+            found = route.answer(asked)
+        else:
+            pool = self._pools[route.thread]
+            found = await self._loop.run_in_executor(pool, route.answer, asked)
+        return found if isinstance(found, Answer) else await found
 
 
 def _refused(status: int) -> web.Response:
@@ -265,22 +201,3 @@ async def _send(request: web.Request, response: web.StreamResponse, body: Body) 
     except (ConnectionError, TimeoutError):
         if transport is not None:
             transport.abort()
-
-
-def _choose_format(accept: str) -> Format:
-    """OpenMetrics if the client names a version of it that we speak, else text."""
-    for part in accept[:4096].lower().split(","):
-        kind, *parameters = (item.strip() for item in part.split(";"))
-        if kind == "application/openmetrics-text":
-            versions = [p.removeprefix("version=") for p in parameters if p.startswith("version=")]
-            if not versions or versions[0] in ("1.0.0", "0.0.1"):
-                return "openmetrics"
-    return "text"
-
-
-def _accepts_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding[:4096].lower().split(","):
-        coding, *parameters = (item.strip() for item in part.split(";"))
-        if coding in ("gzip", "*"):
-            return not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters)
-    return False

@@ -1,10 +1,10 @@
 """Addresses of jobs: in the exporter's own URLs, and as words of a shell command.
 
-A root may be named like a URL, and a job name holds slashes, so an address is
-``<prefix>/<root>/<job name>`` with everything in the root's name encoded and the slashes
-of the job name kept. Browsers and proxies resolve the segments ``.`` and ``..`` and some
-drop empty ones, encoded or not, so these get a mark before them. The job that is its root
-itself, ``.``, is the root's address with a slash after it.
+An address is ``<prefix>/<root>/<job name>``. The root may be named like a URL, so its
+slashes are percent-encoded; those of the job name are kept. Browsers and proxies resolve
+the segments ``.`` and ``..``, and some drop empty ones, encoded or not: such a segment
+gets a mark before it. The job that is its root itself, ``.``, has the root's address with a
+slash after it.
 """
 
 import shlex
@@ -22,8 +22,8 @@ def job_path(root: str, name: str) -> str:
 
 
 def parse_job_path(path: str) -> tuple[str, str] | None:
-    """Root and name from an encoded path; slashes may be encoded in the name too. None
-    when the path has no such shape."""
+    """Root and name from an encoded path; slashes of the name may be encoded, too. None if
+    the path is no address of a job."""
     root, slash, below = path.partition("/")
     if not root or not slash:
         return None
@@ -37,8 +37,8 @@ def parse_job_path(path: str) -> tuple[str, str] | None:
 def shell_path(url: str, name: str) -> str:
     """The job's folder, below the root at `url`, as one word of a shell command.
 
-    The backslash sequences of a displayed name mean the same between ``$'`` and ``'``
-    (bash, ksh, zsh, POSIX 2024), so also names that cannot be printed can be pasted.
+    Between ``$'`` and ``'`` the backslash sequences of a displayed name stand for its bytes
+    (bash, ksh, zsh, POSIX 2024), so a name that cannot be printed can be pasted as well.
     """
     folder = display_name(url) if name == "." else f"{display_name(url).rstrip('/')}/{name}"
     if "\\" not in folder:

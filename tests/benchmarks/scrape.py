@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.readings import a_job, a_reading, a_root, a_snapshot
 from support.snapshot_collector import SnapshotCollector
 
+from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.process_metrics import Telemetry
-from exporter.metrics.render import Exposition, Format, Page
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 
 JOBS = int(os.environ.get("BENCH_JOBS", "20000"))
@@ -88,23 +89,23 @@ def run() -> None:
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(latest))
     telemetry = Telemetry()
-    exposition = Exposition()
-    pages: Mapping[Format, Page] = {}
+    renderer = Renderer()
+    expositions: Mapping[Format, Exposition] = {}
 
     def scrape() -> bytes:
         live = telemetry.render(as_openmetrics=False)
-        return b"".join(pages["text"].gzip_body(live, b"").pieces)
+        return b"".join(expositions["text"].gzip_body(live, b"").pieces)
 
     def render_and_scrape(changed: Snapshot) -> None:
-        nonlocal pages
-        pages = exposition.render(changed)
+        nonlocal expositions
+        expositions = renderer.render(changed)
         scrape()
 
     library = seconds(lambda: gzip.compress(generate_latest(registry)), 3)
     library_plain = seconds(lambda: generate_latest(registry), 3)
     first = seconds(lambda: render_and_scrape(snapshot), 1)
     # Without the live samples, whose length differs from one moment to the next.
-    page = gzip.decompress(b"".join(pages["text"].gzip_body(b"", b"").pieces))
+    page = gzip.decompress(b"".join(expositions["text"].gzip_body(b"", b"").pieces))
     expected = generate_latest(registry)
     assert samples_of(page) == samples_of(expected), "our page is not the library's"
     count = len(samples_of(expected))

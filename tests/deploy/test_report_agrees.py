@@ -16,9 +16,9 @@ import pytest
 from support.monitoring import RULE_FILES, alerts
 from support.processes import needs
 from support.readings import a_job, a_reading, a_root, a_snapshot
+from support.snapshot_collector import collect
 
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
-from exporter.metrics.families import collect
 from exporter.model.report import Row, report_on
 from exporter.model.snapshot import Job, Reading, Snapshot
 
@@ -168,7 +168,7 @@ def case(seed: int) -> tuple[dict[str, Any], list[str]]:
         states += [row.state for row in rows]
 
         def labels(row: Row) -> str:
-            own = {"job": LABELS["job"], "root": row.root, "job_name": row.job_name}
+            own = {"job": LABELS["job"], "root": row.root.name, "job_name": row.job_name}
             return selector("", own)
 
         for name, value_of in VALUES.items():

@@ -214,8 +214,9 @@ def test_clients_that_do_not_read(exporter: Exporter) -> None:
 
 WITHOUT_SWEEPING = """
 import sys
-import exporter.web.connections, exporter.web.server
-exporter.web.connections._END_AFTER_SECONDS["answering"] = 86400
+import exporter.web.server
+from exporter.web.connections import LIMITS, Limits
+LIMITS["answering"] = Limits(timeout_seconds=86400, evictable_after_seconds=5)
 exporter.web.server._WRITE_SECONDS = 2
 from exporter.cli import main
 main()

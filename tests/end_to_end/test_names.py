@@ -17,7 +17,7 @@ from support.jobs import write_job
 
 from exporter import log
 from exporter.config.settings import RootConfig
-from exporter.metrics.render import Exposition
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
@@ -72,12 +72,12 @@ def test_names_of_any_bytes_come_back_from_every_page_and_stay_within_their_line
             logger.removeHandler(lines)
             logger.setLevel(level)
             workers.close()
-    exposition = Exposition()
+    renderer = Renderer()
     for page_format, parse, end in (
         ("text", parse_text, b""),
         ("openmetrics", parse_openmetrics, b"# EOF\n"),
     ):
-        body = exposition.render(latest.read())[page_format].body(b"", end)  # type: ignore[arg-type]
+        body = renderer.render(latest.read())[page_format].body(b"", end)  # type: ignore[arg-type]
         text = b"".join(body.pieces).decode("utf-8")
         found = [
             sample.labels["job_name"]

@@ -4,11 +4,14 @@ Each is plausible as it is; a test names only the fields that it is about, and n
 relies on their order.
 """
 
+from dataclasses import replace
 from typing import Any
 
+from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
 
 HOUR = 3600.0
+DAY = 24 * HOUR
 NOW = 1_700_000_000.0
 """When these jobs are looked at (Unix seconds)."""
 
@@ -31,10 +34,10 @@ def a_reading(*, tasks: int = 100, tasks_completed: int = 40, **fields: Any) -> 
     return Reading(tasks=tasks, tasks_completed=tasks_completed, **{**under_way, **fields})
 
 
-_UNDER_WAY = a_reading()
+UNDER_WAY = a_reading()
 
 
-def a_job(name: str = "job", *, reading: Reading | None = _UNDER_WAY, **fields: Any) -> Job:
+def a_job(name: str = "job", *, reading: Reading | None = UNDER_WAY, **fields: Any) -> Job:
     """A job under way that its root's last scan could read."""
     return Job(name=name, reading=reading, **fields)
 
@@ -66,3 +69,63 @@ def a_root(name: str = "root", *jobs: Job, **fields: Any) -> Root:
 def a_snapshot(*roots: Root) -> Snapshot:
     """These roots at one moment."""
     return Snapshot(roots=roots)
+
+
+def completed(count: int, *, ago: float, launched: float = 10 * HOUR, gap: float) -> Reading:
+    """So many of 100 tasks completed since the launch, the last of them so long `ago`."""
+    return replace(
+        UNDER_WAY,
+        tasks_completed=count,
+        tasks_completed_since_launch=count,
+        launch_timestamp=NOW - launched,
+        last_completion_timestamp=NOW - ago,
+        longest_completion_gap_seconds=gap,
+    )
+
+
+def nothing_completed(*, launched: float, started: bool, inherited: int = 0) -> Reading:
+    """Nothing since the launch; before it, so many tasks."""
+    return replace(
+        UNDER_WAY,
+        tasks_completed=inherited,
+        tasks_completed_since_launch=0,
+        launch_timestamp=NOW - launched,
+        last_completion_timestamp=NOW - launched - 5 * DAY if inherited else None,
+        longest_completion_gap_seconds=None,
+        started=started or inherited > 0,
+    )
+
+
+def root_of(*jobs: Job, name: str = "r", age: float | None = 5.0, **changes: object) -> Root:
+    """A root scanned so many seconds ago; with None, one whose first scan did not succeed yet."""
+    if age is None:
+        return an_unscanned_root(name, **{"up": True, "attempted": True, "jobs": jobs, **changes})
+    return a_root(name, *jobs, last_successful_scan_timestamp=NOW - age, **changes)
+
+
+def report_of(*jobs: Job, **root: object) -> Report:
+    return report_on(a_snapshot(root_of(*jobs, **root)), NOW)
+
+
+def row_of(reading: Reading | None, error: str | None = None, **root: object) -> Row:
+    (row,) = report_of(a_job(reading=reading, error=error), **root).rows
+    return row
+
+
+def made(job_name: str, reading: Reading | None, error: str | None = None) -> Job:
+    return a_job(job_name, reading=reading, error=error)
+
+
+MANY = (
+    made("ends later", completed(10, ago=60, gap=600)),
+    made("ended", replace(completed(100, ago=900, gap=600))),
+    made("ended just now", completed(100, ago=60, gap=600)),
+    made("end unknown", nothing_completed(launched=60, started=True)),
+    made("ends soon", completed(90, ago=60, gap=600)),
+    made("queued", nothing_completed(launched=60, started=False)),
+    made("broken", None, "invalid"),
+    made("stalled for long", completed(10, ago=8 * HOUR, gap=600)),
+    made("stalled", completed(10, ago=2 * HOUR, gap=600)),
+    made("also broken", UNDER_WAY, "denied"),
+)
+"""Jobs in every state, in several of the orders that there are within one."""

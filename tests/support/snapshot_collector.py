@@ -1,22 +1,59 @@
-"""The latest snapshot as a collector of prometheus_client: the reference for our pages."""
+"""A snapshot through prometheus_client, to compare what the exporter writes with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as LibraryMetric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.families import collect
+from exporter.metrics.families import (
+    JOB_FAMILIES,
+    JOB_LABELS,
+    OVERALL_FAMILIES,
+    ROOT_FAMILIES,
+    ROOT_LABELS,
+    shown_jobs,
+)
+from exporter.model.fact import Metric, Subject
 from exporter.model.snapshot import Latest, Snapshot
 
 
 class SnapshotCollector(Collector):
-    """Gives a registry what `Exposition` renders, so that the library writes the same samples."""
+    """The latest snapshot for a registry of the library."""
 
     def __init__(self, latest: Latest) -> None:
         self._latest = latest
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[LibraryMetric]:
         return collect(self._latest.read())
 
-    def describe(self) -> Iterator[Metric]:
+    def describe(self) -> Iterator[LibraryMetric]:
         return collect(Snapshot())
+
+
+def collect(snapshot: Snapshot) -> Iterator[LibraryMetric]:
+    """The families of one snapshot, as the library's own objects."""
+    for overall in OVERALL_FAMILIES:
+        yield _metric(overall, (), [((), snapshot.totals)])
+    for per_root in ROOT_FAMILIES:
+        yield _metric(per_root, ROOT_LABELS, [((r.name,), r) for r in snapshot.roots])
+    for per_job in JOB_FAMILIES:
+        subjects = [((r.name, job.name), job) for r in snapshot.roots for job in shown_jobs(r)]
+        yield _metric(per_job, JOB_LABELS, subjects)
+
+
+def _metric(
+    family: Metric[Subject],
+    labels: tuple[str, ...],
+    subjects: Iterable[tuple[tuple[str, ...], Subject]],
+) -> LibraryMetric:
+    if family.kind == "counter":
+        name = family.name.removesuffix("_total")
+        metric: LibraryMetric = CounterMetricFamily(name, family.help)
+    else:
+        metric = GaugeMetricFamily(family.name, family.help)
+    names = (*labels, *family.labels)
+    for own, subject in subjects:
+        for extra, value in family.samples(subject):
+            metric.add_sample(family.name, dict(zip(names, (*own, *extra), strict=True)), value)
+    return metric

@@ -49,7 +49,7 @@ def logs_of_missing(
     for row in rows:
         if row.reading is None or row.is_complete:
             continue
-        root, key = by_name[row.root], (row.root, row.job_name)
+        root, key = by_name[row.root.name], row.key
         if not row.reading.started:  # the scan saw no log
             logs[key] = Logs()
             continue
@@ -85,7 +85,7 @@ def _answer(
     except Exception as error:
         _LOG.exception("logs could not be listed for a reason that is a bug of the exporter")
         logs = Logs(error=StorageError("other", f"unexpected {type(error).__name__}"))
-    answers.put(((row.root, row.job_name), logs))
+    answers.put((row.key, logs))
 
 
 def _of_missing(names: Iterable[str], row: Row, root_url: str) -> Iterator[tuple[int, str]]:

@@ -21,7 +21,9 @@ from exporter.config.settings import (
     RootConfig,
 )
 from exporter.model import formatting
-from exporter.model.report import Filter, Report, RootRow, Row, Sort, facts, report_on, sort_rows
+from exporter.model.facts import job_json, root_json, totals_json
+from exporter.model.report import Report, RootRow, Row, report_on
+from exporter.model.selection import Filter, sort_rows
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
@@ -44,7 +46,7 @@ class Options:
     missing: bool = False
     as_json: bool = False
     fail_incomplete: bool = False
-    sort: Sort | None = None
+    sort: str | None = None
 
 
 def chosen(config: Config, options: Options) -> Config:
@@ -75,7 +77,7 @@ def run(config: Config, options: Options) -> int:
 
 def _exit_code(report: Report, logs: Mapping[JobKey, Logs], options: Options) -> int:
     if (
-        any(not root.up for root in report.roots)
+        any(not row.root.up for row in report.roots)
         or any(row.state == "unreadable" for row in report.rows)
         or any(found.error is not None for found in logs.values())
     ):
@@ -121,9 +123,9 @@ def _progress_of(scheduler: Scheduler) -> Iterator[None]:
 def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs] | None) -> None:
     value = {
         "time": report.time,
-        "roots": [facts(root) for root in report.roots],
-        "jobs": [{**facts(row), **_missing_facts(row, logs)} for row in rows],
-        "totals": facts(report.totals),
+        "roots": [root_json(root) for root in report.roots],
+        "jobs": [{**job_json(row), **_missing_facts(row, logs)} for row in rows],
+        "totals": totals_json(report.totals),
     }
     json.dump(value, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
@@ -132,7 +134,7 @@ def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs]
 def _missing_facts(row: Row, logs: Mapping[JobKey, Logs] | None) -> dict[str, object]:
     if logs is None:
         return {}
-    found = logs.get((row.root, row.job_name), Logs())
+    found = logs.get(row.key, Logs())
     known = row.reading is not None
     return {
         "missing_runs": [{"first": a, "last": b} for a, b in row.missing] if known else None,
@@ -148,7 +150,7 @@ def _print_text(
         _print_table(report, rows)
     for row in rows:
         if logs is not None and row.reading is not None and not row.is_complete:
-            _print_missing(row, logs[row.root, row.job_name], with_root=len(report.roots) > 1)
+            _print_missing(row, logs[row.key], with_root=len(report.roots) > 1)
     sys.stdout.flush()
     for line in problems(config.roots, report.roots):
         sys.stderr.write(f"{line}\n")
@@ -161,12 +163,13 @@ def _print_text(
 
 def problems(configs: Iterable[RootConfig], roots: Iterable[RootRow]) -> Iterator[str]:
     """One line for each root that could not be read, or that has no jobs."""
-    for config, root in zip(configs, roots, strict=True):
+    for config, row in zip(configs, roots, strict=True):
+        root = row.root
         if not root.up:
-            yield f"{root.root} cannot be read: {root.error}"
+            yield f"{root.name} cannot be read: {root.error}"
         elif root.totals is not None and root.totals.jobs == 0:
             named = f" whose name starts with {config.prefix}" if config.prefix else ""
-            yield f"{root.root}: no jobs found{named}{hint_for(config)}"
+            yield f"{root.name}: no jobs found{named}{hint_for(config)}"
 
 
 def _print_table(report: Report, rows: Sequence[Row]) -> None:
@@ -184,7 +187,7 @@ def _print_table(report: Report, rows: Sequence[Row]) -> None:
 
 
 def _print_missing(row: Row, logs: Logs, *, with_root: bool) -> None:
-    name = f"{row.root}: {row.job_name}" if with_root else row.job_name
+    name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
     sys.stdout.write(f"\n{name} misses {formatting.ranges(row.missing)}\n")
     if logs.error is not None:
         sys.stdout.write(f"  its logs cannot be listed: {logs.error}\n")

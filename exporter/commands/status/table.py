@@ -1,14 +1,18 @@
 """Rows of the report as lines of text: which columns there are, and what they say.
 
 For pipes and files: aligned by spaces, one line for each job, as wide as it takes.
-``richtable`` lays the same cells out on a terminal.
+``terminal_table`` lays the same cells out on a terminal.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from exporter.model import formatting
+from exporter.model.fact import Format
+from exporter.model.facts import columns_of
 from exporter.model.report import Report, Row, count_states
 from exporter.model.snapshot import Totals
 
@@ -16,89 +20,96 @@ UNKNOWN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column. `cell` says it for a row at the time of the report. Where there is not
-    enough room, those with the highest `give_way` go first; 0 never goes."""
+class TextColumn:
+    """One column as text. `cell` says it for a row at the time of the report. Where there
+    is not enough room, those with the highest `give_way` go first; 0 never goes."""
 
     heading: str
     cell: Callable[[Row, float], str]
     is_number: bool = False
     give_way: int = 0
+    may_be_empty: bool = False
 
 
-def _duration(value: Callable[[Row], float | None]) -> Callable[[Row, float], str]:
-    def cell(row: Row, _: float) -> str:
-        seconds = value(row)
-        return UNKNOWN if seconds is None else formatting.duration(seconds)
-
-    return cell
+def _done(_: object, row: Row) -> str:
+    return UNKNOWN if row.reading is None else f"{row.reading.tasks_completed}/{row.reading.tasks}"
 
 
-def _ago(value: Callable[[Row], float | None]) -> Callable[[Row, float], str]:
-    def cell(row: Row, now: float) -> str:
-        timestamp = value(row)
-        return UNKNOWN if timestamp is None else formatting.ago(max(0.0, now - timestamp))
-
-    return cell
+def _rate(tasks_per_hour: float) -> str:
+    return f"{tasks_per_hour:.3g}" if tasks_per_hour < 1000 else f"{tasks_per_hour:.0f}"
 
 
-def _done(row: Row, _: float) -> str:
-    return UNKNOWN if row.tasks is None else f"{row.tasks_completed}/{row.tasks}"
-
-
-def _percent(row: Row, _: float) -> str:
-    return UNKNOWN if row.completion_ratio is None else formatting.percent(row.completion_ratio)
-
-
-def _pace(row: Row, _: float) -> str:
-    if row.tasks_per_hour is None:
-        return UNKNOWN
-    return f"{row.tasks_per_hour:.3g}" if row.tasks_per_hour < 1000 else f"{row.tasks_per_hour:.0f}"
-
-
-def _note(row: Row, _: float) -> str:
+def _note(_: object, row: Row) -> str:
     notes = []
     if row.error is not None:
         notes.append(formatting.REASONS[row.error])
-    if row.stray_markers:
-        plural = "" if row.stray_markers == 1 else "s"
-        notes.append(f"{row.stray_markers} stray marker{plural}")
+    if row.reading is not None and (stray := row.reading.stray_markers):
+        notes.append(f"{stray} stray marker{'' if stray == 1 else 's'}")
     return "; ".join(notes)
 
 
-ROOT = Column("ROOT", lambda row, _: row.root)
-JOB = Column("JOB", lambda row, _: row.job_name)
-STATE = Column("STATE", lambda row, _: f"{formatting.SYMBOLS[row.state]} {row.state}")
-DONE = Column("DONE", _done, is_number=True)
-NOTE = Column("NOTE", _note)
-_COLUMNS = (
-    JOB,
-    STATE,
-    DONE,
-    Column("%", _percent, is_number=True, give_way=1),
-    Column("LAST COMPLETION", _ago(lambda row: row.last_completion_timestamp), give_way=3),
-    Column(
-        "LONGEST WAIT",
-        _duration(lambda row: row.longest_completion_gap_seconds),
-        give_way=5,
-    ),
-    Column("TASKS/H", _pace, is_number=True, give_way=4),
-    Column("TIME LEFT", _duration(lambda row: row.remaining_seconds), give_way=2),
-    Column("LAUNCHED", _ago(lambda row: row.launch_timestamp), give_way=6),
-    Column("EXECUTOR", lambda row, _: row.executor or UNKNOWN, give_way=7),
-    NOTE,
+_OF_ROW: Mapping[Format, Callable[[Any, Row], str]] = {
+    "state": lambda state, _: f"{formatting.SYMBOLS[state]} {state}",
+    "done": _done,
+    "note": _note,
+}
+"""Cells that are never unknown, or that take more than the value."""
+
+_OF_VALUE: Mapping[Format, Callable[[Any], str]] = {
+    "text": str,
+    "job": str,
+    "executor": str,
+    "count": formatting.count,
+    "percent": formatting.percent,
+    "duration": formatting.duration,
+    "time_left": formatting.duration,
+    "rate": _rate,
+}
+_TIMES: frozenset[Format] = frozenset({"ago", "launch", "last_completion"})
+_NUMBERS: frozenset[Format] = frozenset({"count", "done", "percent", "rate"})
+
+
+def _cell(of: Callable[[Row], Any], cell_format: Format, row: Row, now: float) -> str:
+    value = of(row)
+    if cell_format in _OF_ROW:
+        return _OF_ROW[cell_format](value, row)
+    if value is None:
+        return UNKNOWN
+    if cell_format in _TIMES:
+        return formatting.ago(max(0.0, now - value))
+    return _OF_VALUE[cell_format](value)
+
+
+def _text_columns() -> Iterable[TextColumn]:
+    for fact, column in columns_of("terminal"):
+        yield TextColumn(
+            column.title.upper(),
+            partial(_cell, fact.of, column.format),
+            is_number=column.format in _NUMBERS,
+            give_way=column.give_way,
+            may_be_empty=column.may_be_empty,
+        )
+
+
+_COLUMNS = {column.heading: column for column in _text_columns()}
+ROOT, JOB, STATE, DONE, NOTE = (
+    _COLUMNS[heading] for heading in ("ROOT", "JOB", "STATE", "DONE", "NOTE")
 )
 
 
-def columns_for(report: Report, rows: Iterable[Row]) -> list[Column]:
-    """The columns that these rows need: the root where there are several, notes where
-    there are any."""
-    has_notes = any(_note(row, report.time) for row in rows)
-    columns = [column for column in _COLUMNS if has_notes or column is not NOTE]
-    return [ROOT, *columns] if len(report.roots) > 1 else columns
+def columns_for(report: Report, rows: Sequence[Row]) -> list[TextColumn]:
+    """The columns that these rows need: the root where there are several, and what may be
+    empty where it is not."""
+    columns = [
+        column
+        for column in _COLUMNS.values()
+        if not column.may_be_empty
+        or any(column.cell(row, report.time) not in ("", UNKNOWN) for row in rows)
+    ]
+    return columns if len(report.roots) > 1 else [c for c in columns if c is not ROOT]
 
 
-def lines(rows: Sequence[Row], columns: Sequence[Column], now: float) -> Iterable[str]:
+def lines(rows: Sequence[Row], columns: Sequence[TextColumn], now: float) -> Iterable[str]:
     """A heading and one line for each row."""
     grid = [[column.heading for column in columns]]
     grid += ([column.cell(row, now) for column in columns] for row in rows)

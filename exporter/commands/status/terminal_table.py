@@ -12,8 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from exporter.commands.status.table import DONE, JOB, NOTE, ROOT, STATE, Column, width
-from exporter.model.report import Row, State
+from exporter.commands.status.table import DONE, JOB, NOTE, ROOT, STATE, TextColumn, width
+from exporter.model.report import Row
+from exporter.model.stall import State
 
 STYLES: Mapping[State, str] = {
     "unreadable": "bold red",
@@ -27,10 +28,10 @@ _TEXT_AT_LEAST = 20
 # Names and notes are folded or cut to fit beside the rest, but not to less than this.
 _GAP = 2
 _BAR_WIDTH = 16
-_BAR = Column("", lambda row, _: "" if row.tasks is None else " " * _BAR_WIDTH, give_way=9)
+_BAR = TextColumn("", lambda row, _: "" if row.reading is None else " " * _BAR_WIDTH, give_way=9)
 
 
-def table_of(rows: Sequence[Row], columns: Iterable[Column], now: float, room: int) -> Table:
+def table_of(rows: Sequence[Row], columns: Iterable[TextColumn], now: float, room: int) -> Table:
     """A table of at most `room` places in width, as long as it takes: columns give way,
     then names are folded."""
     cells = _cells(rows, _inserted(columns, _BAR), now)
@@ -39,7 +40,7 @@ def table_of(rows: Sequence[Row], columns: Iterable[Column], now: float, room: i
 
 def live_table_of(
     rows: Sequence[Row],
-    columns: Iterable[Column],
+    columns: Iterable[TextColumn],
     now: float,
     room: int,
     changes: Mapping[tuple[str, str], int],
@@ -48,10 +49,10 @@ def live_table_of(
     tasks completed since some moment, by root and job_name."""
 
     def new(row: Row, _: float) -> str:
-        return change(changes.get((row.root, row.job_name), 0)).plain
+        return change(changes.get(row.key, 0)).plain
 
     bar_stays_longer = replace(_BAR, give_way=4)
-    with_new = _inserted(columns, Column("NEW", new, is_number=True), bar_stays_longer)
+    with_new = _inserted(columns, TextColumn("NEW", new, is_number=True), bar_stays_longer)
     cells = _cells(rows, with_new, now)
     fitting = _fitting(cells, room)
     for column, places in fitting.items():
@@ -70,21 +71,21 @@ def bar(completed: int, total: int) -> ProgressBar:
     return ProgressBar(total=total, completed=completed, width=_BAR_WIDTH)
 
 
-_Cells = dict[Column, list[str]]
+_Cells = dict[TextColumn, list[str]]
 
 
-def _inserted(columns: Iterable[Column], *more: Column) -> list[Column]:
+def _inserted(columns: Iterable[TextColumn], *more: TextColumn) -> list[TextColumn]:
     """The columns with some more after the numbers they tell of."""
     found = list(columns)
     position = found.index(DONE) + 1
     return [*found[:position], *more, *found[position:]]
 
 
-def _cells(rows: Sequence[Row], columns: Iterable[Column], now: float) -> _Cells:
+def _cells(rows: Sequence[Row], columns: Iterable[TextColumn], now: float) -> _Cells:
     return {column: [column.cell(row, now) for row in rows] for column in columns}
 
 
-def _fitting(cells: _Cells, room: int) -> dict[Column, int]:
+def _fitting(cells: _Cells, room: int) -> dict[TextColumn, int]:
     """The columns there is room for, and how much of it each gets."""
     natural = {
         column: max([width(column.heading), *map(width, texts)]) for column, texts in cells.items()
@@ -116,7 +117,7 @@ def _end_of(text: str, places: int) -> str:
 def _drawn(
     rows: Iterable[Row],
     cells: _Cells,
-    fitting: Mapping[Column, int],
+    fitting: Mapping[TextColumn, int],
     overflow: Literal["fold", "ellipsis"],
 ) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
@@ -133,7 +134,7 @@ def _drawn(
     return table
 
 
-def _cell(column: Column, text: str, row: Row) -> Text | ProgressBar:
-    if column.heading == _BAR.heading and row.tasks is not None:
-        return bar(row.tasks_completed or 0, row.tasks)
+def _cell(column: TextColumn, text: str, row: Row) -> Text | ProgressBar:
+    if column.heading == _BAR.heading and row.reading is not None:
+        return bar(row.reading.tasks_completed, row.reading.tasks)
     return Text(text, style=STYLES[row.state] if column is STATE else "")

@@ -23,7 +23,8 @@ from exporter.config.settings import (
     RootConfig,
 )
 from exporter.model import formatting
-from exporter.model.report import Filter, Report, Row, report_on, sort_rows
+from exporter.model.report import Report, report_on
+from exporter.model.selection import Filter, sort_rows
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import scheme_of
@@ -44,14 +45,14 @@ class _Changes:
     def of(self, report: Report) -> dict[tuple[str, str], int]:
         """What changed until this report. A job that appears later begins at nothing."""
         for row in report.rows:
-            if row.tasks_completed is not None:
-                first = row.tasks_completed if row.root not in self._seen else 0
-                self._at_first.setdefault((row.root, row.job_name), first)
-        self._seen |= {root.root for root in report.roots if root.totals is not None}
+            if row.reading is not None:
+                first = row.reading.tasks_completed if row.root.name not in self._seen else 0
+                self._at_first.setdefault(row.key, first)
+        self._seen |= {row.root.name for row in report.roots if row.root.totals is not None}
         return {
-            (row.root, row.job_name): row.tasks_completed - self._at_first[row.root, row.job_name]
+            row.key: row.reading.tasks_completed - self._at_first[row.key]
             for row in report.rows
-            if row.tasks_completed is not None
+            if row.reading is not None
         }
 
 
@@ -110,16 +111,16 @@ def _head(
         together.add_row(bar(totals.tasks_completed, totals.tasks), sums)
         lines.append(together)
     tried = [
-        (config, root) for config, root in zip(roots, report.roots, strict=True) if root.attempted
+        (config, row) for config, row in zip(roots, report.roots, strict=True) if row.root.attempted
     ]
-    for line in problems([config for config, _ in tried], [root for _, root in tried]):
+    for line in problems([config for config, _ in tried], [row for _, row in tried]):
         lines.append(Text(line, style="bold red"))  # noqa: PERF401 - renderables of two kinds
     return lines
 
 
 def _freshness(report: Report, scheduler: Scheduler) -> Text:
     known = [root.age_seconds for root in report.roots if root.age_seconds is not None]
-    if not all(root.attempted for root in report.roots):
+    if not all(row.root.attempted for row in report.roots):
         folders, jobs = scheduler.progress
         text = f"first scan: {folders} folders, {jobs} jobs read"
     elif known:
@@ -138,9 +139,8 @@ def _body(
 ) -> list[RenderableType]:
     """As many rows as there is room for, and how many there are more."""
     wanted = Filter(hide_complete=options.hide_complete)
-    rows: list[Row] = [
-        row for row in sort_rows(report.rows, options.sort or "attention") if wanted.keeps(row)
-    ]
+    ordered = sort_rows(report.rows, options.sort or "attention")
+    rows = [row for row in ordered if wanted.keeps(row)]
     if not rows:
         return []
     room = max(2, console.height - lines_above - 2)

@@ -8,8 +8,9 @@ from support.readings import a_snapshot, an_unscanned_root
 from support.servers import wait_until
 
 import exporter.metrics.publisher
+from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.render import Exposition, Format, Page
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 
 
@@ -18,7 +19,7 @@ def snapshot_of(name: str) -> Snapshot:
 
 
 def text(publisher: Publisher) -> bytes:
-    return b"".join(publisher.page("text", compressed=False).body(b"", b"").pieces)
+    return b"".join(publisher.exposition("text", compressed=False).body(b"", b"").pieces)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def start() -> Iterator[Callable[[Latest], Publisher]]:
         publisher.stop()
 
 
-class SlowExposition(Exposition):
+class SlowRenderer(Renderer):
     """Renders what it is told to when it is let."""
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class SlowExposition(Exposition):
         self.rendering = threading.Event()
         self.may_go_on = threading.Event()
 
-    def render(self, snapshot: Snapshot) -> Mapping[Format, Page]:
+    def render(self, snapshot: Snapshot) -> Mapping[Format, Exposition]:
         if snapshot.roots:
             self.rendering.set()
             assert self.may_go_on.wait(60)
@@ -70,8 +71,8 @@ def test_what_is_published_is_shown(start: Callable[[Latest], Publisher]) -> Non
 def test_who_asks_while_a_page_is_rendered_gets_the_one_before_everywhere(
     monkeypatch: pytest.MonkeyPatch, start: Callable[[Latest], Publisher]
 ) -> None:
-    slow = SlowExposition()
-    monkeypatch.setattr(exporter.metrics.publisher, "Exposition", lambda: slow)
+    slow = SlowRenderer()
+    monkeypatch.setattr(exporter.metrics.publisher, "Renderer", lambda: slow)
     latest = Latest()
     publisher = start(latest)
     latest.publish(snapshot_of("new"))
@@ -92,7 +93,7 @@ def test_a_page_that_cannot_be_rendered_is_an_error_until_the_next_one_can(
     latest.publish(a_snapshot(poison))
     wait_until(lambda: publisher.read().roots, "the snapshot is shown")
     with pytest.raises(RuntimeError):
-        publisher.page("text", compressed=True)
+        publisher.exposition("text", compressed=True)
     assert "could not be rendered" in caplog.text
     latest.publish(snapshot_of("good"))
     wait_until(lambda: publisher.read().roots[0].name == "good", "the next snapshot is shown")
@@ -104,11 +105,11 @@ def test_what_is_wanted_compressed_is_so_before_it_is_shown(
 ) -> None:
     latest = Latest()
     publisher = start(latest)
-    publisher.page("openmetrics", compressed=True)
+    publisher.exposition("openmetrics", compressed=True)
     latest.publish(snapshot_of("a"))
     wait_until(lambda: publisher.read().roots, "the snapshot is shown")
-    assert publisher.shown.pages["openmetrics"]._compressed is not None
-    assert publisher.shown.pages["text"]._compressed is None
+    assert publisher.shown.expositions["openmetrics"]._compressed is not None
+    assert publisher.shown.expositions["text"]._compressed is None
 
 
 def test_one_that_was_stopped_is_not_alive(start: Callable[[Latest], Publisher]) -> None:

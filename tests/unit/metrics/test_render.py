@@ -22,7 +22,8 @@ from support.snapshot_collector import SnapshotCollector
 
 import exporter.metrics.render
 from exporter.datatrove.layout import display_name
-from exporter.metrics.render import CONTENT_TYPES, Exposition, Format
+from exporter.metrics.exposition import CONTENT_TYPES, Format
+from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot
 
 ERRORS = ((("root", "timeout"), 2), (("job", "invalid"), 5))
@@ -69,9 +70,9 @@ def library_page(snapshot: Snapshot, page_format: Format) -> bytes:
     return openmetrics.generate_latest(registry)
 
 
-def our_page(exposition: Exposition, snapshot: Snapshot, page_format: Format) -> bytes:
+def our_page(renderer: Renderer, snapshot: Snapshot, page_format: Format) -> bytes:
     end = b"# EOF\n" if page_format == "openmetrics" else b""
-    page = exposition.render(snapshot)[page_format]
+    page = renderer.render(snapshot)[page_format]
     plain = b"".join(page.body(b"", end).pieces)
     packed = page.gzip_body(b"", end)
     assert gzip.decompress(b"".join(packed.pieces)) == plain
@@ -98,12 +99,12 @@ SNAPSHOTS = {
 def test_a_page_is_byte_for_byte_what_the_library_writes(
     snapshot: Snapshot, page_format: Format
 ) -> None:
-    assert our_page(Exposition(), snapshot, page_format) == library_page(snapshot, page_format)
+    assert our_page(Renderer(), snapshot, page_format) == library_page(snapshot, page_format)
 
 
 def test_a_page_stays_right_through_random_changes() -> None:
     generator = random.Random(11)
-    exposition = Exposition()
+    renderer = Renderer()
     roots = {name: jobs_of(700, name) for name in "ab"}
     for _ in range(40):
         name = generator.choice("ab")
@@ -123,7 +124,7 @@ def test_a_page_stays_right_through_random_changes() -> None:
         roots[name] = tuple(jobs)
         kept = roots if generator.random() > 0.1 else {name: roots[name]}
         snapshot = a_snapshot(*(root_of(n, *j) for n, j in kept.items()))
-        assert our_page(exposition, snapshot, "text") == library_page(snapshot, "text")
+        assert our_page(renderer, snapshot, "text") == library_page(snapshot, "text")
 
 
 def test_unchanged_jobs_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,25 +137,25 @@ def test_unchanged_jobs_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
         return real(family, labels, subject)
 
     monkeypatch.setattr(exporter.metrics.render, "_render_lines", counting)
-    exposition = Exposition()
+    renderer = Renderer()
     jobs, other = jobs_of(1000), root_of("b", *jobs_of(1000))
-    exposition.render(a_snapshot(root_of("a", *jobs), other))
+    renderer.render(a_snapshot(root_of("a", *jobs), other))
     rendered.clear()
     changed = (*jobs[:500], replace(jobs[500], reading=reading_of(1)), *jobs[501:])
-    exposition.render(a_snapshot(root_of("a", *changed, scans=4), other))
+    renderer.render(a_snapshot(root_of("a", *changed, scans=4), other))
     assert {job.name for job in rendered} == {jobs[500].name}
 
 
 def test_what_is_left_out_of_a_page_is_forgotten() -> None:
-    exposition = Exposition()
-    exposition.render(a_snapshot(root_of("a", *jobs_of(500)), root_of("b", *jobs_of(5))))
-    exposition.render(a_snapshot(root_of("a", *jobs_of(3))))
-    assert list(exposition._parts) == ["a"]
-    assert len(exposition._parts["a"]._lines) <= 3
+    renderer = Renderer()
+    renderer.render(a_snapshot(root_of("a", *jobs_of(500)), root_of("b", *jobs_of(5))))
+    renderer.render(a_snapshot(root_of("a", *jobs_of(3))))
+    assert list(renderer._parts) == ["a"]
+    assert len(renderer._parts["a"]._lines) <= 3
 
 
 def test_live_samples_come_last_and_a_choice_of_names_leaves_out_the_rest() -> None:
-    page = Exposition().render(SNAPSHOTS["two roots"])["text"]
+    page = Renderer().render(SNAPSHOTS["two roots"])["text"]
     live = b"# HELP up x\n# TYPE up gauge\nup 1.0\n"
     assert b"".join(page.body(live, b"").pieces).endswith(live)
     names = frozenset({"datatrove_jobs", "datatrove_job_tasks", "nonsense"})
@@ -172,9 +173,9 @@ def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes
     shown = [display_name(name.decode("utf-8", "surrogateescape")) for name in names]
     jobs = [a_job(name, reading=reading_of(1)) for name in sorted(shown)]
     snapshot = a_snapshot(root_of("r", *jobs))
-    exposition = Exposition()
+    renderer = Renderer()
     for page_format, parse in (("text", parse_text), ("openmetrics", parse_openmetrics)):
-        page = our_page(exposition, snapshot, page_format).decode("utf-8")
+        page = our_page(renderer, snapshot, page_format).decode("utf-8")
         found = [
             sample.labels["job_name"]
             for family in parse(page)
@@ -186,7 +187,7 @@ def test_folder_names_of_any_bytes_come_back_from_both_formats(names: list[bytes
 
 
 def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
-    page = Exposition().render(a_snapshot(root_of("r", *jobs_of(5000))))["text"]
+    page = Renderer().render(a_snapshot(root_of("r", *jobs_of(5000))))["text"]
     body = b"".join(page.gzip_body(b"live 1.0\n", b"").pieces)
     assert gzip.decompress(body).endswith(b"live 1.0\n")
     assert body.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff") == 1
@@ -194,20 +195,18 @@ def test_a_page_larger_than_many_blocks_is_one_valid_gzip_member() -> None:
 
 def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
     """Whatever a bug leaves in a snapshot: not a wrong page, and not for ever."""
-    exposition = Exposition()
+    renderer = Renderer()
     good = a_snapshot(root_of("a", *jobs_of(600)), root_of("b", *jobs_of(3)))
     unreal = replace(reading_of(1), tasks=None, tasks_completed="x")  # type: ignore[arg-type]
     poison = a_job("poison", reading=unreal)
-    our_page(exposition, good, "text")
+    our_page(renderer, good, "text")
     bad = replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700))))
     for _ in range(2):
         with pytest.raises(ValueError, match="could not convert"):
-            exposition.render(bad)
+            renderer.render(bad)
     for snapshot in (replace_root(good, root_of("a", *jobs_of(500))), good):
         for page_format in CONTENT_TYPES:
-            assert our_page(exposition, snapshot, page_format) == library_page(
-                snapshot, page_format
-            )
+            assert our_page(renderer, snapshot, page_format) == library_page(snapshot, page_format)
 
 
 def replace_root(snapshot: Snapshot, root: Root) -> Snapshot:

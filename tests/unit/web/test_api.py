@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from jsonschema import Draft202012Validator
 from support.processes import Exporter
 
 from exporter.errors import REASONS
-from exporter.model.report import SORTS, STATES, RootRow, Row, facts
-from exporter.model.snapshot import Totals
+from exporter.model.fact import COUNT_OR_NULL, of_reading
+from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS
+from exporter.model.stall import STATES
 from exporter.web import api
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE
 from exporter.web.urls import job_path
@@ -133,21 +133,35 @@ def test_pages_and_api_are_compressed_for_those_who_ask(gallery: Exporter) -> No
 
 
 def test_the_description_names_what_the_code_has() -> None:
-    totals = facts(Totals())
-    assert list(SCHEMAS["Totals"]["properties"]) == list(totals)
-    shown = [field.name for field in fields(Row) if field.repr]
-    assert list(SCHEMAS["Job"]["properties"]) == shown
-    assert set(SCHEMAS["Root"]["properties"]) == {field.name for field in fields(RootRow)} | {"url"}
+    for schema, facts in (("Job", JOB_FACTS), ("Root", ROOT_FACTS), ("Totals", SUMS)):
+        described = SCHEMAS[schema]["properties"]
+        for fact in facts:
+            assert (fact.name in described) == (fact.schema is not None)
+    assert set(SCHEMAS["JobDetail"]["properties"]) > set(SCHEMAS["Job"]["properties"])
     assert SCHEMAS["State"]["enum"] == list(STATES)
     assert SCHEMAS["Job"]["properties"]["error"]["enum"] == [*REASONS, None]
     parameters = {
-        parameter["name"]: parameter["schema"]
+        parameter["name"]: parameter
         for parameter in DESCRIPTION["paths"]["/api/v1/jobs"]["get"]["parameters"]
     }
-    assert parameters["sort"]["enum"] == list(SORTS)
-    assert parameters["per_page"]["maximum"] == MAX_PER_PAGE
-    assert parameters["per_page"]["default"] == PER_PAGE
+    assert parameters["sort"]["schema"]["enum"] == list(SORTS)
+    assert parameters["order"]["description"].startswith("Default: desc for last, idle, launch;")
+    assert parameters["per_page"]["schema"]["maximum"] == MAX_PER_PAGE
+    assert parameters["per_page"]["schema"]["default"] == PER_PAGE
     for schema in SCHEMAS.values():
         if "properties" in schema:
             assert schema["required"] == list(schema["properties"])
             assert schema["additionalProperties"] is False
+
+
+def test_a_new_row_of_the_table_is_described_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    fact = of_reading("rows", "Rows seen.", lambda reading: reading.tasks, schema=COUNT_OR_NULL)
+    monkeypatch.setattr(api, "JOB_FACTS", (*JOB_FACTS, fact))
+    schemas = api.description()["components"]["schemas"]
+    for schema in ("Job", "JobDetail"):
+        assert schemas[schema]["properties"]["rows"] == {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "Rows seen.",
+        }
+        assert "rows" in schemas[schema]["required"]

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.report import SORTS, STATES, Filter, Row
+from exporter.model.facts import SORTS
+from exporter.model.report import Row
+from exporter.model.selection import Filter
+from exporter.model.stall import STATES
 from exporter.web.query import MAX_PER_PAGE, Query, QueryError, natural_order, parse_query
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -20,7 +23,7 @@ _QUERIES = st.builds(
         states=st.frozensets(st.sampled_from(STATES)),
         hide_complete=st.booleans(),
     ),
-    sort=st.sampled_from(SORTS),
+    sort=st.sampled_from(list(SORTS)),
     order=st.sampled_from(["asc", "desc"]),
     page=st.integers(1, 1_000_000),
     per_page=st.integers(1, MAX_PER_PAGE),
@@ -33,7 +36,7 @@ def test_a_query_reads_back_as_what_it_was(query: Query, *, strict: bool) -> Non
     assert parse_query(parse_qsl(query.encode()), strict=strict) == query
 
 
-@given(query=_QUERIES, sort=st.sampled_from(SORTS))
+@given(query=_QUERIES, sort=st.sampled_from(list(SORTS)))
 def test_sorting_twice_by_the_same_reverses(query: Query, sort: str) -> None:
     once = query.sorted_by(sort)
     assert (once.sort, once.page) == (sort, 1)

@@ -1,6 +1,7 @@
 """The HTTP server as a process: who is answered, with which headers, over which TLS."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -18,9 +19,11 @@ from support.processes import COMMAND, Answer, Exporter, get, prometheus, servin
 from support.servers import HOST, wait_until
 
 from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.web.security.access import Access
 from exporter.web.server import Server
+from exporter.web.urls import job_path
 
 PASSWORD = "correct horse"
 USERS = {"prometheus": hashed(PASSWORD)}
@@ -67,7 +70,9 @@ def guarded(
 def routes() -> set[tuple[str, str]]:
     """The server's own table: what the tests below must not forget."""
     with socket.create_server((HOST, 0)) as listener:
-        server = Server(listener, Latest(), Telemetry(), lambda: True, access=Access(None))
+        server = Server(
+            listener, Publisher(Latest()), Telemetry(), lambda: True, access=Access(None)
+        )
     server._loop.close()
     return {
         (route.method, route.resource.canonical)
@@ -163,6 +168,14 @@ def test_the_web_configurations_headers_come_first(
     for path in ("/", "/metrics", "/nosuch"):
         assert_secure(get(exporter.port, path, header(), known), **others)
         assert_secure(get(exporter.port, path, {}, known), **others)
+
+
+def test_a_path_means_the_same_however_its_letters_are_encoded(plain: Exporter) -> None:
+    found = json.loads(plain.get("/api/v1/%6Aobs").body)["jobs"]
+    path = job_path(found[0]["root"], found[0]["job_name"])
+    assert "<title>" in plain.get(f"/%6Aobs/{path}").body.decode()
+    assert json.loads(plain.get(f"/api/v1/%6Aobs/{path}").body)["job_name"] == "job"
+    assert plain.get("/jobs%2F" + path).status == 404
 
 
 def is_complete(received: bytes) -> bool:
@@ -409,7 +422,9 @@ def test_a_bug_met_by_one_request_is_its_own_and_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     listener = socket.create_server((HOST, 0))
-    server = Server(listener, Latest(), BrokenTelemetry(), lambda: True, access=Access(None))
+    server = Server(
+        listener, Publisher(Latest()), BrokenTelemetry(), lambda: True, access=Access(None)
+    )
     server.start()
     try:
         port = listener.getsockname()[1]

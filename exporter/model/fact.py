@@ -1,0 +1,214 @@
+"""What a row of the table of facts is made of; the table itself is ``facts``."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
+
+from exporter.model.report import RootRow, Row
+from exporter.model.snapshot import Job, Reading, Root, Totals
+
+Value = str | float | None
+Subject = TypeVar("Subject")
+At = TypeVar("At")
+Sample = tuple[tuple[str, ...], float]
+"""Values of a metric's own labels, and the sample's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(Generic[Subject]):
+    """A metric family. `name` is as scraped (counters end in ``_total``); `labels` come
+    after those that the subject itself gives; `samples` reads one subject."""
+
+    name: str
+    help: str
+    samples: Callable[[Subject], Iterable[Sample]]
+    labels: tuple[str, ...] = ()
+    kind: Literal["gauge", "counter"] = "gauge"
+
+
+Place = Literal["terminal", "page", "job"]
+"""The table of ``status``, the status page's table, and a job's own page."""
+
+Format = Literal[
+    "text", "count", "percent", "duration", "ago",
+    "job", "state", "done", "progress", "rate", "note", "last_completion", "time_left",
+    "launch", "threshold", "pace", "since_launch", "stray", "executor", "hidden",
+]  # fmt: skip
+"""How a cell reads. The first five do for any value of that kind, the others are for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column for people, or an entry on a job's page, in the `places` named; those with
+    the lowest `order` come first. Where a terminal has not enough room, those with the
+    highest `give_way` go first; 0 never goes. One that `may_be_empty` is left out of a
+    table in which it would be."""
+
+    title: str
+    format: Format
+    order: int
+    places: tuple[Place, ...]
+    give_way: int = 0
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order of rows: its `name` in commands and addresses, its `label` for people. Rows
+    come by the fact's value or by the `key`; unless told otherwise the largest first where
+    `descending`. Those with the lowest `order` are offered first."""
+
+    name: str
+    label: str
+    order: int
+    descending: bool = False
+    key: Callable[[Row], Any] | None = None
+
+
+def _nothing(_: object) -> None:
+    """Reads a fact that is a metric with labels of its own, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[Subject, At]):
+    """One value of a subject, and where it shows.
+
+    `of` reads it, at the time of a report; a `metric` reads the subject alone, as of the
+    last scan. `help` is one sentence for people. `schema` is the JSON Schema of the field
+    `name`; without one there is no such field.
+    """
+
+    name: str
+    help: str
+    of: Callable[[At], Value] = _nothing
+    metric: Metric[Subject] | None = None
+    schema: Mapping[str, Any] | None = None
+    columns: tuple[Column, ...] = ()
+    sort: Sort | None = None
+
+
+TEXT = {"type": "string"}
+TEXT_OR_NULL = {"type": ["string", "null"]}
+FLAG = {"type": "boolean"}
+COUNT = {"type": "integer", "minimum": 0}
+COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
+NUMBER = {"type": "number", "minimum": 0}
+NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
+RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+
+AS_OF_SCAN = "As of the last scan, not the scrape."
+
+
+class Shows(TypedDict, total=False):
+    """Where a fact shows, beside the metrics."""
+
+    schema: Mapping[str, Any]
+    columns: tuple[Column, ...]
+    sort: Sort
+
+
+def one_sample(read: Callable[[Subject], float | None]) -> Callable[[Subject], Iterable[Sample]]:
+    """Samples of a metric with one value, absent when it is None."""
+
+    def samples(subject: Subject) -> Iterable[Sample]:
+        number = read(subject)
+        return () if number is None else (((), float(number)),)
+
+    return samples
+
+
+def of_job(
+    name: str,
+    help_: str,
+    read: Callable[[Job], float | None],
+    *,
+    metric: str | None = None,
+    as_of_scan: bool = True,
+    **shows: Unpack[Shows],
+) -> Fact[Job, Row]:
+    """A number that a scan finds. `metric` is the end of the metric's name, by default the
+    fact's."""
+    text = f"{help_} {AS_OF_SCAN}" if as_of_scan else help_
+    family = Metric(f"datatrove_job_{metric or name}", text, one_sample(read))
+    return Fact(name, help_, lambda row: read(row.job), family, **shows)
+
+
+def of_reading(
+    name: str,
+    help_: str,
+    read: Callable[[Reading], float | None],
+    *,
+    metric: str | None = None,
+    **shows: Unpack[Shows],
+) -> Fact[Job, Row]:
+    """The same, known once the job could be read."""
+
+    def of_last(job: Job) -> float | None:
+        return None if job.reading is None else read(job.reading)
+
+    return of_job(name, help_, of_last, metric=metric, **shows)
+
+
+def of_row(
+    name: str, help_: str, of: Callable[[Row], Value], **shows: Unpack[Shows]
+) -> Fact[Job, Row]:
+    """A value that is no metric: text, or what depends on the time of the report."""
+    return Fact(name, help_, of, **shows)
+
+
+def of_root(
+    name: str,
+    help_: str,
+    read: Callable[[Root], float | None],
+    *,
+    kind: Literal["gauge", "counter"] = "gauge",
+    schema: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+) -> Fact[Root, RootRow]:
+    """A number that is known of a root."""
+    family = Metric(f"datatrove_root_{metric or name}", help_, one_sample(read), kind=kind)
+    return Fact(name, help_, lambda row: read(row.root), family, schema)
+
+
+def of_root_row(
+    name: str, help_: str, of: Callable[[RootRow], Value], schema: Mapping[str, Any]
+) -> Fact[Root, RootRow]:
+    """A value that is no metric."""
+    return Fact(name, help_, of, schema=schema)
+
+
+def of_configuration(
+    name: str, help_: str, read: Callable[[Root], float], schema: Mapping[str, Any] | None = None
+) -> Fact[Root, RootRow]:
+    """A number from the configuration, a metric from the first scan on."""
+
+    def once_scanned(root: Root) -> float | None:
+        return read(root) if root.attempted else None
+
+    family = Metric(f"datatrove_root_{name}", help_, one_sample(once_scanned))
+    return Fact(name, help_, lambda row: read(row.root), family, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A number of `Totals`, of one root and over all. `root_help` and `overall_help` are
+    those of the two metrics; without the latter there is none over everything. `help` is
+    that of the API's field."""
+
+    name: str
+    help: str
+    of: Callable[[Totals], float | None]
+    schema: Mapping[str, Any]
+    root_help: str
+    overall_help: str = ""
+
+    @property
+    def root_metric(self) -> Metric[Root]:
+        def read(root: Root) -> float | None:
+            return None if root.totals is None else self.of(root.totals)
+
+        return Metric(f"datatrove_root_{self.name}", self.root_help, one_sample(read))
+
+    @property
+    def overall_metric(self) -> Metric[Totals]:
+        return Metric(f"datatrove_{self.name}", self.overall_help, one_sample(self.of))

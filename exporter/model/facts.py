@@ -1,0 +1,292 @@
+"""The table of facts: what is known of jobs, roots and sums, and where each value shows.
+
+One row says what a value is, how it is read, and where it shows: as a metric, as a field
+of the JSON API and of ``status --json``, as a column for people, as an order of rows.
+Metric families, the API's description, tables, pages and the choices of ``--sort`` all
+come from here; nothing is published that no row names.
+
+To add a value that a `Reading` has, add a row to `JOB_FACTS`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from exporter.errors import REASONS
+from exporter.model.fact import (
+    AS_OF_SCAN,
+    COUNT,
+    COUNT_OR_NULL,
+    FLAG,
+    NUMBER,
+    NUMBER_OR_NULL,
+    RATIO_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    At,
+    Column,
+    Fact,
+    Metric,
+    Place,
+    Sample,
+    Sort,
+    Sum,
+    of_configuration,
+    of_job,
+    of_reading,
+    of_root,
+    of_root_row,
+    of_row,
+)
+from exporter.model.report import RootRow, Row, attention
+from exporter.model.snapshot import Job, Root, Totals
+
+_TERMINAL_AND_JOB: tuple[Place, ...] = ("terminal", "job")
+_EVERYWHERE: tuple[Place, ...] = ("terminal", "page", "job")
+
+
+def _info(job: Job) -> Iterable[Sample]:
+    if job.reading is not None:
+        yield (job.reading.executor, job.reading.slurm_job_name), 1.0
+
+
+JOB_FACTS: tuple[Fact[Job, Row], ...] = (
+    of_row("root", "Name of the root.", lambda row: row.root.name, schema=TEXT,
+        columns=(Column("Root", "text", 0, ("terminal",)),)),
+    of_row("job_name", "Path of the job folder below its root; `.` for the root itself.",
+        lambda row: row.job.name, schema=TEXT,
+        columns=(Column("Job", "job", 10, ("terminal", "page")),),
+        sort=Sort("name", "Name", 2, key=lambda row: (row.job.name, row.root.name))),
+    of_row("state", "What the job does, as far as the last scan tells.",
+        lambda row: row.state, schema={"$ref": "#/components/schemas/State"},
+        columns=(Column("State", "state", 20, ("terminal", "page")),),
+        sort=Sort("attention", "Attention first", 1, key=attention)),
+    of_row("error",
+        "Why the last scan could not read the job; the other values are then those of its "
+        "last good reading.",
+        lambda row: row.job.error, schema={**TEXT_OR_NULL, "enum": [*REASONS, None]},
+        columns=(Column("Note", "note", 200, ("terminal",), may_be_empty=True),)),
+    of_reading("tasks", "Tasks of the job: world_size of its last launch.",
+        lambda reading: reading.tasks, schema=COUNT_OR_NULL),
+    of_reading("tasks_completed", "Tasks of the job that have a completion marker.",
+        lambda reading: reading.tasks_completed, schema=COUNT_OR_NULL,
+        columns=(Column("Done", "done", 30, ("terminal",)),)),
+    of_reading("completion_ratio", "Completed tasks divided by tasks of the job, 0 to 1.",
+        lambda reading: reading.completion_ratio, schema=RATIO_OR_NULL,
+        columns=(Column("%", "percent", 40, ("terminal",), give_way=1),
+                 Column("Progress", "progress", 40, ("page",))),
+        sort=Sort("progress", "Progress, least first", 3)),
+    of_reading("tasks_completed_since_launch",
+        "Tasks whose completion marker is not older than the last launch; absent where that is "
+        "not known.",
+        lambda reading: reading.tasks_completed_since_launch, schema=COUNT_OR_NULL,
+        columns=(Column("Completed since launch", "since_launch", 110, ("job",)),)),
+    of_reading("stray_markers",
+        "Entries in the job's completions folder that are no marker of one of its tasks, such as "
+        "those of a launch with more tasks.",
+        lambda reading: reading.stray_markers, schema=COUNT_OR_NULL,
+        columns=(Column("Stray markers", "stray", 120, ("job",)),)),
+    of_reading("launch_timestamp",
+        "Unix time of the job's last launch: when executor.json was last written.",
+        lambda reading: reading.launch_timestamp, metric="launch_timestamp_seconds",
+        schema=NUMBER_OR_NULL,
+        columns=(Column("Launched", "launch", 100, _EVERYWHERE, give_way=6),),
+        sort=Sort("launch", "Launch, newest first", 8, descending=True)),
+    of_reading("last_completion_timestamp",
+        "Unix time of the job's newest completion marker; absent before the first.",
+        lambda reading: reading.last_completion_timestamp,
+        metric="last_completion_timestamp_seconds", schema=NUMBER_OR_NULL,
+        columns=(Column("Last completion", "last_completion", 50, _EVERYWHERE, give_way=3),),
+        sort=Sort("last", "Last completion, newest first", 4, descending=True)),
+    of_reading("longest_completion_gap_seconds",
+        "Longest wait since the job's last launch: from the launch to the first completion, then "
+        "between successive ones; absent before the first completion, and where it is not known.",
+        lambda reading: reading.longest_completion_gap_seconds, schema=NUMBER_OR_NULL,
+        columns=(Column("Longest wait", "duration", 60, _TERMINAL_AND_JOB, give_way=5),)),
+    of_reading("started",
+        "1 once the job shows a log or a completion marker, else 0 (still queued).",
+        lambda reading: reading.started),
+    of_job("scan_success",
+        "1 if the last scan could read the job, else 0. Its other series then keep their last "
+        "values for a while.",
+        lambda job: job.error is None, as_of_scan=False),
+    of_row("idle_seconds",
+        "Time since the newest completion or the launch, for a job under way whose data is "
+        "fresh.",
+        lambda row: row.idle_seconds, schema=NUMBER_OR_NULL,
+        sort=Sort("idle", "Idle, longest first", 5, descending=True)),
+    of_row("stall_threshold_seconds", "How long the job may be idle before it counts as stalled.",
+        lambda row: row.stall_threshold_seconds, schema=NUMBER_OR_NULL,
+        columns=(Column("Stalled after", "threshold", 70, ("job",)),)),
+    of_row("tasks_per_hour", "Pace since the last launch.",
+        lambda row: row.tasks_per_hour, schema=NUMBER_OR_NULL,
+        columns=(Column("Tasks/h", "rate", 80, ("terminal",), give_way=4),
+                 Column("Pace", "pace", 80, ("job",))),
+        sort=Sort("pace", "Pace, slowest first", 7)),
+    of_row("remaining_seconds", "Estimated time until the job is complete, for a running one.",
+        lambda row: row.remaining_seconds, schema=NUMBER_OR_NULL,
+        columns=(Column("Time left", "time_left", 90, ("terminal", "page"), give_way=2),
+                 Column("Time left", "time_left", 45, ("job",))),
+        sort=Sort("remaining", "Time left, shortest first", 6)),
+    of_row("eta_timestamp", "Unix time of the estimated end.",
+        lambda row: row.eta_timestamp, schema=NUMBER_OR_NULL),
+    Fact("info", "Kind of executor that launched the job, and its name in Slurm.", metric=Metric(
+        "datatrove_job_info",
+        "1. The kind of executor that launched the job (local, slurm, ray, jobs or unknown), and "
+        "its name in Slurm.",
+        _info, labels=("executor", "slurm_job_name"))),
+    of_row("executor",
+        "Kind of executor that launched the job: local, slurm, ray, jobs or unknown.",
+        lambda row: None if row.reading is None else row.reading.executor, schema=TEXT_OR_NULL,
+        columns=(Column("Executor", "executor", 130, _TERMINAL_AND_JOB, give_way=7),)),
+    of_row("slurm_job_name", "Name of the job in Slurm, else empty.",
+        lambda row: None if row.reading is None else row.reading.slurm_job_name,
+        schema=TEXT_OR_NULL),
+    of_row("hidden", "Whether the job is in the sums only and has no metrics of its own.",
+        lambda row: row.job.hidden, schema=FLAG,
+        columns=(Column("Metrics", "hidden", 140, ("job",)),)),
+)  # fmt: skip
+"""What is known of a job, in the order of the metrics."""
+
+
+ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
+    of_root_row("root", "Name of the root.", lambda row: row.root.name, TEXT),
+    of_root_row("url", "Where it lies, without credentials or query.",
+        lambda row: row.root.url, TEXT),
+    of_root("up",
+        "1 if the last scan could list the root to the end, else 0; 0 before the first scan.",
+        lambda root: root.up, schema=FLAG),
+    of_root_row("attempted", "Whether there was a scan at all.",
+        lambda row: row.root.attempted, FLAG),
+    of_root_row("error", "Why the last scan failed as a whole.",
+        lambda row: row.root.error, TEXT_OR_NULL),
+    of_root("last_successful_scan_timestamp",
+        "Unix time when the last scan that read the whole root ended; absent before the "
+        "first.",
+        lambda root: root.last_successful_scan_timestamp, schema=NUMBER_OR_NULL,
+        metric="last_successful_scan_timestamp_seconds"),
+    of_root_row("age_seconds", "Age of what is known.",
+        lambda row: row.age_seconds, NUMBER_OR_NULL),
+    of_root_row("is_fresh",
+        "Whether that is recent enough to tell a stalled job from a running one.",
+        lambda row: row.is_fresh, FLAG),
+    of_root("last_scan_duration_seconds",
+        "How long the last scan of the root took, successful or not.",
+        lambda root: root.last_scan_duration_seconds, schema=NUMBER_OR_NULL),
+    of_configuration("scan_interval_seconds",
+        "Configured time between the starts of two scans of the root; absent before the "
+        "first.",
+        lambda root: root.scan_interval_seconds, NUMBER),
+    of_configuration("stalled_after_seconds",
+        "Configured stalled_after: the least time without a completed task after which a "
+        "job of the root counts as stalled; absent before the first scan.",
+        lambda root: root.stall.after_seconds),
+    of_configuration("stalled_gap_factor",
+        "Configured stalled_gap_factor: how many times its longest wait for a completed "
+        "task so far a job of the root may wait before it counts as stalled; absent before "
+        "the first scan.",
+        lambda root: root.stall.gap_factor),
+    of_configuration("stalled_long_after_seconds",
+        "Configured stalled_long_after: the time without a completed task after which a "
+        "job of the root counts as stalled even when few tasks are left; absent before the "
+        "first scan.",
+        lambda root: root.stall.long_after_seconds),
+    of_configuration("scan_backoff_seconds",
+        "How much longer than the interval the next scan of the root is put off because "
+        "its storage keeps failing, give or take a quarter; 0 while it does not, absent "
+        "before the first scan.",
+        lambda root: root.backoff_seconds),
+    of_root("scans_total", "Scans of the root that ended, successful or not.",
+        lambda root: root.scans, kind="counter"),
+    of_root("scans_skipped_total",
+        "Scans of the root that were due but did not start, because the one before was still "
+        "running or the storage hangs.",
+        lambda root: root.scans_skipped, kind="counter"),
+    Fact("scan_errors", "Failures while scanning.", metric=Metric(
+        "datatrove_scan_errors_total",
+        "Failures while scanning, by what could not be read (the root, or one job) and why.",
+        lambda root: [(key, float(count)) for key, count in root.errors],
+        labels=("scope", "reason"), kind="counter")),
+    Fact("storage_requests", "Requests sent to the root's storage.", metric=Metric(
+        "datatrove_storage_requests_total",
+        "Requests (object stores) or system calls (local folders) sent to the root's storage, by "
+        "operation. As of the end of the last scan.",
+        lambda root: [((operation,), float(count)) for operation, count in root.requests],
+        labels=("operation",), kind="counter")),
+)  # fmt: skip
+"""What is known of a root beside its sums, in the order of the metrics."""
+
+
+SUMS: tuple[Sum, ...] = (
+    Sum("jobs", "Job folders found.",
+        lambda totals: totals.jobs, COUNT,
+        f"Job folders found below the root, hidden and unreadable ones included. {AS_OF_SCAN}",
+        f"Job folders found below all roots. {AS_OF_SCAN}"),
+    Sum("jobs_completed", "Jobs whose tasks are all completed.",
+        lambda totals: totals.jobs_completed, COUNT,
+        f"Jobs of the root whose tasks are all completed. {AS_OF_SCAN}",
+        f"Jobs of all roots whose tasks are all completed. {AS_OF_SCAN}"),
+    Sum("jobs_unreadable", "Jobs that the last scan could not read.",
+        lambda totals: totals.jobs_unreadable, COUNT,
+        "Jobs of the root that the last scan could not read."),
+    Sum("jobs_hidden", "Jobs without metrics of their own.",
+        lambda totals: totals.jobs_hidden, COUNT,
+        "Jobs of the root that are read and in its sums but have no series of their own, because "
+        f"of hide_completed_after or max_per_root. {AS_OF_SCAN}"),
+    Sum("jobs_completed_ratio", "Completed jobs divided by jobs.",
+        lambda totals: totals.jobs_completed_ratio, RATIO_OR_NULL,
+        f"Completed jobs divided by jobs of the root, 0 to 1; absent without jobs. {AS_OF_SCAN}",
+        "Completed jobs divided by jobs over all roots, 0 to 1; absent without jobs. "
+        f"{AS_OF_SCAN}"),
+    Sum("tasks", "Sum of the jobs' tasks.",
+        lambda totals: totals.tasks, COUNT,
+        f"Sum of the tasks of the root's jobs. {AS_OF_SCAN}",
+        f"Sum of the tasks of all jobs of all roots. {AS_OF_SCAN}"),
+    Sum("tasks_completed", "Sum of the completed tasks.",
+        lambda totals: totals.tasks_completed, COUNT,
+        f"Sum of the completed tasks of the root's jobs. {AS_OF_SCAN}",
+        f"Sum of the completed tasks of all jobs of all roots. {AS_OF_SCAN}"),
+    Sum("tasks_completed_ratio", "Completed tasks divided by tasks.",
+        lambda totals: totals.tasks_completed_ratio, RATIO_OR_NULL,
+        "Completed tasks divided by tasks of the root, 0 to 1; absent without tasks. "
+        f"{AS_OF_SCAN}",
+        "Completed tasks divided by tasks over all roots, 0 to 1; absent without tasks. "
+        f"{AS_OF_SCAN}"),
+)  # fmt: skip
+"""What is summed over jobs, in the order of the metrics."""
+
+
+def columns_of(place: Place) -> list[tuple[Fact[Job, Row], Column]]:
+    """The columns of a table, or the entries of a job's page, from the first to the last."""
+    found = [(fact, c) for fact in JOB_FACTS for c in fact.columns if place in c.places]
+    return sorted(found, key=lambda pair: pair[1].order)
+
+
+SORTS: dict[str, tuple[Sort, Callable[[Row], Any]]] = {
+    sort.name: (sort, sort.key or of)
+    for sort, of in sorted(
+        ((fact.sort, fact.of) for fact in JOB_FACTS if fact.sort is not None),
+        key=lambda pair: pair[0].order,
+    )
+}
+"""The orders of rows by name, each with the key that it sorts by."""
+
+
+def job_json(row: Row) -> dict[str, object]:
+    """The fields of a job, for JSON."""
+    return _fields(JOB_FACTS, row)
+
+
+def root_json(row: RootRow) -> dict[str, object]:
+    """The fields of a root, for JSON, its sums among them."""
+    totals = row.root.totals
+    sums = None if totals is None else totals_json(totals)
+    return {**_fields(ROOT_FACTS, row), "totals": sums}
+
+
+def totals_json(totals: Totals) -> dict[str, object]:
+    """The fields of sums, for JSON."""
+    return {each.name: each.of(totals) for each in SUMS}
+
+
+def _fields(facts: Iterable[Fact[Any, At]], row: At) -> dict[str, object]:
+    return {fact.name: fact.of(row) for fact in facts if fact.schema is not None}

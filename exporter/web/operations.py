@@ -1,0 +1,94 @@
+"""Answers to Prometheus and to whoever runs the exporter: metrics, health, readiness and
+reloading."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from exporter.metrics.exposition import CONTENT_TYPES, Format
+from exporter.metrics.process_metrics import OPENMETRICS_END, Telemetry
+from exporter.metrics.publisher import Publisher
+from exporter.web.answer import Answer, Request, text
+
+Reload = Callable[[], "Future[str | None]"]
+"""Asks for a reload; its outcome is why it failed, or None."""
+
+_RELOAD_SECONDS = 60
+_MAX_NAMES = 100
+
+# A page from elsewhere can make a browser send a POST, also one that looks as if it came
+# from here (DNS rebinding: Origin and Host then agree). Browsers mark each with one of
+# these; nobody else does, and none of our pages has to reload anything.
+_SENT_BY_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode")
+
+
+class Operations:
+    """Answers from what the publisher shows, and about the process. Without `reload`,
+    reloading is refused."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        telemetry: Telemetry,
+        is_healthy: Callable[[], bool],
+        reload: Reload | None,
+    ) -> None:
+        self._publisher = publisher
+        self._telemetry = telemetry
+        self._is_healthy = is_healthy
+        self._reload = reload
+
+    def metrics(self, request: Request) -> Answer:
+        """A scrape: the snapshot's exposition, then the exporter's own metrics."""
+        page_format = choose_format(request.headers.get("Accept", ""))
+        wanted = [value for name, value in request.query if name == "name[]"]
+        names = frozenset(wanted[:_MAX_NAMES])
+        as_openmetrics = page_format == "openmetrics"
+        exposition = self._publisher.exposition(page_format, compressed=request.accepts_gzip)
+        live = self._telemetry.render(as_openmetrics=as_openmetrics, names=names)
+        end = OPENMETRICS_END if as_openmetrics else b""
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if request.accepts_gzip:
+            headers["Content-Encoding"] = "gzip"
+            body = exposition.gzip_body(live, end, names)
+        else:
+            body = exposition.body(live, end, names)
+        return Answer(body, CONTENT_TYPES[page_format], headers=headers)
+
+    def healthy(self, _: Request) -> Answer:
+        """Says that the exporter itself works, whatever its storage does."""
+        if self._is_healthy():
+            return text("The exporter is healthy.")
+        return text("The scheduler does not respond.", 503)
+
+    def ready(self, _: Request) -> Answer:
+        """Says that every root had one attempt."""
+        if self._publisher.read().is_ready:
+            return text("The exporter is ready.")
+        return text("Not every root has been scanned once.", 503)
+
+    async def reload(self, request: Request) -> Answer:
+        """Reads the configuration anew, and waits until that is done."""
+        if self._reload is None:
+            return text("Lifecycle API is not enabled.", 403)
+        if any(name in request.headers for name in _SENT_BY_BROWSERS):
+            return text("A browser may not do this.", 403)
+        try:
+            async with asyncio.timeout(_RELOAD_SECONDS):
+                failure = await asyncio.shield(asyncio.wrap_future(self._reload()))
+        except TimeoutError:
+            failure = "the configuration could not be read in time"
+        if failure is not None:
+            return text(f"The configuration was not reloaded:\n{failure}", 500)
+        return text("The configuration was reloaded.")
+
+
+def choose_format(accept: str) -> Format:
+    """OpenMetrics if the client names a version of it that we speak, else text."""
+    for part in accept[:4096].lower().split(","):
+        kind, *parameters = (item.strip() for item in part.split(";"))
+        if kind == "application/openmetrics-text":
+            versions = [p.removeprefix("version=") for p in parameters if p.startswith("version=")]
+            if not versions or versions[0] in ("1.0.0", "0.0.1"):
+                return "openmetrics"
+    return "text"

@@ -1,0 +1,100 @@
+"""The pages for people and the documents of the JSON API, as answers.
+
+A report on 20,000 jobs takes a moment to make, so one is kept while its snapshot is the
+latest and it is about a second old. Meant to be called on one thread, which is not that
+of the server.
+"""
+
+import gzip
+import time
+from collections.abc import Callable
+
+from exporter.metrics.exposition import Body
+from exporter.model.report import Report, Row, report_on
+from exporter.model.snapshot import Snapshot
+from exporter.web import api
+from exporter.web.answer import TEXT, Answer, Request
+from exporter.web.pages import Pages
+from exporter.web.query import QueryError, parse_query
+from exporter.web.urls import parse_job_path
+
+_HTML = "text/html; charset=utf-8"
+_JSON = "application/json"
+_REPORT_SECONDS = 1.0
+_COMPRESSION_LEVEL = 5
+
+
+class Views:
+    """The status page, the pages of jobs and the JSON API, from the `latest` snapshot."""
+
+    def __init__(
+        self, latest: Callable[[], Snapshot], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._latest = latest
+        self._clock = clock
+        self._pages = Pages()
+        self._kept: tuple[Snapshot, Report] | None = None
+
+    def index(self, request: Request) -> Answer:
+        """The status page."""
+        try:
+            query = parse_query(request.query, strict=False)
+        except QueryError as error:
+            return _answer(request, f"{error}\n".encode(), TEXT, 400)
+        return _answer(request, self._pages.jobs(self._report(), query), _HTML)
+
+    def job(self, request: Request) -> Answer:
+        """The page of the job whose ``root/name`` is `below`."""
+        report = self._report()
+        up = "../" * (request.below.count("/") + 1)
+        row = _find(report, request.below)
+        if row is None:
+            return _answer(request, self._pages.missing(up), _HTML, 404)
+        return _answer(request, self._pages.job(report, row, up), _HTML)
+
+    def api_jobs(self, request: Request) -> Answer:
+        """Jobs as JSON."""
+        try:
+            query = parse_query(request.query, strict=True)
+        except QueryError as error:
+            return _answer(request, api.error(str(error)), _JSON, 400)
+        return _answer(request, api.jobs(self._report(), query), _JSON)
+
+    def api_job(self, request: Request) -> Answer:
+        """The job whose ``root/name`` is `below` as JSON."""
+        report = self._report()
+        row = _find(report, request.below)
+        if row is None:
+            return _answer(request, api.error("no such job"), _JSON, 404)
+        return _answer(request, api.job(report, row), _JSON)
+
+    def api_roots(self, request: Request) -> Answer:
+        """Roots as JSON."""
+        return _answer(request, api.roots(self._report()), _JSON)
+
+    def api_description(self, request: Request) -> Answer:
+        """The API's own description."""
+        return _answer(request, api.DESCRIPTION, _JSON)
+
+    def _report(self) -> Report:
+        snapshot, now = self._latest(), self._clock()
+        if self._kept is not None:
+            of, report = self._kept
+            if of is snapshot and 0 <= now - report.time < _REPORT_SECONDS:
+                return report
+        report = report_on(snapshot, now)
+        self._kept = (snapshot, report)
+        return report
+
+
+def _find(report: Report, path: str) -> Row | None:
+    address = parse_job_path(path)
+    return next((row for row in report.rows if (row.root.name, row.job_name) == address), None)
+
+
+def _answer(request: Request, document: bytes, content_type: str, status: int = 200) -> Answer:
+    headers = {"Vary": "Accept-Encoding"}
+    if request.accepts_gzip:
+        document = gzip.compress(document, _COMPRESSION_LEVEL)
+        headers["Content-Encoding"] = "gzip"
+    return Answer(Body((document,)), content_type, status, headers)

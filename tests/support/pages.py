@@ -1,0 +1,115 @@
+"""Views of a few jobs in memory, and what a page is made of."""
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+from exporter.datatrove.pace import History
+from exporter.datatrove.ranks import Ranks
+from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.web.answer import Answer, Request
+from exporter.web.views import Views
+
+HOUR = 3600.0
+NOW = 1_700_000_000.0
+"""When these jobs are looked at (Unix seconds)."""
+
+READING = Reading(
+    tasks=100,
+    tasks_completed=40,
+    tasks_completed_since_launch=40,
+    stray_markers=2,
+    launch_timestamp=NOW - 10 * HOUR,
+    last_completion_timestamp=NOW - 600,
+    longest_completion_gap_seconds=1200.0,
+    started=True,
+    executor="slurm",
+    slurm_job_name="mine",
+    ranks=Ranks([*range(10, 50), 100, 107]),
+    history=History.of_ordered([int((NOW - 600 - n * 800) * 1e9) for n in range(39, -1, -1)]),
+)
+UNREADABLE = Job("broken", None, error="denied")
+
+
+def root_of(*jobs: Job, name: str = "prod", **facts: object) -> Root:
+    """A root that was just scanned."""
+    known: dict[str, object] = {
+        "up": True,
+        "attempted": True,
+        "jobs": jobs,
+        "totals": Totals.of_jobs(jobs),
+        "last_successful_scan_timestamp": NOW - 5,
+        "last_scan_duration_seconds": 0.2,
+        "url": "/data",
+    }
+    return Root(name, 60.0, **{**known, **facts})  # type: ignore[arg-type]
+
+
+def views_of(*roots: Root, clock: Callable[[], float] = lambda: NOW) -> Views:
+    """Views of a snapshot of these roots."""
+    snapshot = Snapshot(roots)
+    return Views(lambda: snapshot, clock)
+
+
+def asked(*query: tuple[str, str]) -> Request:
+    """A request with this query."""
+    return Request(query=query)
+
+
+def below(path: str) -> Request:
+    """A request for a path below the route's."""
+    return Request(below=path)
+
+
+def shown(answer: Answer) -> str:
+    """The document of an answer."""
+    return b"".join(answer.body.pieces).decode()
+
+
+def page_of(*roots: Root) -> str:
+    """The status page of these roots."""
+    return shown(views_of(*roots).index(asked()))
+
+
+class Skeleton(HTMLParser):
+    """What a document is made of, apart from its texts, the values of attributes, and the
+    places where a line may break: one for each slash of a name. White space between
+    elements is none of it."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[object] = []
+        self.title = ""
+        self.names: list[str] = []
+        self.attributes: list[dict[str, str | None]] = []
+        self._open: list[str] = []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr" and not attrs:
+            return
+        self.parts.append((tag, [name for name, _ in attrs]))
+        self.attributes.append(dict(attrs))
+        self._open.append(tag)
+        if tag == "bdi":
+            self.names.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.parts.append(tag)
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] == ["bdi"]:
+            self.names[-1] += data
+        elif self._open[-1:] == ["title"] and "svg" not in self._open:
+            self.title += data
+
+    def handle_comment(self, data: str) -> None:
+        self.parts.append("comment")
+
+    def handle_pi(self, data: str) -> None:
+        self.parts.append("processing instruction")
+
+    def handle_decl(self, decl: str) -> None:
+        self.parts.append("declaration")

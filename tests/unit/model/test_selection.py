@@ -1,0 +1,68 @@
+"""Which rows are shown, and in which order."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from support.readings import (
+    MANY,
+    UNDER_WAY,
+    a_job,
+    nothing_completed,
+    report_of,
+)
+
+from exporter.model.facts import SORTS, job_json
+from exporter.model.selection import Filter, sort_rows
+
+
+@pytest.mark.parametrize("by", SORTS)
+def test_every_order_holds_every_row_and_rows_without_the_value_come_last(by: str) -> None:
+    rows = report_of(*MANY).rows
+    upwards = list(sort_rows(rows, by))
+    downwards = list(sort_rows(rows, by, descending=True))
+    assert sorted(upwards, key=id) == sorted(downwards, key=id) == sorted(rows, key=id)
+    names = {
+        "progress": "completion_ratio",
+        "idle": "idle_seconds",
+        "remaining": "remaining_seconds",
+        "pace": "tasks_per_hour",
+        "launch": "launch_timestamp",
+        "last": "last_completion_timestamp",
+        "name": "job_name",
+    }
+    if by == "attention":
+        assert upwards == list(rows) == downwards[::-1]
+        return
+    for in_order, is_right in ((upwards, lambda a, b: a <= b), (downwards, lambda a, b: a >= b)):
+        found = [job_json(row)[names[by]] for row in in_order]
+        known = [value for value in found if value is not None]
+        assert found == known + [None] * (len(found) - len(known))
+        assert all(itertools.starmap(is_right, itertools.pairwise(known)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (Filter(), {"a/x", "a/y", "B/x", "c"}),
+        (Filter(name="/X"), {"a/x", "B/x"}),
+        (Filter(name="b"), {"B/x"}),
+        (Filter(prefix="a"), {"a/x", "a/y"}),
+        (Filter(prefix="b"), set()),
+        (Filter(roots=frozenset({"r"})), {"a/x", "a/y", "B/x", "c"}),
+        (Filter(roots=frozenset({"other"})), set()),
+        (Filter(hide_complete=True), {"a/x", "B/x", "c"}),
+        (Filter(states=frozenset({"waiting", "complete"})), {"a/y", "B/x"}),
+        (Filter(states=frozenset({"waiting", "complete"}), hide_complete=True), {"B/x"}),
+        (Filter(name="x", prefix="a", states=frozenset({"running"})), {"a/x"}),
+    ],
+)
+def test_filters_keep_what_they_say(chosen: Filter, names: set[str]) -> None:
+    report = report_of(
+        a_job("a/x", reading=UNDER_WAY),
+        a_job("a/y", reading=replace(UNDER_WAY, tasks_completed=100)),
+        a_job("B/x", reading=nothing_completed(launched=60, started=False)),
+        # Complete when it was last read; it cannot be hidden now that it cannot be.
+        a_job("c", reading=replace(UNDER_WAY, tasks_completed=100), error="denied"),
+    )
+    assert {row.job_name for row in report.rows if chosen.keeps(row)} == names

@@ -1,0 +1,374 @@
+"""The pages: what they say, and that nothing but the templates makes markup."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import pytest
+from hypothesis import Phase, assume, example, given, settings
+from hypothesis import strategies as st
+from jinja2 import PackageLoader, StrictUndefined, UndefinedError
+from support.pages import (
+    HOUR,
+    NOW,
+    READING,
+    UNREADABLE,
+    Skeleton,
+    asked,
+    below,
+    page_of,
+    root_of,
+    shown,
+    views_of,
+)
+from support.paths import DATA
+
+from exporter import __version__
+from exporter.datatrove.layout import display_name
+from exporter.datatrove.ranks import Ranks
+from exporter.model import facts
+from exporter.model.fact import Column, Fact, Place, Sort
+from exporter.model.report import report_on
+from exporter.model.snapshot import Job, Root, Snapshot
+from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages, new_environment
+from exporter.web.query import Query
+from exporter.web.urls import job_path
+
+NAMES = st.one_of(
+    st.binary(min_size=1, max_size=30).map(
+        lambda name: display_name(name.decode("utf-8", "surrogateescape"))
+    ),
+    st.lists(
+        st.sampled_from(
+            ["<", ">", '"', "'", "&", "/", "a", "=", "<!--", "]]>", "</title>", "\\\\"]
+        ),
+        min_size=1,
+    ).map("".join),
+)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(root=NAMES, name=NAMES, slurm=NAMES, error=NAMES, query=st.text(max_size=20))
+@example(*["\"><script>alert(1)</script><p class='"] * 5)
+def test_no_element_and_no_attribute_is_born_from_data(
+    root: str, name: str, slurm: str, error: str, query: str
+) -> None:
+    def documents(root: str, name: str, slurm: str, error: str, query: str) -> list[Skeleton]:
+        job = Job(name, replace(READING, slurm_job_name=slurm))
+        down = root_of(
+            job,
+            name="down" if root != "down" else "down2",
+            url=error,
+            up=False,
+            error=f"other: {error}",
+        )
+        views = views_of(root_of(job, UNREADABLE, name=root, url=error), down)
+        answers = [
+            views.index(asked(("name", f"{query}\0matches nothing"), ("root", root))),
+            views.index(asked(("hide_complete", "true"))),
+            views.job(below(job_path(root, name))),
+            views.job(below(job_path(down.name, name))),
+        ]
+        assert [answer.status for answer in answers] == [200] * 4
+        return [Skeleton(shown(answer)) for answer in answers]
+
+    assume("broken" not in (root, name))
+    harmless = documents("a", "b", "c", "d", "e")
+    hostile = documents(root, name, slurm, error, query)
+    for ours, theirs in zip(hostile, harmless, strict=True):
+        assert ours.parts == theirs.parts
+    assert name in hostile[1].names
+    assert root in hostile[1].names
+
+
+def test_the_attack_of_the_property_test_would_be_seen() -> None:
+    source = page_of(root_of(Job("x", READING)))
+    attacked = source.replace("<bdi>x</bdi>", '<bdi>x"><script>alert(1)</script></bdi>')
+    assert attacked != source
+    assert Skeleton(attacked).parts != Skeleton(source).parts
+
+
+@pytest.mark.parametrize(
+    ("roots", "title"),
+    [
+        ([root_of(Job("a", READING))], "1 running – datatrove jobs"),
+        ([root_of(UNREADABLE, Job("a", READING))], "1 unreadable – datatrove jobs"),
+        (
+            [root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR)],
+            "1 root failing – datatrove jobs",
+        ),
+        ([root_of()], "no jobs – datatrove jobs"),
+        ([Root("new", 60.0)], "no jobs – datatrove jobs"),
+        (
+            [root_of(Job("a", replace(READING, tasks_completed=100)))],
+            "all complete – datatrove jobs",
+        ),
+    ],
+)
+def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
+    assert Skeleton(page_of(*roots)).title == title
+
+
+def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
+    text = page_of(root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR))
+    assert "Not up to date" in text
+    assert "was last scanned" in text
+    assert ">1 h ago</time>: the storage hangs" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "What is shown of it was read "),
+        ({"totals": None, "jobs": ()}, "It was last read "),
+        ({"totals": None, "last_successful_scan_timestamp": None}, "Nothing is known of it."),
+    ],
+)
+def test_a_root_that_fails_says_why_and_how_old_its_data_is(
+    facts: dict[str, object], said: str
+) -> None:
+    root = root_of(Job("a", READING), up=False, error="denied: Permission denied", **facts)
+    text = page_of(root)
+    assert "cannot be scanned: Permission denied. " in text
+    assert said in text
+
+
+def test_before_the_first_scan_nothing_is_claimed() -> None:
+    text = page_of(Root("new", 60.0))
+    assert "The first scan is under way." in text
+    assert "No tasks are known yet." in text
+    assert "jobs appear here when it ends" in text
+
+
+def test_an_empty_root_says_what_a_job_is() -> None:
+    text = page_of(root_of())
+    assert "No jobs below the configured roots." in text
+    assert "✓</span> Up to date, scanned 5 s ago." in text
+
+
+def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
+    views = views_of(root_of(Job("a/b c", READING), name="s3://bucket/logs"))
+    assert 'href="jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in shown(views.index(asked()))
+    page = shown(views.job(below("s3%3A%2F%2Fbucket%2Flogs/a/b%20c")))
+    assert 'href="../../../metrics"' in page
+    assert 'href="../../../api/v1/jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in page
+
+
+def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
+    many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
+    views = views_of(root_of(Job("a", many)))
+    assert "the first 200 of them:" in shown(views.job(below("prod/a")))
+    found = json.loads(shown(views.api_job(below("prod/a"))))
+    assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
+    assert len(found["missing_runs"]) == 1000
+    assert found["missing_runs_truncated"] is True
+
+
+def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
+    name = display_name('it\'s "a" $(job)\n')
+    views = views_of(root_of(Job(name, READING), url="/da ta"))
+    text = Skeleton(shown(views.job(below(job_path("prod", name)))))
+    assert text.title.endswith(f"– {name} – datatrove jobs")
+    commands = html.unescape(shown(views.job(below(job_path("prod", name)))))
+    assert """failed_logs $'/da ta/it\\'s "a" $(job)\\x0a'</pre>""" in commands
+    assert r"""job_name="it's \"a\" $(job)\\x0a"}</pre>""" in commands
+
+
+def test_a_page_beyond_the_last_shows_the_last() -> None:
+    views = views_of(root_of(Job("only", READING)))
+    assert "<bdi>only</bdi>" in shown(views.index(asked(("page", "9"))))
+
+
+# --- The whole of two pages
+
+
+def every_kind() -> tuple[Root, ...]:
+    """A job in every state, and what else makes a page differ."""
+    done = replace(READING, tasks=40, executor="local", slurm_job_name="")
+    queued = replace(READING, tasks_completed=0, tasks_completed_since_launch=0, started=False,
+                     last_completion_timestamp=None, longest_completion_gap_seconds=None,
+                     stray_markers=0, ranks=Ranks(), history=None)  # fmt: skip
+    long_ago = NOW - 9 * HOUR
+    jobs = (
+        Job("a/<running>", READING),
+        Job("b/stalled", replace(READING, last_completion_timestamp=long_ago), hidden=True),
+        Job("c/waiting", queued),
+        Job("d/complete", done),
+        Job("e/unreadable", None, "denied"),
+        Job("f/was readable", replace(READING, history=None), "timeout"),
+    )
+    return (
+        root_of(*jobs),
+        root_of(*jobs[:1], name="old & slow", last_successful_scan_timestamp=NOW - 2 * HOUR),
+        root_of(name="gone", totals=None, up=False, error="not_found: No such folder"),
+        Root("new", 60.0),
+    )
+
+
+@pytest.mark.parametrize("page", ["status", "stalled-job"])
+def test_a_whole_page_is_as_it_was(page: str) -> None:
+    """Markup that is meant to change: copy the answer to the file, and read the difference."""
+    views = views_of(*every_kind())
+    name = "b/stalled"
+    answer = views.index(asked()) if page == "status" else views.job(below(job_path("prod", name)))
+    whole = shown(answer).replace(f"datatrove-exporter {__version__}", "datatrove-exporter")
+    whole = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", whole, flags=re.DOTALL)
+    assert whole == (DATA / "pages" / f"{page}.html").read_text("utf-8")
+
+
+# --- The environment of the templates
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@example('"><script>')
+@example("' onclick='")
+@example("&lt;&#x3c;<!--")
+def test_text_comes_back_as_text_from_elements_and_attributes(name: str) -> None:
+    page = Skeleton(page_of(root_of(Job("a", READING), name=name), root_of(name="other")))
+    options = [at["value"] for at in page.attributes if at.keys() == {"value"}]
+    if all(c.isprintable() or c in "\n\t " for c in name):
+        assert name in page.names
+        assert name in options
+    else:
+        assert len(name) in map(len, page.names)
+
+
+def test_what_html_forbids_is_replaced() -> None:
+    root = root_of(up=False, error="other: a\0b\rc\ud800d\ufffee")
+    assert "cannot be scanned: a\ufffdb\ufffdc\ufffdd\ufffde." in page_of(root)
+    page = shown(views_of(root_of()).index(asked(("name", "a\0b\rc\ufffee"))))
+    assert 'value="a\ufffdb\ufffdc\ufffde"' in page
+
+
+def test_every_template_escapes_and_takes_nothing_that_is_not_there() -> None:
+    environment = new_environment()
+    assert environment.autoescape is True
+    assert environment.undefined is StrictUndefined
+    assert environment.from_string("<p>{{ x }}").render(x="<'\">") == "<p>&lt;&#39;&#34;&gt;"
+    with pytest.raises(UndefinedError):
+        environment.from_string("{{ nothing }}").render()
+
+
+def sources(folder: Traversable) -> Iterator[tuple[str, str]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from sources(entry)
+        elif entry.name.endswith((".py", ".html")):
+            yield entry.name, entry.read_text("utf-8")
+
+
+UNESCAPED = re.compile(
+    r"\|\s*(safe|forceescape|xmlattr|tojson|urlize)\b|autoescape|Markup\(|__html__"
+)
+
+
+def test_nothing_is_declared_to_be_markup_but_our_own_style_and_script() -> None:
+    found = {
+        (name, line.strip())
+        for name, source in sources(files("exporter"))
+        for line in source.splitlines()
+        if UNESCAPED.search(line)
+    }
+    assert found == {
+        ("pages.py", "autoescape=True,"),
+        ("pages.py", '"script": Markup(_SCRIPT),  # noqa: S704'),
+        ("pages.py", '"style": Markup(_STYLE),  # noqa: S704'),
+    }
+
+
+def test_every_value_in_an_attribute_is_quoted() -> None:
+    """Escaping is for quoted ones; no value stands where a script or a style is read."""
+    for name, source in sources(files("exporter.web").joinpath("templates")):
+        assert not re.search(r"<[^>]*=\s*\{", source), name
+        assert not re.search(r'\s(on\w+|style|src)="?', source), name
+        for href in re.findall(r'href="([^"]*)', source):
+            assert re.match(r"[#?]|jobs/|data:|\{\{ up ", href), (name, href)
+
+
+def test_no_template_is_compiled_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages()
+    monkeypatch.setattr(PackageLoader, "get_source", None)
+    report = report_on(Snapshot((root_of(Job("a", READING)),)), NOW)
+    assert pages.jobs(report, Query())
+    assert pages.job(report, report.rows[0], "../")
+    assert pages.missing("../")
+
+
+def test_the_policy_allows_the_style_and_the_script_that_are_in_the_page() -> None:
+    page = page_of(root_of())
+    for kind in ("style", "script"):
+        (source,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in CONTENT_SECURITY_POLICY
+
+
+# --- The table of facts
+
+
+@pytest.mark.parametrize(("place", "template"), [("page", "_cells"), ("job", "_entries")])
+def test_there_is_a_macro_for_every_format(place: Place, template: str) -> None:
+    module = new_environment().get_template(f"{template}.html").module
+    for fact, column in facts.columns_of(place):
+        of_its_own = hasattr(module, column.format)
+        assert of_its_own or column.format in ("text", "count", "percent", "duration", "ago"), fact
+
+
+A_MINUTE_AGO = '<time datetime="2023-11-14T22:12:20Z" title="2023-11-14 22:12:20 UTC">'
+
+
+@pytest.mark.parametrize(
+    ("format_", "value", "said"),
+    [
+        ("text", "a/<b>", "<bdi>a/<wbr>&lt;b&gt;</bdi>"),
+        ("count", 12345, "12,345"),
+        ("count", 0, "0"),
+        ("percent", 0.9996, "99.9 %"),
+        ("duration", 7500.0, "2 h 5 min"),
+        ("ago", NOW - 60, f"{A_MINUTE_AGO}1 min ago</time>"),
+    ],
+)
+def test_a_new_fact_shows_by_its_row_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, format_: str, value: object, said: str
+) -> None:
+    """In the table of jobs, to sort by, and on a job's page; where there is none of it, there
+    is a dash in the table and nothing on the page."""
+
+    def made_up(row: object) -> object:
+        return value if row.job_name == "with" else None  # type: ignore[attr-defined]
+
+    sort = Sort("made_up", "Made up, largest first", 99, descending=True)
+    column = Column("Made <up>", format_, 15, ("page", "job"))  # type: ignore[arg-type]
+    fact = Fact("made_up", "Made up.", made_up, columns=(column,), sort=sort)  # type: ignore[arg-type]
+    monkeypatch.setattr(facts, "JOB_FACTS", (*facts.JOB_FACTS, fact))
+    monkeypatch.setitem(facts.SORTS, "made_up", (sort, made_up))
+    views = views_of(root_of(Job("with", READING), Job("without", READING)))
+    page = shown(views.index(asked()))
+    assert (
+        '<th scope="col" class="column-made_up"><a href="?sort=made_up&amp;order=asc">' not in page
+    )
+    assert (
+        '<th scope="col" class="column-made_up"><a href="?sort=made_up">Made &lt;up&gt;</a></th>'
+    ) in page
+    assert '<option value="made_up">Made up, largest first</option>' in page
+    cells = re.findall(r'<td class="([^"]*)" data-label="Made &lt;up&gt;">(.*?)</td>', page)
+    assert sorted(cells) == [("when", said), ("when none", '<span class="quiet">–</span>')]
+    entry = f"<dt>Made &lt;up&gt;</dt> <dd>{said}</dd>"
+    assert entry in shown(views.job(below("prod/with")))
+    assert "Made &lt;up&gt;" not in shown(views.job(below("prod/without")))
+
+
+def test_a_slow_pace_is_told_as_time_per_task() -> None:
+    pace = new_environment().get_template("_entries.html").module.pace  # type: ignore[attr-defined]
+    told = [str(pace(per_hour, None, None, NOW)) for per_hour in (1234.5, 12, 1.25, 0.1)]
+    assert told == [
+        "1,234 tasks an hour",
+        "12 tasks an hour",
+        "1.2 tasks an hour",
+        "a task in 10 h",
+    ]

@@ -1,0 +1,113 @@
+"""The pages and the API as answers, from snapshots: no server, no storage, no clock."""
+
+import gzip
+import json
+
+import pytest
+from support.pages import (
+    NOW,
+    READING,
+    UNREADABLE,
+    asked,
+    below,
+    root_of,
+    shown,
+    views_of,
+)
+
+from exporter.model.snapshot import Job, Latest, Snapshot
+from exporter.web.answer import Request
+from exporter.web.urls import job_path
+from exporter.web.views import Views
+
+
+@pytest.mark.parametrize("name", [".", "..", "a//b", "a/./b", "a/..", "%2e", "?x#y", "\\\\x41"])
+def test_every_job_is_found_at_its_address(name: str) -> None:
+    views = views_of(root_of(Job("other", READING), Job(name, READING), name="s3://b/.."))
+    path = job_path("s3://b/..", name)
+    assert views.job(below(path)).status == 200
+    assert json.loads(shown(views.api_job(below(path))))["job_name"] == name
+
+
+@pytest.mark.parametrize("path", ["prod/no", "no/a", "prod/a/", "prod//a", "%ff/a", "xyz"])
+def test_what_is_no_job_is_not_found(path: str) -> None:
+    views = views_of(root_of(Job("a", READING)))
+    assert views.job(below(path)).status == 404
+    assert views.api_job(below(path)).status == 404
+    assert path not in shown(views.job(below(path)))
+
+
+def test_a_query_without_meaning_is_refused_in_one_line() -> None:
+    views = views_of(root_of())
+    answer = views.index(asked(("state", "<script>")))
+    assert (answer.status, answer.content_type) == (400, "text/plain; charset=utf-8")
+    assert shown(answer).startswith("state: expected one of unreadable, ")
+    refused = views.api_jobs(asked(("state", "<script>")))
+    assert refused.status == 400
+    assert json.loads(shown(refused))["error"].startswith("state: expected one of")
+
+
+def test_the_api_pages_what_the_filter_leaves() -> None:
+    jobs = [Job(f"job-{n:02}", READING) for n in range(25)]
+    views = views_of(root_of(*jobs, UNREADABLE))
+    second = asked(("name", "JOB"), ("sort", "name"), ("page", "2"), ("per_page", "10"))
+    found = json.loads(shown(views.api_jobs(second)))
+    assert [job["job_name"] for job in found.pop("jobs")] == [f"job-{n:02}" for n in range(10, 20)]
+    assert found == {"time": NOW, "total": 25, "page": 2, "pages": 3, "per_page": 10}
+    beyond = json.loads(shown(views.api_jobs(asked(("page", "9")))))
+    assert (beyond["jobs"], beyond["pages"]) == ([], 1)
+
+
+def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
+    time = NOW
+    latest = Latest()
+    latest.publish(Snapshot((root_of(Job("a", READING)),)))
+    views = Views(latest.read, lambda: time)
+
+    def seen() -> tuple[float, int]:
+        answer = json.loads(shown(views.api_jobs(asked())))
+        return answer["time"], answer["total"]
+
+    assert seen() == (NOW, 1)
+    time = NOW + 0.5
+    assert seen() == (NOW, 1)
+    latest.publish(Snapshot((root_of(Job("a", READING), UNREADABLE),)))
+    assert seen() == (NOW + 0.5, 2)
+    time = NOW + 2
+    assert seen() == (NOW + 2, 2)
+    time = NOW - 60  # the clock was set back
+    assert seen() == (NOW - 60, 2)
+
+
+def test_every_answer_is_compressed_for_those_who_ask() -> None:
+    views = views_of(root_of(Job("a", READING)))
+    for handler, path, query in (
+        (views.index, "", ()),
+        (views.index, "", (("state", "nosuch"),)),
+        (views.job, "prod/a", ()),
+        (views.job, "prod/b", ()),
+        (views.api_jobs, "", ()),
+        (views.api_job, "prod/a", ()),
+        (views.api_roots, "", ()),
+        (views.api_description, "", ()),
+    ):
+        plain = handler(Request(path, query))
+        small = handler(Request(path, query, {"Accept-Encoding": "br, gzip;q=0.5"}))
+        assert (plain.headers, plain.status) == ({"Vary": "Accept-Encoding"}, small.status)
+        assert small.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
+        assert gzip.decompress(b"".join(small.body.pieces)).decode() == shown(plain)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "said"),
+    [
+        ({}, False),
+        ({"Accept-Encoding": "*"}, True),
+        ({"Accept-Encoding": "br, GZIP"}, True),
+        ({"Accept-Encoding": "gzip; q=0"}, False),
+        ({"Accept-Encoding": "gzip;q=0.0, br"}, False),
+        ({"Accept-Encoding": "identity"}, False),
+    ],
+)
+def test_gzip_is_for_those_who_accept_it(accepted: dict[str, str], *, said: bool) -> None:
+    assert Request(headers=accepted).accepts_gzip is said
