@@ -1,7 +1,7 @@
 """Puts a root's jobs into the Root of a snapshot: sorted, summed up, some of them hidden.
 
-Pure functions of values. A job that did not change stays the very same object, so that
-nobody downstream has to compare or render it again.
+Pure functions of values. A job that did not change stays the very same object, also while
+it is hidden, so that nobody downstream has to compare or render it again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,11 @@ from exporter.model.snapshot import Job, Root, Totals
 
 
 def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
-    """The root with these jobs, in any order, in place of those it has."""
-    published = _published(root.jobs, sorted(jobs, key=attrgetter("name")), config, wall_time)
+    """The root with these jobs, in any order and none of them hidden, in place of those it
+    has."""
+    ordered = sorted(jobs, key=attrgetter("name"))
+    hidden = _hidden(ordered, config, wall_time)
+    published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
     # A root that was never read to the end, or that failed until nothing of it was left, has
     # no jobs to count, which is not the same as 0 jobs.
     was_read = root.up or root.totals is not None
@@ -23,17 +26,18 @@ def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: fl
     return replace(root, jobs=published, totals=totals)
 
 
-def _published(
-    before: Iterable[Job], jobs: Sequence[Job], config: RootConfig, wall_time: float
-) -> tuple[Job, ...]:
-    """The jobs, which come by name, hidden where they are to be."""
-    known = {job.name: job for job in before}
-    hidden = _hidden(jobs, config, wall_time)
+def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:
+    """The jobs, those with these names hidden: by the object from before, if there is one
+    that is the same."""
+    known = {job.name: job for job in before if job.hidden}
     published = []
     for job in jobs:
-        now = replace(job, hidden=True) if job.name in hidden else job
-        same = known.get(job.name)
-        published.append(same if same is not None and same == now else now)
+        shown = job
+        if job.name in hidden:
+            shown = replace(job, hidden=True)
+            if known.get(job.name) == shown:
+                shown = known[job.name]
+        published.append(shown)
     return tuple(published)
 
 

@@ -10,7 +10,7 @@ up from a listing that did not end.
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
@@ -34,28 +34,36 @@ class VisitPlan:
 
 @dataclass(slots=True)
 class _JobState:
-    """`reading` is the last good one. `error` is why the last scan could not read the job,
-    `failed_since` since when, `logged` what the log said of it last."""
+    """`job` has the last good reading, and why the last scan could not read the job;
+    `failed_since` is since when, `logged` what the log said of it last. While nothing
+    changes, `job` stays the very same object."""
 
-    name: str
+    job: Job
     verify_due: float
     look_due: float = 0.0
     is_settled: bool = False
     memory: Memory | None = None
-    reading: Reading | None = None
-    error: Reason | None = None
     failed_since: float | None = None
     logged: Reason | None = None
 
     def was_read(self, reading: Reading | None) -> None:
-        self.reading = reading
-        self.error = self.failed_since = self.logged = None
+        job = self.job
+        if job.error is not None or (job.reading is not reading and job.reading != reading):
+            self.job = Job(job.name, reading)
+        self.failed_since = self.logged = None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
-        self.error = reason
+        if self.job.error != reason:
+            self.job = replace(self.job, error=reason)
         self.is_settled = False
         if self.failed_since is None:
             self.failed_since = now
+
+    def expire(self, failed_until: float) -> None:
+        """Forget the reading if the job could not be read since that time or longer."""
+        is_too_old = self.failed_since is not None and self.failed_since <= failed_until
+        if is_too_old and self.job.reading is not None:
+            self.job = replace(self.job, reading=None)
 
 
 @dataclass(slots=True)
@@ -157,9 +165,9 @@ class RootState:
         if thorough and now >= state.verify_due:
             state.verify_due = now + config.verify_interval_seconds - config.scan_interval_seconds
         if result.reading is not None:
-            self._log.scanned(state.name, result.reading)
+            self._log.scanned(state.job.name, result.reading)
         if state.logged is not None:
-            self._log.recovered(state.name)
+            self._log.recovered(state.job.name)
         state.was_read(result.reading)
 
     def _next_look(self, path: Path, state: _JobState, now: float) -> float:
@@ -185,11 +193,12 @@ class RootState:
             self._fail(state, error, now)
 
     def _new_job(self, path: Path, now: float) -> _JobState:
-        return _JobState(job_name(path), now + _jitter(path) * self.config.verify_interval_seconds)
+        verify_due = now + _jitter(path) * self.config.verify_interval_seconds
+        return _JobState(Job(job_name(path), None), verify_due)
 
     def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
-            self._log.failed(state.name, error)
+            self._log.failed(state.job.name, error)
         state.logged = error.reason
         state.was_not_read(error.reason, now)
 
@@ -239,7 +248,7 @@ class RootState:
     def _mark_unread(self, read: set[Path], error: StorageError, now: float) -> None:
         """Jobs that a failed scan did not get to were not read by it."""
         for path, state in self._jobs.items():
-            if path not in read and state.error is None:
+            if path not in read and state.job.error is None:
                 state.was_not_read(error.reason, now)
 
     @property
@@ -254,14 +263,12 @@ class RootState:
         if root_failed_since is not None and root_failed_since <= limit:
             self._jobs.clear()
         for state in self._jobs.values():
-            if state.failed_since is not None and state.failed_since <= limit:
-                state.reading = None
+            state.expire(limit)
         self._publish(wall_time)
 
     def _publish(self, wall_time: float) -> None:
         self._log.write()
-        since = [state.failed_since for state in self._jobs.values() if state.reading]
+        since = [state.failed_since for state in self._jobs.values() if state.job.reading]
         since.append(self.health.failed_since if self._jobs else None)
         self._oldest_failure = min((t for t in since if t is not None), default=float("inf"))
-        jobs = (Job(state.name, state.reading, state.error) for state in self._jobs.values())
-        self.health.publish(jobs, wall_time)
+        self.health.publish([state.job for state in self._jobs.values()], wall_time)

@@ -28,16 +28,17 @@ def test_jobs_are_shown_by_name_with_their_sums() -> None:
     assert (root.totals.jobs, root.totals.tasks, root.totals.tasks_completed) == (3, 20, 14)
 
 
-def test_a_job_that_did_not_change_stays_the_same_object_also_while_it_is_hidden() -> None:
-    before = shown({"a": READING, "b": COMPLETE, "c": COMPLETE}, max_per_root=2)
-    after = shown({"a": replace(READING), "b": replace(COMPLETE)}, before, max_per_root=1)
-    assert [job.hidden for job in before.jobs] == [False, False, True]
-    assert [job.hidden for job in after.jobs] == [False, True]
-    assert after.jobs[0] is before.jobs[0]
-    again = shown({"a": COMPLETE, "b": replace(COMPLETE)}, after, max_per_root=1)
-    assert [job.name for job in again.jobs if not job.hidden] == ["a"]
-    assert again.jobs[0] is not after.jobs[0]
-    assert again.jobs[1] is after.jobs[1]
+def test_a_job_is_the_very_same_object_and_while_it_is_hidden_the_one_from_before() -> None:
+    config = RootConfig("r", "/r", max_per_root=1)
+    jobs = [Job("a", READING), Job("b", COMPLETE)]
+    before = with_jobs(BEFORE, jobs, config, WALL)
+    assert before.jobs[0] is jobs[0]
+    assert before.jobs[1] == Job("b", COMPLETE, hidden=True)
+    after = with_jobs(before, jobs, config, WALL)
+    assert after.jobs[0] is jobs[0]
+    assert after.jobs[1] is before.jobs[1]
+    changed = with_jobs(after, [jobs[0], Job("b", COMPLETE, "denied")], config, WALL)
+    assert changed.jobs[1] == Job("b", COMPLETE, "denied", hidden=True)
 
 
 @pytest.mark.parametrize(

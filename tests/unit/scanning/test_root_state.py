@@ -82,6 +82,18 @@ def test_a_job_that_did_not_change_stays_the_same_object() -> None:
     after = scan(state, {"a": replace(READING), "b": COMPLETE}).jobs
     assert after[0] is before[0]
     assert after[1] is not before[1]
+    denied = scan(state, {"a": DENIED, "b": COMPLETE}).jobs
+    still_denied = scan(state, {"a": DENIED, "b": COMPLETE}).jobs
+    assert denied[0] is not after[0]
+    assert (still_denied[0] is denied[0], still_denied[1] is after[1]) == (True, True)
+
+
+def test_a_hidden_job_that_did_not_change_stays_the_same_object() -> None:
+    state = state_of(max_per_root=1)
+    before = scan(state, {"a": READING, "b": COMPLETE}).jobs
+    after = scan(state, {"a": READING, "b": replace(COMPLETE)}).jobs
+    assert after[1].hidden
+    assert after[1] is before[1]
 
 
 def test_a_job_that_is_no_longer_found_goes_at_once() -> None:
@@ -112,6 +124,18 @@ def test_an_unreadable_job_keeps_its_last_values_for_a_while() -> None:
     assert state.root.jobs == (an_unreadable_job("a", error="denied"),)
     assert scan(state, {"a": READING}, now=NOW + 80).jobs == (a_job("a", reading=READING),)
     assert state.next_expiry == float("inf")
+
+
+def test_a_job_whose_values_are_gone_stays_the_same_object_when_those_of_others_go() -> None:
+    state = state_of()
+    scan(state, {"a": READING, "b": READING})
+    scan(state, {"a": DENIED, "b": READING}, now=NOW + 10)
+    scan(state, {"a": DENIED, "b": DENIED}, now=NOW + 20)
+    state.expire(NOW + 70, WALL)
+    first = state.root.jobs[0]
+    state.expire(NOW + 80, WALL)
+    assert [job.reading for job in state.root.jobs] == [None, None]
+    assert state.root.jobs[0] is first
 
 
 def test_a_failure_that_lasts_is_not_prolonged_by_more_scans() -> None:
