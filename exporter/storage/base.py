@@ -23,7 +23,7 @@ A *storage* is one root, seen through one backend. The contract:
 import errno
 import os
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -140,30 +140,57 @@ class Requests:
             return tuple(self._counts.items())
 
 
-_REASON_BY_ERRNO: dict[int, Reason] = {
-    errno.EACCES: "denied",
-    errno.EPERM: "denied",
-    errno.ENOENT: "not_found",
-    errno.ENOTDIR: "invalid",
-    errno.EISDIR: "invalid",
-    errno.ELOOP: "invalid",
-    errno.ENXIO: "invalid",
-    errno.EFBIG: "too_large",
-    errno.ETIMEDOUT: "timeout",
-    errno.EBUSY: "unavailable",
-    errno.EIO: "unavailable",
-    errno.ESTALE: "unavailable",
-    errno.ENOTCONN: "unavailable",
-    errno.ESHUTDOWN: "unavailable",
-    errno.EHOSTDOWN: "unavailable",
-    errno.EHOSTUNREACH: "unavailable",
-    errno.ENETUNREACH: "unavailable",
-    errno.ECONNREFUSED: "unavailable",
-    errno.ECONNRESET: "unavailable",
-    errno.ECONNABORTED: "unavailable",
-    errno.EPIPE: "unavailable",
-    errno.EREMOTEIO: "unavailable",
-}
+ErrorTypes = Sequence[tuple[type[BaseException], Reason, str]]
+
+
+def error_of_type(error: BaseException, types: ErrorTypes) -> StorageError | None:
+    """The error for the first of the types that `error` has; None if it has none of them."""
+    for kind, reason, detail in types:
+        if isinstance(error, kind):
+            return StorageError(reason, detail)
+    return None
+
+
+def reasons_by_word(words: Mapping[Reason, str]) -> dict[str, Reason]:
+    """The reason for each word; `words` holds those of each reason, between spaces."""
+    return {word: reason for reason, text in words.items() for word in text.split()}
+
+
+REASON_BY_STATUS = reasons_by_word(
+    {
+        "denied": "401 403",
+        "not_found": "404",
+        "timeout": "408 504",
+        "throttled": "429",
+        "unavailable": "500 502 503",
+    }
+)
+
+
+def error_of_status(status: int) -> StorageError:
+    """The error that an HTTP status stands for."""
+    return StorageError(REASON_BY_STATUS.get(str(status), "other"), f"HTTP status {status}")
+
+
+_REASON_BY_ERRNO = reasons_by_word(
+    {
+        "denied": "EACCES EPERM",
+        "not_found": "ENOENT",
+        "invalid": "ENOTDIR EISDIR ELOOP ENXIO",
+        "too_large": "EFBIG",
+        "timeout": "ETIMEDOUT",
+        "unavailable": "EBUSY EIO ESTALE ENOTCONN ESHUTDOWN EHOSTDOWN EHOSTUNREACH ENETUNREACH"
+        " ECONNREFUSED ECONNRESET ECONNABORTED EPIPE EREMOTEIO",
+    }
+)
+_REASON_BY_TYPE: ErrorTypes = (
+    (FileNotFoundError, "not_found", "no such file or folder"),
+    (PermissionError, "denied", "permission denied"),
+    (NotADirectoryError, "invalid", "not a folder"),
+    (IsADirectoryError, "invalid", "a folder, not a file"),
+    (TimeoutError, "timeout", "timed out"),
+    (ConnectionError, "unavailable", "connection failed"),
+)
 
 
 def from_os_error(error: OSError) -> StorageError:
@@ -172,19 +199,9 @@ def from_os_error(error: OSError) -> StorageError:
     Only the system's own text for the error number is kept: messages of libraries quote
     paths, and worse.
     """
-    if error.errno in _REASON_BY_ERRNO:
-        return StorageError(_REASON_BY_ERRNO[error.errno], os.strerror(error.errno))
-    by_type: tuple[tuple[type[OSError], Reason, str], ...] = (
-        (FileNotFoundError, "not_found", "no such file or folder"),
-        (PermissionError, "denied", "permission denied"),
-        (NotADirectoryError, "invalid", "not a folder"),
-        (IsADirectoryError, "invalid", "a folder, not a file"),
-        (TimeoutError, "timeout", "timed out"),
-        (ConnectionError, "unavailable", "connection failed"),
-    )
-    for kind, reason, detail in by_type:
-        if isinstance(error, kind):
-            return StorageError(reason, detail)
-    if error.errno is not None:
-        return StorageError("other", os.strerror(error.errno))
-    return StorageError("other", type(error).__name__)
+    number = error.errno
+    if number is not None and (name := errno.errorcode.get(number)) in _REASON_BY_ERRNO:
+        return StorageError(_REASON_BY_ERRNO[name], os.strerror(number))
+    if (known := error_of_type(error, _REASON_BY_TYPE)) is not None:
+        return known
+    return StorageError("other", type(error).__name__ if number is None else os.strerror(number))

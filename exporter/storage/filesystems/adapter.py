@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.errors import Reason, StorageError
+from exporter.errors import StorageError
 
 Entries = list[dict[str, Any]]
 Count = Callable[[], None]
@@ -22,14 +22,6 @@ def read_opened(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     with filesystem.open(file, "rb") as stream:
         data: bytes = stream.read(limit_bytes + 1)
     return data
-
-
-def _keep_open(_: Any) -> None:
-    pass
-
-
-def _not_mine(_: Exception) -> StorageError | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +46,12 @@ class Adapter:
 
     ls: Callable[[Any, str, Count], Entries] = _ls
     read: Callable[[Any, str, int], bytes] = read_opened
-    error_of: Callable[[Exception], StorageError | None] = _not_mine
-    close: Callable[[Any], None] = _keep_open
+    error_of: Callable[[Exception], StorageError | None] = lambda _: None
+    close: Callable[[Any], None] = lambda _: None
     options: Mapping[str, Any] = field(default_factory=lambda: {"use_listings_cache": False})
     has_folders: bool = True
     is_concurrent: bool = False
     attempts: int = 1
-
-
-ErrorTypes = Sequence[tuple[type[Exception], Reason, str]]
-
-
-def error_of_type(error: Exception, types: ErrorTypes) -> StorageError | None:
-    """The error for the first of the types that `error` has; None if it has none of them."""
-    for kind, reason, detail in types:
-        if isinstance(error, kind):
-            return StorageError(reason, detail)
-    return None
-
-
-_REASON_BY_STATUS: dict[int, Reason] = {
-    401: "denied",
-    403: "denied",
-    404: "not_found",
-    408: "timeout",
-    429: "throttled",
-    500: "unavailable",
-    502: "unavailable",
-    503: "unavailable",
-    504: "timeout",
-}
-
-
-def error_of_status(status: int) -> StorageError:
-    """The error that an HTTP status stands for."""
-    return StorageError(_REASON_BY_STATUS.get(status, "other"), f"HTTP status {status}")
 
 
 def bucket_and_prefix(folder: str) -> tuple[str, str]:

@@ -14,15 +14,13 @@ from azure.core import exceptions
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
+from exporter.storage.base import ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,
     Entries,
-    ErrorTypes,
     bucket_and_prefix,
     entries_of,
-    error_of_status,
-    error_of_type,
 )
 
 _CALL_SECONDS = 20

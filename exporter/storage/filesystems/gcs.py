@@ -17,15 +17,13 @@ import requests
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
+from exporter.storage.base import ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,
     Entries,
-    ErrorTypes,
     bucket_and_prefix,
     entries_of,
-    error_of_status,
-    error_of_type,
 )
 
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read at the import

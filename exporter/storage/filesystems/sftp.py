@@ -8,12 +8,8 @@ from typing import Any
 import paramiko
 
 from exporter.errors import StorageError
-from exporter.storage.filesystems.adapter import (
-    Adapter,
-    ErrorTypes,
-    error_of_type,
-    read_opened,
-)
+from exporter.storage.base import ErrorTypes, error_of_type
+from exporter.storage.filesystems.adapter import Adapter, read_opened
 
 _REASON_BY_TYPE: ErrorTypes = (
     (paramiko.AuthenticationException, "denied", "the server does not accept the credentials"),

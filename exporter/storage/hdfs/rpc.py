@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import hdfs_native
 
-from exporter.errors import Reason, StorageError
-from exporter.storage.base import Requests, from_os_error
+from exporter.errors import StorageError
+from exporter.storage.base import Requests, from_os_error, reasons_by_word
 from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
@@ -119,19 +119,14 @@ def _last_part(path: str) -> str:
 
 
 # What hdfs-native's RuntimeErrors begin with.
-_REASON_BY_KIND: dict[str, Reason] = {
-    "InvalidArgument": "invalid",
-    "InvalidPath": "invalid",
-    "UrlParseError": "invalid",
-    "IsADirectoryError": "invalid",
-    "GSSAPIError": "denied",
-    "SASLError": "denied",
-    "NoSASLMechanism": "denied",
-    "BlocksNotFound": "unavailable",
-    "DataTransferError": "unavailable",
-    "ChecksumError": "partial",
-    "InvalidRPCResponse": "partial",
-}
+_REASON_BY_KIND = reasons_by_word(
+    {
+        "invalid": "InvalidArgument InvalidPath UrlParseError IsADirectoryError",
+        "denied": "GSSAPIError SASLError NoSASLMechanism",
+        "unavailable": "BlocksNotFound DataTransferError",
+        "partial": "ChecksumError InvalidRPCResponse",
+    }
+)
 _DETAIL_BY_KIND = {
     "InvalidArgument": "the configuration of Hadoop names no such NameNode",
     "GSSAPIError": "Kerberos refused, or there is no ticket",

@@ -22,8 +22,8 @@ from typing import Protocol
 
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
 from exporter.datatrove.ranks import Markers
-from exporter.errors import Reason, StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version
+from exporter.errors import StorageError
+from exporter.storage.base import Folder, Look, Path, Requests, Version, reasons_by_word
 
 _SETTLING_SECONDS = 0.01
 
@@ -198,19 +198,18 @@ def _wait_to_settle(folder: _FolderState) -> None:
     time.sleep(max(0.0, folder.seen + _SETTLING_SECONDS - time.monotonic()))
 
 
-_EXCEPTIONS: dict[Reason, str] = {
-    "not_found": "FileNotFoundException",
-    "denied": "AccessControlException AuthenticationException AuthorizationException InvalidToken"
-    " SecurityException",
-    "invalid": "IllegalArgumentException InvalidPathException NotDirectoryException"
-    " ParentNotDirectoryException PathIsNotDirectoryException",
-    "unavailable": "NoRouterException ObserverRetryOnActiveException RetriableException"
-    " RouterSafeModeException SafeModeException ServerNotRunningYetException StandbyException",
-    "throttled": "ServerTooBusyException RejectedExecutionException",
-}
-_REASON_BY_EXCEPTION = {
-    name: reason for reason, names in _EXCEPTIONS.items() for name in names.split()
-}
+_REASON_BY_EXCEPTION = reasons_by_word(
+    {
+        "not_found": "FileNotFoundException",
+        "denied": "AccessControlException AuthenticationException AuthorizationException"
+        " InvalidToken SecurityException",
+        "invalid": "IllegalArgumentException InvalidPathException NotDirectoryException"
+        " ParentNotDirectoryException PathIsNotDirectoryException",
+        "unavailable": "NoRouterException ObserverRetryOnActiveException RetriableException"
+        " RouterSafeModeException SafeModeException ServerNotRunningYetException StandbyException",
+        "throttled": "ServerTooBusyException RejectedExecutionException",
+    }
+)
 
 
 def error_of_exception(java_class: str) -> StorageError:

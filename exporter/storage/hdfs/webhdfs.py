@@ -19,8 +19,8 @@ import requests
 import urllib3
 from fsspec.implementations.webhdfs import WebHDFS
 
-from exporter.errors import Reason, StorageError
-from exporter.storage.base import Requests
+from exporter.errors import StorageError
+from exporter.storage.base import ErrorTypes, Requests, error_of_status, error_of_type
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CONNECT_SECONDS = 5
@@ -118,37 +118,29 @@ def _content(answer: requests.Response, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-_REASON_BY_STATUS: dict[int, Reason] = {
-    401: "denied",
-    403: "denied",
-    408: "timeout",
-    429: "throttled",
-    502: "unavailable",
-    503: "unavailable",
-    504: "timeout",
-}
-
-
 def _refusal(status: int, body: bytes) -> StorageError:
     """The error by the exception that the NameNode names, else by the HTTP status."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         return error_of_exception(str(json.loads(body)["RemoteException"]["exception"]))
     if status == requests.codes.not_found:  # a NameNode would have named an exception
         return StorageError("other", "no WebHDFS at this address (HTTP 404)")
-    return StorageError(_REASON_BY_STATUS.get(status, "other"), f"HTTP status {status}")
+    error = error_of_status(status)
+    return error if status != requests.codes.server_error else StorageError("other", error.detail)
+
+
+_REASON_BY_TYPE: ErrorTypes = (
+    (requests.ConnectTimeout, "timeout", "no connection within the time limit"),
+    (requests.Timeout, "timeout", "no answer within the time limit"),
+    (requests.exceptions.SSLError, "unavailable", "the certificate was not accepted"),
+    (requests.exceptions.ChunkedEncodingError, "partial", "the answer ended too early"),
+    (requests.ConnectionError, "unavailable", "connection failed"),
+    (requests.RequestException, "other", "the request failed"),
+    (ImportError, "other", "the package for Kerberos (requests-kerberos) is not installed"),
+)
 
 
 @contextlib.contextmanager
 def _errors_classified() -> Iterator[None]:
-    by_type: tuple[tuple[type[Exception], Reason, str], ...] = (
-        (requests.ConnectTimeout, "timeout", "no connection within the time limit"),
-        (requests.Timeout, "timeout", "no answer within the time limit"),
-        (requests.exceptions.SSLError, "unavailable", "the certificate was not accepted"),
-        (requests.exceptions.ChunkedEncodingError, "partial", "the answer ended too early"),
-        (requests.ConnectionError, "unavailable", "connection failed"),
-        (requests.RequestException, "other", "the request failed"),
-        (ImportError, "other", "the package for Kerberos (requests-kerberos) is not installed"),
-    )
     try:
         yield
     except StorageError:
@@ -157,7 +149,5 @@ def _errors_classified() -> Iterator[None]:
         # The server fell silent in the middle of an answer: requests wraps that in another error.
         if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
             raise StorageError("timeout", "no answer within the time limit") from None
-        for kind, reason, detail in by_type:
-            if isinstance(error, kind):
-                raise StorageError(reason, detail) from None
-        raise StorageError("other", type(error).__name__) from None
+        known = error_of_type(error, _REASON_BY_TYPE)
+        raise known or StorageError("other", type(error).__name__) from None

@@ -10,29 +10,32 @@ import aiohttp
 import botocore.exceptions
 import botocore.parsers
 
-from exporter.errors import Reason, StorageError
-from exporter.storage.base import from_os_error
-
-_CODES: dict[Reason, str] = {
-    "not_found": "NoSuchBucket NoSuchKey 404",
-    "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded 429",
-    "timeout": "RequestTimeout 408 504 GatewayTimeout",
-    "unavailable": "InternalError ServiceUnavailable 500 502 503 BadGateway",
-    "denied": "AccessDenied AllAccessDisabled AccountProblem ExpiredToken ExpiredTokenException"
-    " Forbidden InvalidAccessKeyId InvalidToken InvalidSecurity NotSignedUp RequestTimeTooSkewed"
-    " SignatureDoesNotMatch TokenRefreshRequired UnauthorizedAccess 401 403",
-}
-_REASON_BY_CODE = {code: reason for reason, codes in _CODES.items() for code in codes.split()}
-
-# Credentials that are wrong, or no longer valid.
-_CREDENTIALS_CODES = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken"}
-    | {"SignatureDoesNotMatch", "TokenRefreshRequired"}
+from exporter.errors import StorageError
+from exporter.storage.base import (
+    REASON_BY_STATUS,
+    ErrorTypes,
+    error_of_type,
+    from_os_error,
+    reasons_by_word,
 )
 
-_ErrorTypes = tuple[tuple[type[BaseException], Reason, str], ...]
-
-_CREDENTIALS_ERRORS: _ErrorTypes = (
+# Credentials that are wrong, or no longer valid.
+_CREDENTIALS_CODES = (
+    "ExpiredToken ExpiredTokenException InvalidAccessKeyId InvalidToken SignatureDoesNotMatch"
+    " TokenRefreshRequired"
+)
+# A server may send the status as its error code.
+_REASON_BY_CODE = REASON_BY_STATUS | reasons_by_word(
+    {
+        "not_found": "NoSuchBucket NoSuchKey",
+        "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded",
+        "timeout": "RequestTimeout GatewayTimeout",
+        "unavailable": "InternalError ServiceUnavailable BadGateway",
+        "denied": "AccessDenied AllAccessDisabled AccountProblem Forbidden InvalidSecurity"
+        f" NotSignedUp RequestTimeTooSkewed UnauthorizedAccess {_CREDENTIALS_CODES}",
+    }
+)
+_CREDENTIALS_ERRORS: ErrorTypes = (
     (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
     (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
     (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
@@ -41,7 +44,7 @@ _CREDENTIALS_ERRORS: _ErrorTypes = (
     (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
 )
 
-_REASON_BY_TYPE: _ErrorTypes = (
+_REASON_BY_TYPE: ErrorTypes = (
     (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
     (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
     (TimeoutError, "timeout", "no complete answer in time"),
@@ -65,9 +68,8 @@ def storage_error(error: BaseException) -> StorageError:
         reason = _REASON_BY_CODE.get(status, "other")
         return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
     for link in _chain(error):
-        for kind, reason, detail in _REASON_BY_TYPE:
-            if isinstance(link, kind):
-                return StorageError(reason, detail)
+        if (known := error_of_type(link, _REASON_BY_TYPE)) is not None:
+            return known
     if isinstance(error, OSError):
         return from_os_error(error)
     return StorageError("other", type(error).__name__)
@@ -76,9 +78,8 @@ def storage_error(error: BaseException) -> StorageError:
 def is_about_credentials(error: BaseException) -> bool:
     """The credentials themselves were refused, or could not be found."""
     if (answer := _answer_in(error)) is not None:
-        return answer[0] in _CREDENTIALS_CODES
-    kinds = tuple(kind for kind, _, _ in _CREDENTIALS_ERRORS)
-    return any(isinstance(link, kinds) for link in _chain(error))
+        return answer[0] in _CREDENTIALS_CODES.split()
+    return any(error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
 
 
 def _answer_in(error: BaseException) -> tuple[str, str] | None:
