@@ -11,7 +11,6 @@ Count = Callable[[], None]
 
 
 def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
-    """The filesystem's own ``ls``."""
     count()
     listed: Entries = filesystem.ls(folder, detail=True)
     return listed
@@ -39,9 +38,8 @@ class Adapter:
     collector.
 
     `options` are keyword arguments of the filesystem; they override those of the root.
-    `has_folders` is False for object stores, where a folder exists while anything lies
-    below it. `is_concurrent` tells that several threads may call the filesystem at once.
-    `attempts` is how often a call is tried in all while the storage is unavailable.
+    In an object store a folder exists while anything lies below it, several threads may
+    call the filesystem at once, and a call is tried twice if the store is unavailable.
     """
 
     ls: Callable[[Any, str, Count], Entries] = _ls
@@ -49,9 +47,10 @@ class Adapter:
     error_of: Callable[[Exception], StorageError | None] = lambda _: None
     close: Callable[[Any], None] = lambda _: None
     options: Mapping[str, Any] = field(default_factory=lambda: {"use_listings_cache": False})
-    has_folders: bool = True
-    is_concurrent: bool = False
-    attempts: int = 1
+    is_object_store: bool = False
+
+
+ADAPTER = Adapter()
 
 
 def bucket_and_prefix(folder: str) -> tuple[str, str]:

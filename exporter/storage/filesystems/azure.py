@@ -25,6 +25,7 @@ from exporter.storage.filesystems.adapter import (
 
 _CALL_SECONDS = 20
 _LISTING_SECONDS = 120
+_ATTRIBUTES = ("name", "size", "etag", "last_modified")
 _ONCE = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
 
 
@@ -47,14 +48,7 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
                     elif (blob.metadata or {}).get("hdi_isfolder", "").lower() == "true":
                         folders.append(f"{name}/")
                     else:
-                        files.append(
-                            {
-                                "name": name,
-                                "size": blob.size,
-                                "etag": blob.etag,
-                                "last_modified": blob.last_modified,
-                            }
-                        )
+                        files.append({attribute: blob[attribute] for attribute in _ATTRIBUTES})
                 if pages.continuation_token:
                     count()
         return entries_of(container, folders, files)
@@ -79,6 +73,10 @@ def _close(filesystem: Any) -> None:
     sync(filesystem.loop, filesystem.service_client.close, timeout=_CALL_SECONDS)
 
 
+_NO_ACCOUNT = (
+    "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
+    "AZURE_STORAGE_CONNECTION_STRING name an account"
+)
 _REASON_BY_TYPE: ErrorTypes = (
     (exceptions.ServiceRequestTimeoutError, "timeout", "no connection within the time limit"),
     (exceptions.ServiceResponseTimeoutError, "timeout", "no answer within the time limit"),
@@ -89,14 +87,7 @@ _REASON_BY_TYPE: ErrorTypes = (
     # What azure-storage-blob makes of an answer 200 without a body.
     (AttributeError, "partial", "the answer is not Azure's"),
     (TimeoutError, "timeout", "no complete answer within the time limit"),
-    (
-        ValueError,
-        "invalid",
-        (
-            "neither storage_options nor AZURE_STORAGE_ACCOUNT_NAME or "
-            "AZURE_STORAGE_CONNECTION_STRING name an account"
-        ),
-    ),
+    (ValueError, "invalid", _NO_ACCOUNT),
 )
 
 
@@ -107,12 +98,4 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-ADAPTER = Adapter(
-    ls=_ls,
-    read=_read,
-    error_of=_error_of,
-    close=_close,
-    has_folders=False,
-    is_concurrent=True,
-    attempts=2,
-)
+ADAPTER = Adapter(ls=_ls, read=_read, error_of=_error_of, close=_close, is_object_store=True)

@@ -60,8 +60,4 @@ def _error_of(error: Exception) -> StorageError | None:
     return StorageError(reason, f"FTP answered {code}")
 
 
-def _close(filesystem: Any) -> None:
-    filesystem.ftp.close()
-
-
-ADAPTER = Adapter(ls=_ls, error_of=_error_of, close=_close)
+ADAPTER = Adapter(ls=_ls, error_of=_error_of, close=lambda filesystem: filesystem.ftp.close())

@@ -99,12 +99,4 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-ADAPTER = Adapter(
-    ls=_ls,
-    read=_read,
-    error_of=_error_of,
-    close=_close,
-    has_folders=False,
-    is_concurrent=True,
-    attempts=2,
-)
+ADAPTER = Adapter(ls=_ls, read=_read, error_of=_error_of, close=_close, is_object_store=True)

@@ -18,7 +18,8 @@ next scan goes unnoticed, which is what thorough looks are for.)
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import fsspec
@@ -44,7 +45,7 @@ class GenericStorage:
         self._url = url
         self._options = options
         self._adapter = adapter
-        self._one_call = threading.Lock()
+        self._turn = nullcontext() if adapter.is_object_store else threading.Lock()
         self._opening = threading.Lock()
         self._filesystem: fsspec.AbstractFileSystem | None = None
         self._root = ""
@@ -64,19 +65,13 @@ class GenericStorage:
         return Folder(subfolders, has_executor_file, state={e.name: e for e in entries})
 
     def look(
-        self,
-        path: Path,
-        folder: Folder,
-        last: Look | None = None,
-        *,
-        thorough: bool = False,
+        self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
         assert isinstance(folder.state, dict)  # list_folder lists afresh at each call
         entries: dict[str, Entry] = folder.state
         version = executor_version(entries)
         tree = entries[COMPLETIONS].tree if COMPLETIONS in entries else None
-        is_same_tree = last is not None and tree is not None and tree == last.state
-        if last is not None and is_same_tree and not thorough:
+        if last is not None and tree is not None and tree == last.state and not thorough:
             markers = last.markers
         else:
             markers = self._list_markers(path, entries)
@@ -98,16 +93,14 @@ class GenericStorage:
             self._check_executor_file(path)
             return Markers()
         names = [e.name for e in listed if e.is_file]
-        others = len(listed) - len(names)
         times = {
             rank: e.modified_ns
             for e in listed
             if e.is_file and e.modified_ns is not None and (rank := rank_of(e.name)) is not None
         }
-        markers = Markers.of_names(names, others)
-        if len(times) < len(markers.ranks):
-            return markers
-        return Markers.of_times(times, markers.others)
+        markers = Markers.of_names(names, others=len(listed) - len(names))
+        has_times = len(times) == len(markers.ranks)
+        return Markers.of_times(times, markers.others) if has_times else markers
 
     def _has_logs(self, path: Path, entries: Mapping[str, Entry]) -> bool:
         folder = entries.get(LOGS)
@@ -155,15 +148,13 @@ class GenericStorage:
 
     def _list(self, path: Path) -> list[Entry]:
         """Everything directly below `path`."""
-
-        def count() -> None:
-            self.requests.add("list")
+        count = partial(self.requests.add, "list")
 
         def ls(filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[str, Entries]:
             return folder.rstrip("/"), self._adapter.ls(filesystem, folder, count)
 
         folder, listed = self._call(path, ls)
-        if not listed and path and not self._adapter.has_folders:
+        if not listed and path and self._adapter.is_object_store:
             raise StorageError("not_found", "no such folder")
         entries = [Entry(item) for item in listed]
         if len(entries) == 1 and entries[0].is_file and entries[0].path == folder:
@@ -184,10 +175,10 @@ class GenericStorage:
         return data
 
     def _call(self, path: Path, run: Callable[[fsspec.AbstractFileSystem, str], T]) -> T:
-        """What `run` returns for the filesystem and the absolute name of `path` in it. Tries
-        as often as the adapter says; any failure is a StorageError."""
-        for _ in range(self._adapter.attempts):
-            with self._turn():
+        """What `run` returns for the filesystem and the absolute name of `path` in it; any
+        failure is a StorageError."""
+        for _ in range(2 if self._adapter.is_object_store else 1):
+            with self._turn:
                 filesystem = None
                 try:
                     filesystem, name = self._connected(path)
@@ -198,20 +189,16 @@ class GenericStorage:
                 break
         raise failure
 
-    def _turn(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._adapter.is_concurrent else self._one_call
-
     def _connected(self, path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
         """The filesystem, made anew if there is none, and the absolute name of `path`."""
         with self._opening:
             if self._filesystem is None:
+                options = {**self._options, **self._adapter.options}
                 self._filesystem, self._root = url_to_fs(
-                    self._url,
-                    **{**self._options, **self._adapter.options},
-                    skip_instance_cache=True,
+                    self._url, **options, skip_instance_cache=True
                 )
             filesystem = self._filesystem
-        if not self._adapter.is_concurrent:
+        if not self._adapter.is_object_store:
             filesystem.invalidate_cache()
         return filesystem, "/".join([self._root.rstrip("/"), *path]) or "/"
 
@@ -220,12 +207,12 @@ class GenericStorage:
     ) -> StorageError:
         """Classify the error, and throw the filesystem away if its connection may be the
         cause."""
-        failure = _storage_error(error, self._adapter)
+        failure = self._storage_error(error)
         if failure.reason in _FAILURES_OF_THE_CONNECTION:
             with self._opening:
                 if self._filesystem is filesystem:
                     self._filesystem = None
-            if filesystem is not None and not self._adapter.is_concurrent:
+            if filesystem is not None and not self._adapter.is_object_store:
                 self._end(filesystem)  # no other thread is using it
         return failure
 
@@ -233,19 +220,16 @@ class GenericStorage:
         with suppress(Exception):  # the connection may be what is broken
             self._adapter.close(filesystem)
 
-
-def _storage_error(error: Exception, adapter: Adapter) -> StorageError:  # noqa: PLR0911
-    if isinstance(error, StorageError):
-        return error
-    if isinstance(error, ImportError):
-        return StorageError("other", "the package for this kind of storage is not installed")
-    if isinstance(error, EOFError):
-        return StorageError("unavailable", "the server closed the connection")
-    if (refusal := adapter.error_of(error)) is not None:
-        return refusal
-    if isinstance(error, OSError):
-        return from_os_error(error)
-    name = type(error).__name__
-    if "Timeout" in name:
-        return StorageError("timeout", name)
-    return StorageError("other", name)
+    def _storage_error(self, error: Exception) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        if (known := self._adapter.error_of(error)) is not None:
+            return known
+        if isinstance(error, OSError):
+            return from_os_error(error)
+        if isinstance(error, EOFError):
+            return StorageError("unavailable", "the server closed the connection")
+        if isinstance(error, ImportError):
+            return StorageError("other", "the package for this kind of storage is not installed")
+        name = type(error).__name__
+        return StorageError("timeout" if "Timeout" in name else "other", name)

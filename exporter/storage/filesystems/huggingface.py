@@ -68,9 +68,10 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
 
 def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
     deadline = time.monotonic() + _CALL_SECONDS
+    headers = build_hf_headers(token=filesystem.token)
     while True:
         count()
-        answer = get_session().get(url, headers=_headers(filesystem), timeout=_TIMEOUT)
+        answer = get_session().get(url, headers=headers, timeout=_TIMEOUT)
         if answer.status_code != httpx2.codes.OK:
             raise error_of_status(answer.status_code)
         try:
@@ -90,19 +91,16 @@ def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
 
 def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     place = parse_hf_uri(f"{constants.HF_PROTOCOL}{file}")
+    path, endpoint = place.path_in_repo, filesystem.endpoint
     if place.is_bucket:
-        url = f"{filesystem.endpoint}/buckets/{place.id}/resolve/{quote(place.path_in_repo)}"
+        url = f"{endpoint}/buckets/{place.id}/resolve/{quote(path)}"
     else:
         url = hf_hub_url(
-            place.id,
-            place.path_in_repo,
-            repo_type=place.type,
-            revision=place.revision,
-            endpoint=filesystem.endpoint,
+            place.id, path, repo_type=place.type, revision=place.revision, endpoint=endpoint
         )
-    data = bytearray()
+    data, headers = bytearray(), build_hf_headers(token=filesystem.token)
     with get_session().stream(
-        "GET", url, headers=_headers(filesystem), timeout=_TIMEOUT, follow_redirects=True
+        "GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True
     ) as answer:
         if answer.status_code != httpx2.codes.OK:
             raise error_of_status(answer.status_code)
@@ -113,10 +111,6 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-def _headers(filesystem: Any) -> dict[str, str]:
-    return build_hf_headers(token=filesystem.token)
-
-
 _REASON_BY_TYPE: ErrorTypes = (
     (httpx2.TimeoutException, "timeout", "no answer within the time limit"),
     (httpx2.RemoteProtocolError, "partial", "the answer ended too early"),
@@ -125,10 +119,9 @@ _REASON_BY_TYPE: ErrorTypes = (
 )
 
 
-def _error_of(error: Exception) -> StorageError | None:
-    return error_of_type(error, _REASON_BY_TYPE)
-
-
 ADAPTER = Adapter(
-    ls=_ls, read=_read, error_of=_error_of, has_folders=False, is_concurrent=True, attempts=2
+    ls=_ls,
+    read=_read,
+    error_of=lambda error: error_of_type(error, _REASON_BY_TYPE),
+    is_object_store=True,
 )

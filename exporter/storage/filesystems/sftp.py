@@ -7,7 +7,6 @@ from typing import Any
 
 import paramiko
 
-from exporter.errors import StorageError
 from exporter.storage.base import ErrorTypes, error_of_type
 from exporter.storage.filesystems.adapter import Adapter, read_opened
 
@@ -28,12 +27,9 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
         raise
 
 
-def _close(filesystem: Any) -> None:
-    filesystem.client.close()
-
-
-def _error_of(error: Exception) -> StorageError | None:
-    return error_of_type(error, _REASON_BY_TYPE)
-
-
-ADAPTER = Adapter(read=_read, error_of=_error_of, close=_close, options={})
+ADAPTER = Adapter(
+    read=_read,
+    error_of=lambda error: error_of_type(error, _REASON_BY_TYPE),
+    close=lambda filesystem: filesystem.client.close(),
+    options={},
+)
