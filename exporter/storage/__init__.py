@@ -25,75 +25,45 @@ def _open_s3(url: str, options: Mapping[str, Any], connections: int) -> Storage:
 
 
 def _open_hdfs(url: str, options: Mapping[str, Any], connections: int) -> Storage:
-    from exporter.storage.hdfs.rpc import RpcNameNode
-    from exporter.storage.hdfs.storage import HdfsStorage
+    from exporter.storage.hdfs.storage import HdfsStorage, NameNode
 
-    scheme, authority, path = _parts(url)
-    return HdfsStorage(RpcNameNode(f"{scheme}://{authority}", options, connections), path)
-
-
-def _open_webhdfs(url: str, options: Mapping[str, Any], connections: int) -> Storage:
-    from exporter.storage.hdfs.storage import HdfsStorage
-    from exporter.storage.hdfs.webhdfs import WebNameNode
-
-    _, authority, path = _parts(url)
-    return HdfsStorage(WebNameNode(authority, options, connections), path)
-
-
-def _open_azure(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.azure import ADAPTER
-    from exporter.storage.filesystems.generic import GenericStorage
-
-    return GenericStorage(url, options, ADAPTER)
-
-
-def _open_ftp(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.ftp import ADAPTER
-    from exporter.storage.filesystems.generic import GenericStorage
-
-    return GenericStorage(url, options, ADAPTER)
-
-
-def _open_gcs(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.gcs import ADAPTER
-    from exporter.storage.filesystems.generic import GenericStorage
-
-    return GenericStorage(url, options, ADAPTER)
-
-
-def _open_huggingface(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.generic import GenericStorage
-    from exporter.storage.filesystems.huggingface import ADAPTER
-
-    return GenericStorage(url, options, ADAPTER)
-
-
-def _open_sftp(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.generic import GenericStorage
-    from exporter.storage.filesystems.sftp import ADAPTER
-
-    return GenericStorage(url, options, ADAPTER)
-
-
-def _open_other(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
-    from exporter.storage.filesystems.adapter import Adapter
-    from exporter.storage.filesystems.generic import GenericStorage
-
-    return GenericStorage(url, options, Adapter())
-
-
-def _parts(url: str) -> tuple[str, str, str]:
-    """(scheme, authority, absolute path)."""
     scheme, _, rest = url.partition("://")
     authority, _, path = rest.partition("/")
-    return scheme, authority, f"/{path}"
+    namenode: NameNode
+    if scheme == "webhdfs":
+        from exporter.storage.hdfs.webhdfs import WebNameNode
+
+        namenode = WebNameNode(authority, options, connections)
+    else:
+        from exporter.storage.hdfs.rpc import RpcNameNode
+
+        namenode = RpcNameNode(f"{scheme}://{authority}", options, connections)
+    return HdfsStorage(namenode, f"/{path}")
+
+
+def _open_filesystem(url: str, options: Mapping[str, Any], _connections: int) -> Storage:
+    from exporter.storage.filesystems.generic import GenericStorage
+
+    match SCHEMES.get(scheme_of(url), _OTHER).package:
+        case "gcsfs":
+            from exporter.storage.filesystems.gcs import ADAPTER
+        case "adlfs":
+            from exporter.storage.filesystems.azure import ADAPTER
+        case "huggingface_hub":
+            from exporter.storage.filesystems.huggingface import ADAPTER
+        case "paramiko":
+            from exporter.storage.filesystems.sftp import ADAPTER
+        case "ftplib":
+            from exporter.storage.filesystems.ftp import ADAPTER
+        case _:
+            from exporter.storage.filesystems.adapter import ADAPTER
+    return GenericStorage(url, options, ADAPTER)
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
     """How roots with one URL scheme are opened. `package` is what that imports and
-    `extra` which extra of ours installs it; both are empty where nothing more than the
-    exporter itself has to be installed."""
+    `extra` which extra of ours installs it; empty where the exporter alone is enough."""
 
     open: Callable[[str, Mapping[str, Any], int], Storage]
     package: str = ""
@@ -106,18 +76,18 @@ SCHEMES = {
     "s3a": Scheme(_open_s3),
     "hdfs": Scheme(_open_hdfs, package="hdfs_native", extra="hdfs"),
     "viewfs": Scheme(_open_hdfs, package="hdfs_native", extra="hdfs"),
-    "webhdfs": Scheme(_open_webhdfs, package="requests", extra="hdfs"),
-    "gs": Scheme(_open_gcs, package="gcsfs", extra="gcs"),
-    "gcs": Scheme(_open_gcs, package="gcsfs", extra="gcs"),
-    "az": Scheme(_open_azure, package="adlfs", extra="azure"),
-    "abfs": Scheme(_open_azure, package="adlfs", extra="azure"),
-    "abfss": Scheme(_open_azure, package="adlfs", extra="azure"),
-    "hf": Scheme(_open_huggingface, package="huggingface_hub", extra="hf"),
-    "sftp": Scheme(_open_sftp, package="paramiko", extra="sftp"),
-    "ssh": Scheme(_open_sftp, package="paramiko", extra="sftp"),
-    "ftp": Scheme(_open_ftp),
+    "webhdfs": Scheme(_open_hdfs, package="requests", extra="hdfs"),
+    "gs": Scheme(_open_filesystem, package="gcsfs", extra="gcs"),
+    "gcs": Scheme(_open_filesystem, package="gcsfs", extra="gcs"),
+    "az": Scheme(_open_filesystem, package="adlfs", extra="azure"),
+    "abfs": Scheme(_open_filesystem, package="adlfs", extra="azure"),
+    "abfss": Scheme(_open_filesystem, package="adlfs", extra="azure"),
+    "hf": Scheme(_open_filesystem, package="huggingface_hub", extra="hf"),
+    "sftp": Scheme(_open_filesystem, package="paramiko", extra="sftp"),
+    "ssh": Scheme(_open_filesystem, package="paramiko", extra="sftp"),
+    "ftp": Scheme(_open_filesystem, package="ftplib"),  # of the standard library
 }
-"""Any other scheme is left to fsspec, if it knows the scheme."""
+_OTHER = Scheme(_open_filesystem)  # left to fsspec, if it knows the scheme
 
 
 def scheme_of(url: str) -> str:
@@ -135,8 +105,7 @@ def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Stor
     """
     if (problem := problem_with(url)) is not None:
         raise StorageError("other", problem)
-    scheme = SCHEMES.get(scheme_of(url))
-    return (scheme.open if scheme is not None else _open_other)(url, options, connections)
+    return SCHEMES.get(scheme_of(url), _OTHER).open(url, options, connections)
 
 
 def problem_with(url: str) -> str | None:
