@@ -65,12 +65,12 @@ class ExecutorFile:
     first_seen: float = 0.0
 
     @classmethod
-    def now(cls, found: os.stat_result, last: "ExecutorFile | None") -> "ExecutorFile":
+    def now(cls, found: os.stat_result, last: "ExecutorFile") -> "ExecutorFile":
         """The file with the status `found`, which was read now; `last` itself if nothing
         changed. Once a version has settled it gets another token, so that the file is read
         once more."""
         fingerprint, is_file, now = of(found)[:-1], stat.S_ISREG(found.st_mode), time.monotonic()
-        if last is not None and last.version is not None and last.is_file == is_file:
+        if last.version is not None and last.is_file == is_file:
             if last.version.token == (fingerprint, True):
                 return last
             if last.version.token == (fingerprint, False):
@@ -87,11 +87,7 @@ def version_of(found: os.stat_result) -> Version:
     return Version((of(found)[:-1], False), found.st_mtime_ns)
 
 
-def is_same_file(one: Version | None, other: Version) -> bool:
-    """The two versions differ in nothing but whether they have settled."""
-    return (
-        one is not None
-        and isinstance(one.token, tuple)
-        and isinstance(other.token, tuple)
-        and one.token[0] == other.token[0]
-    )
+def is_same_file(seen: Version, found: Version) -> bool:
+    """`found`, of `version_of`, differs from `seen` in nothing but whether that has settled."""
+    token = found.token
+    return isinstance(token, tuple) and seen.token in (token, (token[0], True))

@@ -47,6 +47,9 @@ class _FolderState:
     link_counting_device: int | None = None
 
 
+_NOTHING_SEEN = _FolderState(None, _NO_FILE)
+
+
 class LocalStorage:
     """The root at `root`, an absolute path."""
 
@@ -62,8 +65,7 @@ class LocalStorage:
         with_subfolders: bool,
         thorough: bool = False,
     ) -> Folder:
-        folder = "/".join((self._root, *path))
-        before = last.state if last is not None and isinstance(last.state, _FolderState) else None
+        folder, before = "/".join((self._root, *path)), _state_of(last)
         try:
             # Looking for executor.json alone would not tell that the root is missing.
             if with_subfolders or not path:
@@ -74,13 +76,11 @@ class LocalStorage:
         except OSError as error:
             raise from_os_error(error) from None
 
-    def _list_if_changed(
-        self, folder: str, last: Folder | None, before: _FolderState | None
-    ) -> Folder:
+    def _list_if_changed(self, folder: str, last: Folder | None, before: _FolderState) -> Folder:
         self.requests.add("stat")
         found = os.stat(folder)
-        status = fingerprint.of(found)
-        if last is None or not before or not before.listed or not before.listed.still_holds(status):
+        listed = before.listed
+        if last is None or listed is None or not listed.still_holds(fingerprint.of(found)):
             return self._list(folder, found, before)
         if not last.has_executor_file:  # a new one would have changed the folder
             return last
@@ -90,8 +90,8 @@ class LocalStorage:
         state = replace(before, executor=executor)
         return Folder(last.subfolders, executor.is_file, last.identity, state)
 
-    def _list(self, folder: str, found: os.stat_result, before: _FolderState | None) -> Folder:
-        listed = Listed.now(fingerprint.of(found), before.listed if before else None)
+    def _list(self, folder: str, found: os.stat_result, before: _FolderState) -> Folder:
+        listed = Listed.now(fingerprint.of(found), before.listed)
         subfolders = []
         executor = _NO_FILE
         self.requests.add("readdir")
@@ -107,7 +107,7 @@ class LocalStorage:
         identity = (found.st_dev, found.st_ino)
         return Folder(tuple(subfolders), executor.is_file, identity, state)
 
-    def _find_executor_file(self, folder: str, before: _FolderState | None) -> ExecutorFile:
+    def _find_executor_file(self, folder: str, before: _FolderState) -> ExecutorFile:
         self.requests.add("stat")
         try:
             found = os.stat(f"{folder}/{EXECUTOR_FILE}")
@@ -115,7 +115,7 @@ class LocalStorage:
             return _NO_FILE
         except OSError:
             return _UNSEEN_FILE
-        return ExecutorFile.now(found, before.executor if before is not None else None)
+        return ExecutorFile.now(found, before.executor)
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
@@ -127,22 +127,21 @@ class LocalStorage:
             raise from_os_error(error) from None
 
     def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
-        state = folder.state if isinstance(folder.state, _FolderState) else None
-        executor = state.executor.version if state is not None else None
-        if executor is None:
-            executor = self._executor_version(job)
+        state = _state_of(folder)
+        executor = state.executor.version or self._executor_version(job)
         completions = f"{job}/{COMPLETIONS}"
         before = last.state if last is not None and isinstance(last.state, Listed) else None
         status = self._fingerprint_of(completions)
         if last is not None and before is not None and not thorough and before.still_holds(status):
             look = last
         else:
-            device = state.link_counting_device if state is not None else None
-            look = self._list_markers(completions, executor, Listed.now(status, before), device)
-            if not look.markers.ranks and last is not None and last.markers.ranks:
+            listed, device = Listed.now(status, before), state.link_counting_device
+            markers, modified_ns = self._list_markers(completions, listed, device)
+            if not markers.ranks and last is not None and last.markers.ranks:
                 again = self._executor_version(job)  # not_found if the job itself is gone
                 executor = executor if fingerprint.is_same_file(executor, again) else again
-            look = replace(look, has_logs=last.has_logs if last is not None else False)
+            had_logs = last is not None and last.has_logs
+            look = Look(executor, markers, had_logs, modified_ns, listed)
         has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
         is_same_executor = executor is look.executor or executor == look.executor
         if look is last and has_logs == look.has_logs and is_same_executor:
@@ -161,10 +160,11 @@ class LocalStorage:
             return None
 
     def _list_markers(
-        self, completions: str, executor: Version, listed: Listed, link_counting_device: int | None
-    ) -> Look:
+        self, completions: str, listed: Listed, link_counting_device: int | None
+    ) -> tuple[Markers, int | None]:
+        """The markers, and the modification time of their folder; None if there is none."""
         if listed.fingerprint is None:
-            return Look(executor, Markers(), has_logs=False, state=listed)
+            return Markers(), None
         device, *_, links = listed.fingerprint
         no_folders = device == link_counting_device and links == _LINKS_WITHOUT_SUBFOLDERS
         try:
@@ -175,13 +175,7 @@ class LocalStorage:
             raise StorageError("partial", "completions/ went while being listed") from None
         if fingerprint.of(after)[:2] != listed.fingerprint[:2]:  # another device or inode
             raise StorageError("partial", "completions/ was replaced while being listed")
-        return Look(
-            executor,
-            markers,
-            has_logs=False,
-            completions_modified_ns=after.st_mtime_ns,
-            state=listed,
-        )
+        return markers, after.st_mtime_ns
 
     def _read_entries(
         self, completions: str, *, names_only: bool
@@ -202,48 +196,42 @@ class LocalStorage:
     def _has_logs(self, job: str) -> bool:
         self.requests.add("readdir")
         try:
-            with os.scandir(os.path.join(job, LOGS)) as entries:
+            with os.scandir(f"{job}/{LOGS}") as entries:
                 return next(entries, None) is not None
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         self.requests.add("read")
+        file = "/".join((self._root, *path, EXECUTOR_FILE))
         try:
-            descriptor = os.open(
-                os.path.join(self._root, *path, EXECUTOR_FILE),
-                os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-            )
-            with open(descriptor, "rb", buffering=0) as file:
-                version, data = _read_regular(file.fileno(), limit_bytes)
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            with open(descriptor, "rb", buffering=0):
+                version, data = _read_regular(descriptor, limit_bytes)
         except OSError as error:
             raise from_os_error(error) from None
         return (seen if fingerprint.is_same_file(seen, version) else version), data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         names = [marker_name(rank) for rank in ranks]
+        completions = "/".join((self._root, *path, COMPLETIONS))
         try:
             # Names are looked up in the open folder, not each from the root of the file system.
-            folder = os.open(
-                os.path.join(self._root, *path, COMPLETIONS),
-                os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,
-            )
-        except FileNotFoundError:
+            folder = os.open(completions, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                self.requests.add("stat", len(names))
+                return _times_of(names, folder)
+            finally:
+                os.close(folder)
+        except FileNotFoundError:  # there is no such folder
             return [None for _ in names]
         except OSError as error:
             raise from_os_error(error) from None
-        self.requests.add("stat", len(names))
-        try:
-            return _times_of(names, folder)
-        except OSError as error:
-            raise from_os_error(error) from None
-        finally:
-            os.close(folder)
 
     def list_logs(self, path: Path) -> list[str]:
         self.requests.add("readdir")
         try:
-            with os.scandir(os.path.join(self._root, *path, LOGS)) as entries:
+            with os.scandir("/".join((self._root, *path, LOGS))) as entries:
                 return [entry.name for entry in entries if not entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -252,6 +240,11 @@ class LocalStorage:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _state_of(folder: Folder | None) -> _FolderState:
+    state = folder.state if folder is not None else None
+    return state if isinstance(state, _FolderState) else _NOTHING_SEEN
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -265,17 +258,13 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def _times_of(names: Sequence[str], folder: int) -> list[int | None]:
     """Modification times of files in an open folder, None for those that are gone."""
-    stat_file = os.stat
-    try:
-        return [stat_file(name, dir_fd=folder).st_mtime_ns for name in names]
-    except FileNotFoundError:  # rare, so only then each file is tried on its own
-        times: list[int | None] = []
-        for name in names:
-            try:
-                times.append(stat_file(name, dir_fd=folder).st_mtime_ns)
-            except FileNotFoundError:
-                times.append(None)
-        return times
+    times: list[int | None] = []
+    for name in names:
+        try:
+            times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
+        except FileNotFoundError:
+            times.append(None)
+    return times
 
 
 def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
@@ -284,13 +273,11 @@ def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
         raise StorageError("invalid", "not a regular file")
     if found.st_size > limit_bytes:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-    pieces = []
-    remaining = limit_bytes + 1
-    while remaining > 0 and (piece := os.read(descriptor, min(remaining, 1 << 20))):
-        pieces.append(piece)
-        remaining -= len(piece)
-    if remaining == 0:
+    data = bytearray()
+    while len(data) <= limit_bytes and (piece := os.read(descriptor, 1 << 20)):
+        data += piece
+    if len(data) > limit_bytes:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
     # The version from before reading: if the file changes meanwhile, the next scan sees
     # another version and reads again.
-    return fingerprint.version_of(found), b"".join(pieces)
+    return fingerprint.version_of(found), bytes(data)
