@@ -444,10 +444,10 @@ def test_a_call_that_hangs_is_given_up_and_the_next_is_made() -> None:
     try:
         with pytest.raises(StorageError, match="timeout"):
             calls.call(hold.wait, 0.05)
-        assert calls.hung == 1
+        assert calls._workers.stuck == 1
         assert calls.call(lambda: 5, 60) == 5
         hold.set()
-        wait_until(lambda: calls.hung == 0, "the call has returned")
+        wait_until(lambda: calls._workers.stuck == 0, "the call has returned")
     finally:
         hold.set()
         calls.close()
@@ -477,7 +477,9 @@ def test_the_threads_that_hang_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     try:
         for _ in range(10):
             assert hang().reason == "timeout"
-        assert calls.hung == 3  # the limit, and one attempt to find out whether it is over
+        assert (
+            calls._workers.stuck == 3
+        )  # the limit, and one attempt to find out whether it is over
         monkeypatch.setattr(calls, "_retry_at", 0)
         assert calls.call(lambda: 5, 60) == 5
     finally:

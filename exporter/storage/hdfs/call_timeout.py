@@ -66,10 +66,5 @@ class TimedCalls:
                 raise StorageError("timeout", "too many earlier calls still wait for an answer")
             self._retry_at = now + _RETRY_SECONDS
 
-    @property
-    def hung(self) -> int:
-        """How many calls were given up and have not returned."""
-        return self._workers.stuck
-
     def close(self) -> None:
         self._workers.close()

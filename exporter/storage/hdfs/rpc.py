@@ -41,7 +41,7 @@ class RpcNameNode:
         self._authority = authority
         self._options = {name: options[name] for name in _CLIENT_OPTIONS if name in options}
         self._properties = _DEFAULTS | {
-            name: _as_hadoop_writes(value)
+            name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in options.items()
             if name not in _CLIENT_OPTIONS
         }
@@ -51,16 +51,13 @@ class RpcNameNode:
         self.requests = Requests("list", "read")
 
     def list_status(self, path: str) -> list[FileStatus]:
+        def status_of(entry: hdfs_native.FileStatus) -> FileStatus:
+            is_path_itself = entry.path == path and not entry.isdir
+            name = "" if is_path_itself else entry.path.rstrip("/").rpartition("/")[2]
+            return FileStatus(name, entry.isdir, entry.length, entry.modification_time)
+
         def list_all(client: hdfs_native.Client) -> list[FileStatus]:
-            return [
-                FileStatus(
-                    "" if status.path == path and not status.isdir else _last_part(status.path),
-                    status.isdir,
-                    status.length,
-                    status.modification_time,
-                )
-                for status in client.list_status(path)
-            ]
+            return list(map(status_of, client.list_status(path)))
 
         self.requests.add("list")
         listed = self._call(list_all, _CALL_SECONDS)
@@ -110,14 +107,6 @@ class RpcNameNode:
             return self._client
 
 
-def _as_hadoop_writes(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _last_part(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
-
-
 # What hdfs-native's RuntimeErrors begin with.
 _REASON_BY_KIND = reasons_by_word(
     {
@@ -147,8 +136,7 @@ def _storage_error(error: BaseException) -> StorageError | None:
         return StorageError("other", "hdfs-native failed inside") if is_panic else None
     if exception := re.match(r"(?:Fatal)?RPCError\(\"([\w.$]+)\"", str(error)):
         return error_of_exception(exception[1])
-    beginning = re.match(r"\w{0,40}", str(error))
-    kind = beginning[0] if beginning else ""
+    kind = re.split(r"\W", str(error), maxsplit=1)[0]
     if kind in _REASON_BY_KIND:
         return StorageError(_REASON_BY_KIND[kind], _DETAIL_BY_KIND.get(kind, kind))
     return StorageError("other", type(error).__name__)

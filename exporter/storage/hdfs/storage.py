@@ -114,9 +114,7 @@ class HdfsStorage:
         elif has_logs is None:
             has_logs = self._has_logs(path, folder.state)
         look = Look(executor, markers, has_logs, state=_LookState(completions_ms, logs_ms))
-        if last is not None and markers is last.markers and look == last:
-            return last
-        return look
+        return last if last is not None and markers is last.markers and look == last else look
 
     def _list_markers(self, path: Path, folder: _FolderState) -> Markers:
         completions = folder.entries.get(COMPLETIONS)
