@@ -17,7 +17,7 @@ reads listings, slowly.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,10 +30,11 @@ from fsspec.asyn import sync
 from exporter import __version__
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
-from exporter.storage.base import Requests
+from exporter.storage.base import Requests, Version
 from exporter.storage.s3 import listing_page
 from exporter.storage.s3.errors import is_about_credentials, storage_error
-from exporter.storage.s3.listing_page import ListingPage
+from exporter.storage.s3.listed_job import executor_version
+from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
 
 T = TypeVar("T")
 
@@ -61,22 +62,18 @@ class Session:
     ) -> ListingPage:
         """List one page of the keys that start with `prefix` and come after the key `after`:
         `keys` at most, or as many as the server sends. `token` is that of the page before."""
-        parameters: dict[str, Any] = {"Prefix": prefix}
-        if after and not token:
-            parameters["StartAfter"] = after
-        if keys:
-            parameters["MaxKeys"] = keys
-        if token:
-            parameters["ContinuationToken"] = token
-        if delimiter:
-            parameters["Delimiter"] = delimiter
+        options = {"StartAfter": after, "MaxKeys": keys, "ContinuationToken": token}
+        options |= {"Delimiter": delimiter}
+        parameters = {name: value for name, value in options.items() if value}
         async with self._slots:
             call = self._filesystem._call_s3(  # noqa: SLF001 - the documented call_s3, awaitable
-                "list_objects_v2", Bucket=self._bucket, **parameters
+                "list_objects_v2", Bucket=self._bucket, Prefix=prefix, **parameters
             )
             response = await asyncio.wait_for(call, _CALL_SECONDS)
         page = listing_page.of_response(response, response.get(_CONTENTS), EXECUTOR_FILE)
-        if not all(_all_begin_with(prefix, names) for names in (page.keys, page.folders)):
+        names = [*page.keys, *page.folders]
+        # The first and the last in order prove it for those between them.
+        if names and not (min(names).startswith(prefix) and max(names).startswith(prefix)):
             raise StorageError("partial", "a listing page shows keys that were not asked for")
         return page
 
@@ -90,42 +87,33 @@ class Session:
             pages.append(await self.list_page(prefix, delimiter=delimiter, token=token))
         return pages
 
-    async def get(self, key: str, limit_bytes: int) -> tuple[Mapping[str, Any], bytes]:
-        """Botocore's answer and the content of one object of at most `limit_bytes`."""
+    async def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
+        """The version and the content of an ``executor.json`` of at most `limit_bytes`."""
 
-        async def read() -> tuple[Mapping[str, Any], bytes]:
+        async def read() -> tuple[Version, bytes]:
             response = await self._filesystem._call_s3(  # noqa: SLF001
                 "get_object", Bucket=self._bucket, Key=key
             )
             async with response["Body"] as body:
                 if response["ContentLength"] > limit_bytes:
                     raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-                return response, await body.read()
+                version = executor_version(etag_of(response), modified_ns(response))
+                return version, await body.read()
 
         async with self._slots:
             return await asyncio.wait_for(read(), _CALL_SECONDS)
 
 
-def _all_begin_with(prefix: str, names: Sequence[str]) -> bool:
-    """All names begin with the prefix. The first and the last in order prove it for those
-    between them."""
-    return not names or (min(names).startswith(prefix) and max(names).startswith(prefix))
-
-
-async def run_concurrently(calls: Sequence[Awaitable[T]]) -> list[T]:
+async def run_concurrently(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all calls, in their order; the first failure cancels the rest."""
     if len(calls) == 1:
         return [await calls[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_result(call)) for call in calls]
+            tasks = [group.create_task(call) for call in calls]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-async def _result(call: Awaitable[T]) -> T:
-    return await call
 
 
 class Client:
@@ -145,12 +133,18 @@ class Client:
     def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run `work` on fsspec's event loop and return its result; any failure is a
         StorageError."""
-        filesystem = self._connected()
-        session = Session(filesystem, self._bucket, self._slots)
+        filesystem = None
         try:
+            filesystem = self._connected()
+            session = Session(filesystem, self._bucket, self._slots)
             result: T = sync(filesystem.loop, work, session, timeout=_LISTING_SECONDS)
         except Exception as error:  # botocore raises many kinds, most of them not OSError
-            raise self._failed(filesystem, error) from None
+            if is_about_credentials(error):
+                # New ones may have come, and they are read from disk only by a new connection.
+                with self._lock:
+                    if self._filesystem is filesystem:
+                        self._filesystem = None
+            raise storage_error(error) from None
         return result
 
     def close(self) -> None:
@@ -159,22 +153,10 @@ class Client:
         if filesystem is not None and filesystem.s3 is not None:
             filesystem.close_session(filesystem.loop, filesystem.s3)
 
-    def _failed(self, filesystem: s3fs.S3FileSystem, error: Exception) -> StorageError:
-        """Classify the error. If the credentials were refused, the next call connects anew:
-        new ones may have come, and they are read from disk only then."""
-        if is_about_credentials(error):
-            with self._lock:
-                if self._filesystem is filesystem:
-                    self._filesystem = None
-        return storage_error(error)
-
     def _connected(self) -> s3fs.S3FileSystem:
         with self._lock:
             if self._filesystem is None:
-                try:
-                    self._filesystem = self._connect()
-                except Exception as error:
-                    raise storage_error(error) from None
+                self._filesystem = self._connect()
             return self._filesystem
 
     def _connect(self) -> s3fs.S3FileSystem:

@@ -11,13 +11,7 @@ import botocore.exceptions
 import botocore.parsers
 
 from exporter.errors import StorageError
-from exporter.storage.base import (
-    REASON_BY_STATUS,
-    ErrorTypes,
-    error_of_type,
-    from_os_error,
-    reasons_by_word,
-)
+from exporter.storage import base
 
 # Credentials that are wrong, or no longer valid.
 _CREDENTIALS_CODES = (
@@ -25,7 +19,7 @@ _CREDENTIALS_CODES = (
     " TokenRefreshRequired"
 )
 # A server may send the status as its error code.
-_REASON_BY_CODE = REASON_BY_STATUS | reasons_by_word(
+_REASON_BY_CODE = base.REASON_BY_STATUS | base.reasons_by_word(
     {
         "not_found": "NoSuchBucket NoSuchKey",
         "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded",
@@ -35,7 +29,7 @@ _REASON_BY_CODE = REASON_BY_STATUS | reasons_by_word(
         f" NotSignedUp RequestTimeTooSkewed UnauthorizedAccess {_CREDENTIALS_CODES}",
     }
 )
-_CREDENTIALS_ERRORS: ErrorTypes = (
+_CREDENTIALS_ERRORS: base.ErrorTypes = (
     (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
     (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
     (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
@@ -44,7 +38,7 @@ _CREDENTIALS_ERRORS: ErrorTypes = (
     (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
 )
 
-_REASON_BY_TYPE: ErrorTypes = (
+_REASON_BY_TYPE: base.ErrorTypes = (
     (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
     (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
     (TimeoutError, "timeout", "no complete answer in time"),
@@ -68,10 +62,10 @@ def storage_error(error: BaseException) -> StorageError:
         reason = _REASON_BY_CODE.get(status, "other")
         return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
     for link in _chain(error):
-        if (known := error_of_type(link, _REASON_BY_TYPE)) is not None:
+        if (known := base.error_of_type(link, _REASON_BY_TYPE)) is not None:
             return known
     if isinstance(error, OSError):
-        return from_os_error(error)
+        return base.from_os_error(error)
     return StorageError("other", type(error).__name__)
 
 
@@ -79,7 +73,7 @@ def is_about_credentials(error: BaseException) -> bool:
     """The credentials themselves were refused, or could not be found."""
     if (answer := _answer_in(error)) is not None:
         return answer[0] in _CREDENTIALS_CODES.split()
-    return any(error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
+    return any(base.error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
 
 
 def _answer_in(error: BaseException) -> tuple[str, str] | None:

@@ -7,19 +7,15 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.datatrove.executor_file import (
-    EXECUTOR_FILE_LIMIT_BYTES,
-    ExecutorFileError,
-    parse_executor,
-)
+from exporter.datatrove import executor_file
 from exporter.datatrove.layout import rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.storage.base import Look, Version
 from exporter.storage.s3 import listing_plan
 from exporter.storage.s3.client import Session, run_concurrently
-from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_version
-from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_in
+from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import Window
 
 _FEW_KEYS = 4
@@ -81,10 +77,12 @@ class JobListing:
             rest = Window("" if is_before else after, "", 0, 0, self._page_keys)
             found.add(await self._list_window(rest, skips_keys_before=is_before))
             return
-        answer, content = await self._session.get(job.executor, EXECUTOR_FILE_LIMIT_BYTES)
+        read, content = await self._session.get(
+            job.executor, executor_file.EXECUTOR_FILE_LIMIT_BYTES
+        )
         try:
-            world_size = (await asyncio.to_thread(parse_executor, content)).world_size
-        except ExecutorFileError:
+            world_size = (await asyncio.to_thread(executor_file.parse_executor, content)).world_size
+        except executor_file.ExecutorFileError:
             world_size = listing_plan.FIVE_DIGITS
         count = 1
         while not found.has_all_markers:
@@ -98,7 +96,6 @@ class JobListing:
             count = min(2 * count, _GUESSES_AT_ONCE)
         found.executor = found.executor or await self._executor()
         token = found.executor.token
-        read = executor_version(etag_of(answer), modified_ns(answer))
         if isinstance(token, ExecutorToken) and token.is_answered_by(read):
             token.content.append(content)
 
@@ -141,10 +138,9 @@ class JobListing:
                 found.times.pop(rank, None)
             found.others = {name for name in found.others if not window.holds(name)}
             found.add(shown)
-        if not has_times and (listed[-1].times or found.others != state.others):
-            return await self.list_all(last)
         if not has_times:
-            return last
+            is_same = not listed[-1].times and found.others == state.others
+            return last if is_same else await self.list_all(last)
         has_logs = last.has_logs or (not found.times and await self._has_logs(found))
         return _changed(last, state, found, has_logs=has_logs)
 
@@ -166,10 +162,9 @@ class JobListing:
     async def _executor(self) -> Version:
         """The version of ``executor.json``; StorageError("not_found") if there is none."""
         page = await self._session.list_page(self._job.executor, keys=1)
-        for key, time_ns in page.objects():
-            if key == self._job.executor:
-                return executor_version(page.etags.get(key), time_ns)
-        raise StorageError("not_found", "no executor.json")
+        if (version := executor_in(page, self._job.executor)) is None:
+            raise StorageError("not_found", "no executor.json")
+        return version
 
     async def _has_logs(self, found: ListedJob) -> bool:
         if found.has_logs or found.is_past_logs:

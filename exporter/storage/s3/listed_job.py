@@ -40,6 +40,13 @@ def executor_version(etag: str | None, time_ns: int | None) -> Version:
     return Version(ExecutorToken(etag, time_ns), time_ns)
 
 
+def executor_in(page: ListingPage, key: str) -> Version | None:
+    """The version of the ``executor.json`` with this key; None if the page does not show it."""
+    if key not in page.keys:
+        return None
+    return executor_version(page.etags.get(key), page.modified_ns[page.keys.index(key)])
+
+
 class JobKeys:
     """The keys of one job folder, whose `prefix` ends with a slash. `beyond` and
     `beyond_logs` sort after all keys in ``completions/`` and ``logs/``."""
@@ -82,7 +89,7 @@ class ListedJob:
         """Add what a page shows; of ``completions/`` only names in the window, if given."""
         job = self.job
         start = len(job.completions)
-        for key, time_ns in page.objects():
+        for key, time_ns in zip(page.keys, page.modified_ns, strict=True):
             if key.startswith(job.completions):
                 name = key[start:]
                 if window is None or window.holds(name):

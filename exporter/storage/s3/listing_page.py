@@ -14,7 +14,7 @@ empty or foreign body with status 200 would otherwise read as "no objects".
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from itertools import pairwise
@@ -49,40 +49,26 @@ class ListingPage:
         """The keys ascend. (Python compares code points; bytes of UTF-8 have the same order.)"""
         return all(one < other for one, other in pairwise(self.keys))
 
-    def objects(self) -> Iterator[tuple[str, int | None]]:
-        """(key, modification time), in the server's order."""
-        return zip(self.keys, self.modified_ns, strict=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The objects of a page, as in `ListingPage`."""
-
-    keys: Sequence[str]
-    modified_ns: Sequence[int | None]
-    etags: Mapping[str, str]
-
-
-def of_body(body: bytes, tagged: str) -> tuple[Contents, bytes] | None:
-    """The objects of a listing's body, and the body without them; None if the body is not
-    in the usual shape. Entity tags are read only of keys that end with `tagged`."""
+def of_body(body: bytes, tagged: str) -> tuple[ListingPage, bytes] | None:
+    """A page of the objects in a listing's body, and the body without them; None if the body
+    is not in the usual shape. Entity tags are read only of keys that end with `tagged`."""
     if body.rstrip()[-len(_CLOSING) :] != _CLOSING:
         return None
     begin, end = body.find(_BEGIN), body.rfind(_END) + len(_END)
     if begin < 0:
-        return (Contents((), (), {}), body) if b"<Key>" not in body else None
+        return (ListingPage((), (), {}), body) if b"<Key>" not in body else None
     objects = body[begin:end]
     raw_keys = _KEY.findall(objects)
     times = _nanoseconds(_MODIFIED.findall(objects))
     count = objects.count(b"<Contents")
-    if not 0 < len(raw_keys) == len(times) == count == objects.count(_END) or None in times:
-        return None
-    if b"<CommonPrefixes" in objects:
+    is_one_each = 0 < len(raw_keys) == len(times) == count == objects.count(_END)
+    if not is_one_each or None in times or b"<CommonPrefixes" in objects:
         return None
     if (keys := _decoded(raw_keys, is_encoded=_IS_ENCODED in body)) is None:
         return None
     etags = {keys[raw_keys.index(key)]: etag for key, etag in _etags(objects, tagged)}
-    return Contents(keys, times, etags), body[:begin] + body[end:]
+    return ListingPage(keys, times, etags), body[:begin] + body[end:]
 
 
 def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
@@ -93,37 +79,28 @@ def _etags(objects: bytes, tagged: str) -> Iterator[tuple[bytes, str]]:
         raw_key = objects[objects.rfind(b"<Key>", 0, at) + len(b"<Key>") : at + len(tagged)]
         etag = _ETAG.search(objects, objects.rfind(_BEGIN, 0, at), objects.find(_END, at))
         if etag is not None:
-            yield raw_key, _unquoted(unescape(etag[1].decode("latin-1")))
+            yield raw_key, unescape(etag[1].decode("latin-1")).strip('"')
         at = objects.find(ending, at + len(ending))
 
 
-def of_response(response: Mapping[str, Any], contents: Contents | None, tagged: str) -> ListingPage:
-    """The page in botocore's response; StorageError("partial") if it is none. `contents`
-    are its objects if `of_body` took them out of the body; else they are in the response."""
+def of_response(response: Mapping[str, Any], page: ListingPage | None, tagged: str) -> ListingPage:
+    """The page in botocore's response; StorageError("partial") if it is none. `page` has its
+    objects if `of_body` took them out of the body; else they are in the response."""
     if "IsTruncated" not in response:
         raise StorageError("partial", "a listing page does not say whether it is the last")
-    if contents is None:
-        objects = response.get("Contents", ())
-        contents = Contents(
-            [item["Key"] for item in objects],
-            [modified_ns(item) for item in objects],
-            {
-                item["Key"]: _unquoted(item["ETag"])
-                for item in objects
-                if "ETag" in item and item["Key"].endswith(tagged)
-            },
-        )
     token = response.get("NextContinuationToken", "")
     if response["IsTruncated"] and not token:
         raise StorageError("partial", "a listing page does not say where the next begins")
-    return ListingPage(
-        contents.keys,
-        contents.modified_ns,
-        contents.etags,
-        [item["Prefix"] for item in response.get("CommonPrefixes", ())],
-        bool(response["IsTruncated"]),
-        token,
-    )
+    if page is None:
+        objects = response.get("Contents", ())
+        tags = {item["Key"]: etag_of(item) for item in objects if item["Key"].endswith(tagged)}
+        page = ListingPage(
+            [item["Key"] for item in objects],
+            [modified_ns(item) for item in objects],
+            {key: tag for key, tag in tags.items() if tag is not None},
+        )
+    folders = [item["Prefix"] for item in response.get("CommonPrefixes", ())]
+    return replace(page, folders=folders, is_truncated=bool(response["IsTruncated"]), token=token)
 
 
 def modified_ns(item: Mapping[str, Any]) -> int | None:
@@ -135,11 +112,7 @@ def modified_ns(item: Mapping[str, Any]) -> int | None:
 def etag_of(response: Mapping[str, Any]) -> str | None:
     """The entity tag in one of botocore's answers. Not all servers quote it."""
     etag = response.get("ETag")
-    return _unquoted(etag) if isinstance(etag, str) else None
-
-
-def _unquoted(etag: str) -> str:
-    return etag.strip('"')
+    return etag.strip('"') if isinstance(etag, str) else None
 
 
 def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
@@ -152,7 +125,7 @@ def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
         text = together.decode()
     except UnicodeDecodeError:
         return None
-    keys = text.split("<") if raw_keys else []
+    keys = text.split("<")
     if is_encoded and ("%" in text or "+" in text):
         return [unquote_plus(key) for key in keys]
     return keys

@@ -12,6 +12,7 @@ A *window* is a part of the listing: all names after one name, up to and includi
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from exporter.datatrove.layout import marker_name
 from exporter.datatrove.ranks import Ranks
@@ -104,33 +105,26 @@ def missing_windows(
     one page unless more than `expected_new` new markers are in it. The last one reaches the
     end of ``completions/``, after which ``executor.json`` comes."""
     windows: list[Window] = []
-    first, new = 0, 0
-    end = 0
-    for position, missing in gaps(ranks, ordered, world_size):
+    first = end = new = 0
+    end_of_markers = (len(ordered), expected_new)
+    for position, missing in chain(gaps(ranks, ordered, world_size), [end_of_markers]):
         wanted = min(missing, expected_new)
         if end and position + 1 - first + new + wanted > page_keys:
-            windows.append(_window(ordered, first, end, new, page_keys))
+            windows.append(_window(ordered, first, end, min(page_keys, end - first + new)))
             end = 0
         if not end:
             first, new = position, 0
         end, new = position + 1, new + wanted
-    if end and len(ordered) - first + new + expected_new + 1 > page_keys:
-        windows.append(_window(ordered, first, end, new, page_keys))
-        end = 0
-    if not end:
-        first, new = len(ordered), 0
-    keys = min(page_keys, len(ordered) - first + new + expected_new + 1)
-    windows.append(Window(_name_before(ordered, first), "", first, len(ordered), keys))
-    return windows
+    return [*windows, _window(ordered, first, end, min(page_keys, end - first + new))]
 
 
 def all_windows(ordered: Sequence[int], page_keys: int = PAGE_KEYS) -> list[Window]:
     """Windows that together hold all names, with a page of known ranks in each."""
-    starts = range(0, len(ordered) - page_keys + 1, page_keys)
-    windows = [_window(ordered, first, first + page_keys, 0, page_keys) for first in starts]
-    first = len(windows) * page_keys
-    keys = min(page_keys, len(ordered) - first + _KEYS_AFTER_MARKERS)
-    return [*windows, Window(_name_before(ordered, first), "", first, len(ordered), keys)]
+    windows = []
+    for first in range(0, len(ordered) + 1, page_keys):
+        keys = min(page_keys, len(ordered) - first + _KEYS_AFTER_MARKERS)
+        windows.append(_window(ordered, first, first + page_keys, keys))
+    return windows
 
 
 def guessed_windows(
@@ -152,14 +146,11 @@ def guessed_windows(
     return windows
 
 
-def _window(ordered: Sequence[int], first: int, end: int, new: int, page_keys: int) -> Window:
-    upto = marker_name(ordered[end - 1])
-    keys = min(page_keys, end - first + new)
-    return Window(_name_before(ordered, first), upto, first, end, keys)
-
-
-def _name_before(ordered: Sequence[int], position: int) -> str:
-    return marker_name(ordered[position - 1]) if position else ""
+def _window(ordered: Sequence[int], first: int, end: int, keys: int) -> Window:
+    """The window of the known ranks at these positions; the last one if they go beyond them."""
+    after = marker_name(ordered[first - 1]) if first else ""
+    upto = marker_name(ordered[end - 1]) if end <= len(ordered) else ""
+    return Window(after, upto, first, min(end, len(ordered)), keys)
 
 
 def _name_at(position: int, world_size: int, lowest: int) -> str:

@@ -42,8 +42,8 @@ from exporter.log import event
 from exporter.storage.base import Folder, Look, Path, Version
 from exporter.storage.s3.client import Client, Session
 from exporter.storage.s3.job_listing import JobListing, MissingKeyError, UnorderedListingError
-from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_version
-from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_in
+from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import PAGE_KEYS
 
 _LOG = logging.getLogger("exporter.storage.s3")
@@ -63,13 +63,6 @@ class _FirstPage:
     page: ListingPage | None
 
 
-@dataclass(frozen=True, slots=True)
-class _LevelListed:
-    """State of a folder that was listed alone: the version of ``executor.json`` in it."""
-
-    executor: Version
-
-
 class S3Storage:
     """The root ``s3://bucket/prefix``.
 
@@ -78,11 +71,7 @@ class S3Storage:
     """
 
     def __init__(
-        self,
-        url: str,
-        options: Mapping[str, Any],
-        connections: int,
-        page_keys: int = PAGE_KEYS,
+        self, url: str, options: Mapping[str, Any], connections: int, page_keys: int = PAGE_KEYS
     ) -> None:
         self._bucket, _, self._prefix = url.partition("://")[2].partition("/")
         self._client = Client(self._bucket, options, connections)
@@ -131,7 +120,8 @@ class S3Storage:
         return replace(folder, state=first)
 
     async def _list_level(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
-        """List a folder without what lies deeper."""
+        """List a folder without what lies deeper. Its state is the version of the
+        ``executor.json`` in it."""
         executor_file = prefix + EXECUTOR_FILE
         if with_subfolders:
             pages = await session.list_pages(prefix, delimiter="/")
@@ -140,17 +130,15 @@ class S3Storage:
         folders = dict.fromkeys(name for page in pages for name in page.folders)
         subfolders = tuple(folder[len(prefix) : -1] for folder in folders)
         for page in pages:
-            for key, time_ns in page.objects():
-                if key == executor_file:
-                    state = _LevelListed(executor_version(page.etags.get(key), time_ns))
-                    return Folder(subfolders, has_executor_file=True, state=state)
+            if (executor := executor_in(page, executor_file)) is not None:
+                return Folder(subfolders, has_executor_file=True, state=executor)
         return Folder(subfolders, has_executor_file=False)
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
-        if last is not None and isinstance(folder.state, _LevelListed):
-            is_same_launch = folder.state.executor.is_same(last.executor)
+        if last is not None and isinstance(folder.state, Version):
+            is_same_launch = folder.state.is_same(last.executor)
             if is_same_launch and _is_complete(last) and not (thorough or self.is_distrusting):
                 return last
         page = None
@@ -212,8 +200,7 @@ class S3Storage:
         if token and token.content and len(token.content[0]) <= limit_bytes:
             return seen, token.content.pop()
         key = self._key(path, EXECUTOR_FILE)
-        answer, content = self._client.run(lambda session: session.get(key, limit_bytes))
-        version = executor_version(etag_of(answer), modified_ns(answer))
+        version, content = self._client.run(lambda session: session.get(key, limit_bytes))
         return (seen if token and token.is_answered_by(version) else version), content
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.storage.s3.listing_page import Contents, of_body
+from exporter.storage.s3.listing_page import ListingPage, of_body
 
 TIME = "2026-03-01T12:00:00.250Z"
 TIME_NS = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) * 10**9 + 250_000_000
@@ -24,7 +24,7 @@ def body_of(*items: str, rest: str = "") -> bytes:
     ).encode()
 
 
-def read(body: bytes) -> Contents | None:
+def read(body: bytes) -> ListingPage | None:
     found = of_body(body, "executor.json")
     return None if found is None else found[0]
 
