@@ -97,12 +97,9 @@ def scheme_of(url: str) -> str:
 
 
 def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Storage:
-    """A storage for the root at `url` (an absolute path, or a URL that fsspec knows).
-
-    Opening sends no request; importing the backend may take a second. `options` go to
-    fsspec, `connections` bounds the requests in flight. StorageError if `problem_with` the
-    URL there is something.
-    """
+    """A storage for the root at `url` (an absolute path, or a URL that fsspec knows). Opening
+    sends no request; importing the backend may take a second. `options` go to fsspec,
+    `connections` bounds the requests in flight. StorageError if there is a `problem_with` it."""
     if (problem := problem_with(url)) is not None:
         raise StorageError("other", problem)
     return SCHEMES.get(scheme_of(url), _OTHER).open(url, options, connections)

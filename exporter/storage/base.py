@@ -2,35 +2,34 @@
 
 A *storage* is one root, seen through one backend. The contract:
 
-* Paths are relative to the root: a tuple of folder names, ``()`` for the root itself.
-  Names are as the storage has them; a name may be empty on an object store whose
-  keys hold a double slash.
-* The caller hands the result of one call to the next as `last`. So a backend can ask for
-  what changed instead of for everything, and can return the very same object when nothing
-  changed. Backends keep nothing about folders and jobs themselves.
-* Every answer is true at some moment between call and return, as far as the storage tells
-  changes at all: no cache (of listings, of existence, of instances) may hide a new marker.
-  What a backend takes on trust, because to ask would cost a request, it asks for when the
-  call is `thorough`. The backend's docstring says what it takes on trust.
-* Expected trouble is raised as StorageError and as nothing else. An answer is whole
-  or it is an error: never a short listing, never "no" for "could not look".
+* Paths are relative to the root: a tuple of folder names, ``()`` for the root itself. Names are
+  as the storage has them; a name may be empty on an object store whose keys hold a double slash.
+* The caller hands the result of one call to the next as `last`, so a backend can ask only for
+  what changed, and return that very object when nothing did. Backends keep nothing about folders
+  and jobs themselves.
+* Every answer is true at some moment between call and return, as far as the storage tells changes
+  at all: no cache (of listings, of existence, of instances) may hide a new marker. What a backend
+  takes on trust, because to ask would cost a request, stands in its docstring; it asks for that
+  when a call is `thorough`.
+* Expected trouble is raised as StorageError and as nothing else. An answer is whole or it is an
+  error: never a short listing, never "no" for "could not look".
 * Every method may be called from several threads at once.
-* A call may block for as long as the storage does. The caller sets deadlines and
-  does not wait for a call that missed its own.
+* A call may block for as long as the storage does; its caller waits no longer than a deadline.
 * Requests are counted in `requests` when they are sent, not when they succeed.
 """
 
 import errno
 import os
 import threading
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from exporter.datatrove.ranks import Markers
 from exporter.errors import Reason, StorageError
 
 Path = tuple[str, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,8 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The version of a file's content. Equal tokens mean the same content. A token None, of
-    a storage that cannot tell versions, is equal to nothing."""
+    """Equal tokens mean the same content. A token None, of a storage that cannot tell
+    versions, is equal to nothing."""
 
     token: Hashable | None
     modified_ns: int | None
@@ -65,12 +64,12 @@ class Look:
     """What one look at a job folder saw.
 
     `executor` is the version of ``executor.json``. `markers` are all entries of
-    ``completions/``, with their modification times where these cost no extra request.
-    `completions_modified_ns` is the modification time of that folder itself, where it has
-    one. `has_logs` tells whether ``logs/`` holds anything; once there is a marker it may be
-    False without having been looked up. `state` is for the backend alone. `world_size` is
-    the number in this version of ``executor.json``, 0 if that has none; None until the
-    caller, who reads the file, adds it. With it a backend can ask for missing ranks only.
+    ``completions/``, with modification times where these cost no extra request;
+    `completions_modified_ns` is that of the folder itself, where it has one. `has_logs`
+    tells whether ``logs/`` holds anything; once there is a marker it may be False without
+    having been looked up. `state` is for the backend alone. `world_size` is the number in
+    this version of ``executor.json``, 0 if that has none; None until the caller, who reads
+    the file, adds it. With it a backend can ask for missing ranks only.
     """
 
     executor: Version
@@ -140,6 +139,16 @@ class Requests:
             return tuple(self._counts.items())
 
 
+def or_none(read: Callable[[], T], *absent: Reason) -> T | None:
+    """What `read` returns; None where it raises a StorageError for one of these reasons."""
+    try:
+        return read()
+    except StorageError as error:
+        if error.reason not in absent:
+            raise
+    return None
+
+
 ErrorTypes = Sequence[tuple[type[BaseException], Reason, str]]
 
 
@@ -194,11 +203,8 @@ _REASON_BY_TYPE: ErrorTypes = (
 
 
 def from_os_error(error: OSError) -> StorageError:
-    """The StorageError for an OSError, of the operating system or of a library.
-
-    Only the system's own text for the error number is kept: messages of libraries quote
-    paths, and worse.
-    """
+    """The StorageError for an OSError, of the operating system or of a library. Only the system's
+    own text for the error number is kept: messages of libraries quote paths, and worse."""
     number = error.errno
     if number is not None and (name := errno.errorcode.get(number)) in _REASON_BY_ERRNO:
         return StorageError(_REASON_BY_ERRNO[name], os.strerror(number))

@@ -28,18 +28,15 @@ class Adapter:
     """The operations that `GenericStorage` uses, and how it may use them. The defaults are
     fsspec's own operations, which work on every filesystem.
 
-    `ls` takes the filesystem, an absolute folder without a slash at its end, and a function
-    to call before each request. It returns entries as fsspec does. The entry of a folder
-    may have a ``tree``: a token that changes with anything below that folder.
-    `read` takes the filesystem, a file and a limit. It returns the whole content, or at
-    least one byte more than the limit if the file is larger.
-    `error_of` classifies errors that only this filesystem raises; None for any other.
-    `close` ends the filesystem's connections; the default leaves that to the garbage
-    collector.
-
-    `options` are keyword arguments of the filesystem; they override those of the root.
-    In an object store a folder exists while anything lies below it, several threads may
-    call the filesystem at once, and a call is tried twice if the store is unavailable.
+    `ls` takes the filesystem, an absolute folder without a slash at its end, and a function to
+    call before each request. It returns entries as fsspec does; that of a folder may have a
+    ``tree``, a token that changes with anything below the folder. `read` takes the filesystem, a
+    file and a limit. It returns the whole content, or at least one byte more than the limit if
+    the file is larger. `error_of` classifies errors that only this filesystem raises; None for
+    any other. `close` ends the connections; the default leaves that to the garbage collector.
+    `options` are keyword arguments of the filesystem; they override those of the root. In an
+    object store a folder exists while anything lies below it, several threads may call the
+    filesystem at once, and a call is tried twice if the store is unavailable.
     """
 
     ls: Callable[[Any, str, Count], Entries] = _ls
@@ -60,9 +57,8 @@ def bucket_and_prefix(folder: str) -> tuple[str, str]:
 
 
 def entries_of(bucket: str, folders: Sequence[str], files: Entries) -> Entries:
-    """Entries as fsspec's, from common prefixes (with their slash) and objects (whose
-    ``name`` is the key). An object that has the name of a prefix is left out: some tools
-    mark a folder so."""
+    """Entries as fsspec's, from common prefixes (with their slash) and objects (whose ``name``
+    is the key). An object with the name of a prefix is left out: some tools mark a folder so."""
     names = dict.fromkeys(folder.removesuffix("/") for folder in folders)
     entries: Entries = [{"name": f"{bucket}/{name}", "type": "directory"} for name in names]
     entries += (

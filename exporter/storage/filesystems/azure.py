@@ -1,11 +1,10 @@
 """Azure Blob Storage and Data Lake.
 
-adlfs makes the client, with its credentials and addresses; its listings are not used. Its
-``ls`` of ``job1`` walks everything that begins with ``job1``, ``job10`` included, and
-caches what it saw. Here only the folder's own prefix is listed, 5,000 entries to a
-request. Azure's client would try each request four times, with pauses of up to a minute;
-here it tries once. With hierarchical namespaces a folder is also listed as an object, whose
-metadata say that it is a folder.
+adlfs makes the client, with its credentials and addresses; its listings are not used. Its ``ls``
+of ``job1`` walks everything that begins with ``job1``, ``job10`` included, and caches what it
+saw. Here only the folder's own prefix is listed, 5,000 entries to a request. Azure's client would
+try each request four times, with pauses of up to a minute; here it tries once. With hierarchical
+namespaces a folder is also listed as an object, whose metadata say that it is a folder.
 """
 
 from typing import Any

@@ -3,12 +3,10 @@
 A filesystem is used only by the operations of its `Adapter`: by default its own ``ls`` and
 ``open``. Every cache that fsspec can switch off is off; the others are emptied before each
 call. Most fsspec filesystems are written for one thread (an FTP connection carries one
-command at a time), so calls to one root are made one after another, unless the adapter
-says that they may be concurrent. After a failure other than "no such file" or "not
-allowed" the filesystem object is thrown away, because a broken connection does not mend
-itself.
-
-What a filesystem does not tell (modification times, on some) is left out.
+command at a time), so but for object stores the calls to one root are made one after another.
+After a failure other than "no such file" or "not allowed" the filesystem object is thrown
+away, because a broken connection does not mend itself. What a filesystem does not tell
+(modification times, on some) is left out.
 
 A repository tells with each folder a token of everything below it (`Entry.tree`). There
 markers are listed only when that token changed, or when a look is thorough. (The markers
@@ -28,7 +26,7 @@ from fsspec.core import url_to_fs
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error
+from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error, or_none
 from exporter.storage.filesystems.adapter import Adapter, Entries
 from exporter.storage.filesystems.entry import Entry, executor_version
 
@@ -38,8 +36,7 @@ T = TypeVar("T")
 
 
 class GenericStorage:
-    """The root at `url`; `options` are the keyword arguments of its filesystem, which is
-    used as `adapter` says."""
+    """The root at `url`; `options` are the keyword arguments of its filesystem."""
 
     def __init__(self, url: str, options: Mapping[str, Any], adapter: Adapter) -> None:
         self._url = url
@@ -85,11 +82,8 @@ class GenericStorage:
             return Markers()
         if not folder.is_folder:
             raise StorageError("invalid", "completions is not a folder")
-        try:
-            listed = self._list((*path, COMPLETIONS))
-        except StorageError as error:
-            if error.reason != "not_found":
-                raise
+        listed = or_none(lambda: self._list((*path, COMPLETIONS)), "not_found")
+        if listed is None:
             self._check_executor_file(path)
             return Markers()
         names = [e.name for e in listed if e.is_file]
@@ -108,12 +102,8 @@ class GenericStorage:
             return False
         if folder.tree is not None:  # a repository has no empty folders
             return True
-        try:
-            return bool(self._list((*path, LOGS)))
-        except StorageError as error:
-            if error.reason == "not_found":  # deleted since the job folder was listed
-                return False
-            raise
+        listed = or_none(lambda: self._list((*path, LOGS)), "not_found")
+        return bool(listed)  # None if deleted since the job folder was listed
 
     def _check_executor_file(self, path: Path) -> None:
         """StorageError("not_found") if the job has no ``executor.json`` now."""
@@ -133,12 +123,8 @@ class GenericStorage:
         return [None for _ in ranks]
 
     def list_logs(self, path: Path) -> list[str]:
-        try:
-            return [e.name for e in self._list((*path, LOGS)) if e.is_file]
-        except StorageError as error:
-            if error.reason in ("not_found", "invalid"):
-                return []
-            raise
+        listed = or_none(lambda: self._list((*path, LOGS)), "not_found", "invalid") or []
+        return [e.name for e in listed if e.is_file]
 
     def close(self) -> None:
         with self._opening:
@@ -205,8 +191,7 @@ class GenericStorage:
     def _failed(
         self, error: Exception, filesystem: fsspec.AbstractFileSystem | None
     ) -> StorageError:
-        """Classify the error, and throw the filesystem away if its connection may be the
-        cause."""
+        """The error, classified. If the connection may be its cause, that is thrown away."""
         failure = self._storage_error(error)
         if failure.reason in _FAILURES_OF_THE_CONNECTION:
             with self._opening:

@@ -1,19 +1,16 @@
 """Hugging Face's Hub: repositories and buckets, by the requests that huggingface_hub sends.
 
-Its fsspec filesystem is only asked where the Hub is and whose token to use. Its ``ls``
-caches every listing, for good, whatever ``use_listings_cache`` says; its ``open`` asks for
-each file's details first; and neither has a time limit. Here only the folder itself is
-listed, 1,000 entries to a request, and content is one request. A bucket matches prefixes
-letter by letter, so names that only begin like the folder's (``job10`` for ``job1``) are
-left out.
+Its fsspec filesystem is only asked where the Hub is and whose token to use. Its ``ls`` caches
+every listing, for good, whatever ``use_listings_cache`` says; its ``open`` asks for each file's
+details first; and neither has a time limit. Here only the folder itself is listed, 1,000 entries
+to a request, and content is one request. A bucket matches prefixes letter by letter, so names
+that only begin like the folder's (``job10`` for ``job1``) are left out.
 
-Repositories tell no times. They tell a hash of each file's content, and one of a folder's
-whole content (git's tree), so a job in which nothing changed costs one request. A bucket's
-times are those of the upload.
-
-One request for a repository's last commit could tell that nothing changed in all its jobs.
-It is not sent: each answer here is true when it is given, and the commit at the beginning
-of a scan would have to be kept for all calls of that scan.
+Repositories tell no times. They tell a hash of each file's content, and one of a folder's whole
+content (git's tree), so a job in which nothing changed costs one request. (The last commit could
+tell that for all jobs of a repository. It is not asked for: each answer is true when it is given,
+and a commit would have to be kept for all calls of a scan.) A bucket's times are those of the
+upload.
 """
 
 import time

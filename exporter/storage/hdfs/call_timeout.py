@@ -1,11 +1,10 @@
 """Sets a time limit for calls into libraries that have none.
 
-Python cannot end a thread that waits inside a library. So each call is made on a thread
-of its own and given up when its time is over: the caller goes on, and the thread stays
-until the call returns, if ever. A circuit breaker bounds how many threads stay: with
-`_HUNG_LIMIT` of them calls are refused, except one every `_RETRY_SECONDS`. (A server that
-died without a word may have left connections that never end. Because of them it must not
-be out of reach for good.)
+Python cannot end a thread that waits inside a library. So each call is made on a thread of
+its own and given up when its time is over: the thread stays until the call returns, if ever.
+A circuit breaker bounds how many threads stay: with `_HUNG_LIMIT` of them calls are refused,
+except one every `_RETRY_SECONDS`. (A server that died without a word may have left
+connections that never end. Because of them it must not be out of reach for good.)
 """
 
 import queue
@@ -32,9 +31,8 @@ class TimedCalls:
         self._retry_at = 0.0
 
     def call(self, run: Callable[[], T], seconds: float) -> T:
-        """What `run` returns or raises; StorageError("timeout") if it does neither within
-        `seconds`. Anything that `run` raises is passed on, also what is no `Exception`, as
-        in some libraries."""
+        """What `run` returns or raises, also what is no `Exception`, as in some libraries;
+        StorageError("timeout") if it does neither within `seconds`."""
         self._refuse_if_many_hang()
         # Not a SimpleQueue: a signal that comes just when its get times out makes it wait for
         # ever, as of CPython 3.11.

@@ -31,11 +31,9 @@ T = TypeVar("T")
 
 class RpcNameNode:
     """The NameNode (or name service, or view) of `authority`, a URL without its path. With
-    no host in the URL it is the one that Hadoop's files call ``fs.defaultFS``.
-
-    `options` are Hadoop's configuration properties, which override those in files, and
-    the client's own `_CLIENT_OPTIONS`. `connections` is how many calls may be in flight.
-    """
+    no host in the URL it is the one that Hadoop's files call ``fs.defaultFS``. `options` are
+    Hadoop's configuration properties, which override those in files, and the client's own
+    `_CLIENT_OPTIONS`. `connections` is how many calls may be in flight."""
 
     def __init__(self, authority: str, options: Mapping[str, Any], connections: int) -> None:
         self._authority = authority

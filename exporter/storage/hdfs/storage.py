@@ -23,7 +23,7 @@ from typing import Protocol
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version, reasons_by_word
+from exporter.storage.base import Folder, Look, Path, Requests, Version, or_none, reasons_by_word
 
 _SETTLING_SECONDS = 0.01
 
@@ -123,13 +123,10 @@ class HdfsStorage:
         if not completions.is_folder:
             raise StorageError("invalid", "completions is not a folder")
         _wait_to_settle(folder)
-        try:
-            listed = self._list((*path, COMPLETIONS))
-        except StorageError as error:
-            if error.reason != "not_found":
-                raise
+        listed = or_none(lambda: self._list((*path, COMPLETIONS)), "not_found")
+        if listed is None:
             _version(self._list(path))  # not_found if the job itself is gone
-            raise StorageError("partial", "completions/ went while being listed") from None
+            raise StorageError("partial", "completions/ went while being listed")
         times: dict[int, int] = {}
         for status in listed.values():
             if not status.is_folder and (rank := rank_of(status.name)) is not None:
@@ -140,12 +137,8 @@ class HdfsStorage:
         if not folder.entries[LOGS].is_folder:
             return False
         _wait_to_settle(folder)
-        try:
-            return bool(self._list((*path, LOGS)))
-        except StorageError as error:
-            if error.reason == "not_found":  # deleted since it was listed
-                return False
-            raise
+        listed = or_none(lambda: self._list((*path, LOGS)), "not_found")
+        return bool(listed)  # None if deleted since the job folder was listed
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         return seen, self._namenode.read(self._absolute((*path, EXECUTOR_FILE)), limit_bytes)
@@ -157,12 +150,8 @@ class HdfsStorage:
         return [s.modified_ms * 1_000_000 if s is not None else None for s in statuses]
 
     def list_logs(self, path: Path) -> list[str]:
-        try:
-            return [s.name for s in self._list((*path, LOGS)).values() if not s.is_folder]
-        except StorageError as error:
-            if error.reason in ("not_found", "invalid"):
-                return []
-            raise
+        listed = or_none(lambda: self._list((*path, LOGS)), "not_found", "invalid") or {}
+        return [s.name for s in listed.values() if not s.is_folder]
 
     def close(self) -> None:
         self._namenode.close()

@@ -4,9 +4,8 @@ This module does no I/O but reading the clock.
 
 A fingerprint holds all of a status that changes when the content does. Its times may be as
 coarse as two seconds (Lustre, old NFS servers, FAT), so two changes can leave the same
-fingerprint; and clocks need not agree. Hence the rule, by our own monotonic clock alone:
-"not changed" is believed only if the last reading began at least `_SETTLING_SECONDS` after
-this fingerprint was first seen.
+fingerprint; and clocks need not agree. Hence "not changed" is believed only if the last reading
+began at least `_SETTLING_SECONDS`, by our own clock, after the fingerprint was first seen.
 """
 
 import os
@@ -56,9 +55,8 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorFile:
-    """An ``executor.json`` as its status shows it: whether it is a regular file, its version,
-    and when that version was first seen (monotonic seconds). `version` is None if there is
-    no such file, or its status cannot be read."""
+    """An ``executor.json`` as its status shows it. `version` is None if there is no such
+    file, or its status cannot be read; it was first seen at `first_seen` (monotonic seconds)."""
 
     is_file: bool
     version: Version | None = None
@@ -66,9 +64,8 @@ class ExecutorFile:
 
     @classmethod
     def now(cls, found: os.stat_result, last: "ExecutorFile") -> "ExecutorFile":
-        """The file with the status `found`, which was read now; `last` itself if nothing
-        changed. Once a version has settled it gets another token, so that the file is read
-        once more."""
+        """The file with the status `found`, which was read now; `last` itself if nothing changed.
+        A version that has settled gets another token, so that the file is read once more."""
         fingerprint, is_file, now = of(found)[:-1], stat.S_ISREG(found.st_mode), time.monotonic()
         if last.version is not None and last.is_file == is_file:
             if last.version.token == (fingerprint, True):

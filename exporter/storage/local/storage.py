@@ -1,9 +1,8 @@
 """Folders of the operating system as a storage.
 
-Plain system calls, counted. A listing asks nothing per entry: the kind of an entry comes
-with its name. Times cost one stat each, so they are asked for only when needed.
-``exists``/``isfile``/``isdir`` are not used: they answer "no" when they mean "not allowed
-to look".
+Plain system calls, counted. A listing asks nothing per entry: its kind comes with its name.
+Times cost one stat each, so they are asked for only when needed. ``exists``, ``isfile`` and
+``isdir`` are not used: they answer "no" when they mean "not allowed to look".
 
 A folder that did not change (by its `fingerprint`) is not listed again. A thorough listing
 does not rely on that at all: some Lustre versions were seen not to update a folder's times.
@@ -14,8 +13,7 @@ count sub-folders in a folder's link count, so that a folder with two links has 
 the job folder's own link count proves that its file system does so, only the names of
 ``completions/`` are listed.
 
-``executor.json`` is opened without blocking and checked after opening: a FIFO in its
-place would hold the thread for ever.
+``executor.json`` is opened without blocking and checked then: a FIFO would block for ever.
 """
 
 import os
@@ -39,8 +37,7 @@ _UNSEEN_FILE = ExecutorFile(is_file=True)
 @dataclass(frozen=True, slots=True)
 class _FolderState:
     """`listed` is None if only ``executor.json`` was looked for. `link_counting_device` is the
-    device of the folder's file system, if the folder's link count was seen to count its
-    sub-folders."""
+    folder's device, if the folder's link count was seen to count its sub-folders."""
 
     listed: Listed | None
     executor: ExecutorFile
@@ -278,6 +275,5 @@ def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
         data += piece
     if len(data) > limit_bytes:
         raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-    # The version from before reading: if the file changes meanwhile, the next scan sees
-    # another version and reads again.
+    # The version from before reading: the next scan sees another if the file changed meanwhile.
     return fingerprint.version_of(found), bytes(data)

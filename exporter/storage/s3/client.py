@@ -9,10 +9,9 @@ hung server takes 25 attempts and seven minutes. Here a request is tried twice a
 within `_CALL_SECONDS`, whatever the server does.
 
 `listing_page` reads listings before botocore's parser gets them, in a handler of the event
-``before-parse``. botocore has a handler of that event itself, which parses each body once
-more, only to find errors that came with status 200. It is called only for bodies that
-`listing_page` cannot read. If botocore renames that handler, or drops the event, botocore
-reads listings, slowly.
+``before-parse``. botocore's own handler of that event parses each body once more, only to
+find errors that came with status 200, and is called only for bodies that `listing_page` cannot
+read. If botocore renames that handler, or drops the event, botocore reads listings, slowly.
 """
 
 import asyncio
@@ -49,8 +48,7 @@ _CONTENTS = "ExporterContents"
 
 
 class Session:
-    """The requests that can be sent over a connection. Its methods run on fsspec's event
-    loop."""
+    """The requests that can be sent over a connection. Its methods run on fsspec's event loop."""
 
     def __init__(self, filesystem: s3fs.S3FileSystem, bucket: str, slots: asyncio.Semaphore):
         self._filesystem = filesystem
@@ -117,9 +115,8 @@ async def run_concurrently(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Client:
-    """Connections to one bucket. `options` are s3fs' keyword arguments; `connections` is
-    how many requests may be in flight at once. (botocore's default of 10 connections would
-    leave threads waiting.)"""
+    """Connections to one bucket. `options` are s3fs' keyword arguments; `connections` bounds
+    the requests in flight. (botocore's default of 10 connections would leave threads waiting.)"""
 
     def __init__(self, bucket: str, options: Mapping[str, Any], connections: int) -> None:
         self._bucket = bucket
@@ -190,9 +187,8 @@ class Client:
 
 
 def _session(arguments: Mapping[str, Any]) -> aiobotocore.session.AioSession:
-    """A session as s3fs makes it, except that all sessions of the process share one loader
-    of the descriptions of S3: these take some 10 MB and half a second of CPU in each session
-    that reads its own."""
+    """A session as s3fs makes it, but with the loader of the descriptions of S3 that the whole
+    process shares: they take some 10 MB and half a second of CPU each time they are loaded."""
     session = aiobotocore.session.AioSession(**arguments)
     loader = _loader(session.get_config_variable("data_path"))
     session.register_component("data_loader", loader)

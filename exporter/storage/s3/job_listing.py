@@ -77,9 +77,8 @@ class JobListing:
             rest = Window("" if is_before else after, "", 0, 0, self._page_keys)
             found.add(await self._list_window(rest, skips_keys_before=is_before))
             return
-        read, content = await self._session.get(
-            job.executor, executor_file.EXECUTOR_FILE_LIMIT_BYTES
-        )
+        limit_bytes = executor_file.EXECUTOR_FILE_LIMIT_BYTES
+        read, content = await self._session.get(job.executor, limit_bytes)
         try:
             world_size = (await asyncio.to_thread(executor_file.parse_executor, content)).world_size
         except executor_file.ExecutorFileError:
@@ -167,7 +166,7 @@ class JobListing:
         return version
 
     async def _has_logs(self, found: ListedJob) -> bool:
-        if found.has_logs or found.is_past_logs:
+        if found.has_logs or found.is_whole or found.reached >= self._job.beyond_logs:
             return found.has_logs
         page = await self._session.list_page(self._job.logs, keys=2)
         return any(key != self._job.logs for key in page.keys)

@@ -26,11 +26,9 @@ class ExecutorToken:
     def is_answered_by(self, version: Version) -> bool:
         """A GET with this version read this very file. (A GET tells whole seconds only.)"""
         other = version.token
-        return (
-            isinstance(other, ExecutorToken)
-            and other.etag == self.etag
-            and other.modified_ns // 10**9 == self.modified_ns // 10**9
-        )
+        if not isinstance(other, ExecutorToken):
+            return False
+        return (other.etag, other.modified_ns // 10**9) == (self.etag, self.modified_ns // 10**9)
 
 
 def executor_version(etag: str | None, time_ns: int | None) -> Version:
@@ -79,11 +77,6 @@ class ListedJob:
     def has_all_markers(self) -> bool:
         """The pages reached the end of ``completions/``."""
         return self.is_whole or self.reached >= self.job.beyond
-
-    @property
-    def is_past_logs(self) -> bool:
-        """The pages reached the end of ``logs/``."""
-        return self.is_whole or self.reached >= self.job.beyond_logs
 
     def add_page(self, page: ListingPage, window: Window | None = None) -> None:
         """Add what a page shows; of ``completions/`` only names in the window, if given."""

@@ -60,7 +60,10 @@ def of_body(body: bytes, tagged: str) -> tuple[ListingPage, bytes] | None:
         return (ListingPage((), (), {}), body) if b"<Key>" not in body else None
     objects = body[begin:end]
     raw_keys = _KEY.findall(objects)
-    times = _nanoseconds(_MODIFIED.findall(objects))
+    texts = _MODIFIED.findall(objects)
+    # AWS tells whole seconds, so many keys of a page share a time: each is parsed once.
+    time_of = {text: _nanoseconds_of(text) for text in set(texts)}
+    times = [time_of[text] for text in texts]
     count = objects.count(b"<Contents")
     is_one_each = 0 < len(raw_keys) == len(times) == count == objects.count(_END)
     if not is_one_each or None in times or b"<CommonPrefixes" in objects:
@@ -129,13 +132,6 @@ def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
     if is_encoded and ("%" in text or "+" in text):
         return [unquote_plus(key) for key in keys]
     return keys
-
-
-def _nanoseconds(texts: list[bytes]) -> list[int | None]:
-    """The times, each different text parsed once: AWS tells whole seconds, so many keys of a
-    page share one."""
-    by_text = {text: _nanoseconds_of(text) for text in set(texts)}
-    return [by_text[text] for text in texts]
 
 
 def _nanoseconds_of(text: bytes) -> int | None:

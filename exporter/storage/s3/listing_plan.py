@@ -28,12 +28,10 @@ FIVE_DIGITS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Names in (`after`, `upto`]; "" stands for the beginning and the end.
-
-    Of the known ranks, in the order of their names, it holds those at the positions from
-    `first` up to, but not including, `end`. `keys` is how many keys to ask for at first.
-    If `is_known`, `upto` is the name of a known rank, whose marker has to be listed.
-    """
+    """Names in (`after`, `upto`]; "" stands for the beginning and the end. Of the known ranks,
+    in the order of their names, it holds those at the positions from `first` up to, but not
+    including, `end`. `keys` is how many keys to ask for at first. If `is_known`, `upto` is the
+    name of a known rank, whose marker has to be listed."""
 
     after: str
     upto: str
@@ -76,9 +74,8 @@ def ranks_before(rank: int, world_size: int) -> int:
 
 
 def gaps(ranks: Ranks, ordered: Sequence[int], world_size: int) -> Iterator[tuple[int, int]]:
-    """(position, missing) for each gap in the known ranks, in the order of names: `missing`
-    ranks of the job lie between the known rank at `position` and the one before it. Missing
-    ranks after the last known one are left out."""
+    """(position, missing) for each gap in the known ranks, in the order of names: `missing` ranks
+    lie between the known rank at `position` and the one before it. The last gap is left out."""
     if not ordered or ranks.count_below(world_size) == world_size:
         return
     reached = 0

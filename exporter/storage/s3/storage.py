@@ -3,10 +3,9 @@
 One LIST of everything below a job's prefix shows its markers first, then
 ``executor.json`` with its entity tag and time, then the beginning of the logs. A scan sends:
 
-* For a folder that was never seen, such a LIST. If one page shows the folder whole, there
-  is nothing more to ask. If the page ends in the job's logs, after all markers, one more
-  LIST (with a delimiter) asks for its sub-folders, where they matter: their names may lie
-  anywhere after the logs, and the same scan has to find the jobs in them. No single LIST
+* For a folder that was never seen, such a LIST. If its page ends before the folder does, one
+  more LIST (with a delimiter) asks for the sub-folders, where they matter: their names may
+  lie anywhere after the logs, and the same scan has to find the jobs in them. No single LIST
   tells both sub-folders and markers.
 * For a job that was seen before, only LISTs of what *is missing*: windows (`listing_plan`)
   that hold every rank without a marker, listed concurrently, each from its ``StartAfter``
@@ -64,11 +63,8 @@ class _FirstPage:
 
 
 class S3Storage:
-    """The root ``s3://bucket/prefix``.
-
-    `options` are s3fs' keyword arguments; `connections` is how many requests may be
-    in flight at once; `page_keys` is how many keys the server puts on a page at most.
-    """
+    """The root ``s3://bucket/prefix``. `options` and `connections` are those of `Client`;
+    `page_keys` is how many keys the server puts on a page at most."""
 
     def __init__(
         self, url: str, options: Mapping[str, Any], connections: int, page_keys: int = PAGE_KEYS
@@ -182,8 +178,8 @@ class S3Storage:
         return self._contradictions >= _CONTRADICTIONS_LIMIT
 
     def _add_contradictions(self, count: int) -> None:
-        """Count listings of the server that contradict each other. A key that is written
-        again just then looks the same, so it takes a few of them to distrust the server."""
+        """Count listings that contradict each other. A key that is written again just then
+        looks the same, so it takes a few of them to distrust the server."""
         before = self._contradictions
         self._contradictions += count
         if before < _CONTRADICTIONS_LIMIT <= self._contradictions:
