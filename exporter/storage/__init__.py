@@ -25,19 +25,17 @@ def _open_s3(url: str, options: Mapping[str, Any], connections: int) -> Storage:
 
 
 def _open_hdfs(url: str, options: Mapping[str, Any], connections: int) -> Storage:
-    from exporter.storage.hdfs.storage import HdfsStorage, NameNode
+    from exporter.storage.hdfs.storage import HdfsStorage
 
     scheme, _, rest = url.partition("://")
     authority, _, path = rest.partition("/")
-    namenode: NameNode
     if scheme == "webhdfs":
         from exporter.storage.hdfs.webhdfs import WebNameNode
 
-        namenode = WebNameNode(authority, options, connections)
-    else:
-        from exporter.storage.hdfs.rpc import RpcNameNode
+        return HdfsStorage(WebNameNode(authority, options, connections), f"/{path}")
+    from exporter.storage.hdfs.rpc import RpcNameNode
 
-        namenode = RpcNameNode(f"{scheme}://{authority}", options, connections)
+    namenode = RpcNameNode(f"{scheme}://{authority}", options, connections)
     return HdfsStorage(namenode, f"/{path}")
 
 

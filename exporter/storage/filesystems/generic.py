@@ -27,8 +27,7 @@ from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error, or_none
-from exporter.storage.filesystems.adapter import Adapter, Entries
-from exporter.storage.filesystems.entry import Entry, executor_version
+from exporter.storage.filesystems.adapter import Adapter, Entries, Entry, executor_version
 
 _FAILURES_OF_THE_CONNECTION = ("unavailable", "timeout", "partial", "other")
 

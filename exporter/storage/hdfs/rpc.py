@@ -30,13 +30,13 @@ T = TypeVar("T")
 
 
 class RpcNameNode:
-    """The NameNode (or name service, or view) of `authority`, a URL without its path. With
-    no host in the URL it is the one that Hadoop's files call ``fs.defaultFS``. `options` are
-    Hadoop's configuration properties, which override those in files, and the client's own
-    `_CLIENT_OPTIONS`. `connections` is how many calls may be in flight."""
+    """The NameNode (or name service, or view) at `url`, which has no path. With no host it is
+    the one that Hadoop's files call ``fs.defaultFS``. `options` are Hadoop's configuration
+    properties, which override those in files, and the client's own `_CLIENT_OPTIONS`.
+    `connections` is how many calls may be in flight."""
 
-    def __init__(self, authority: str, options: Mapping[str, Any], connections: int) -> None:
-        self._authority = authority
+    def __init__(self, url: str, options: Mapping[str, Any], connections: int) -> None:
+        self._url = url
         self._options = {name: options[name] for name in _CLIENT_OPTIONS if name in options}
         self._properties = _DEFAULTS | {
             name: str(value).lower() if isinstance(value, bool) else str(value)
@@ -99,9 +99,7 @@ class RpcNameNode:
     def _connected(self) -> hdfs_native.Client:
         with self._lock:
             if self._client is None:
-                self._client = hdfs_native.Client(
-                    self._authority, self._properties, **self._options
-                )
+                self._client = hdfs_native.Client(self._url, self._properties, **self._options)
             return self._client
 
 
@@ -147,6 +145,5 @@ def _error_of_os_error(error: OSError) -> StorageError:
     known = isinstance(error, FileNotFoundError | PermissionError | TimeoutError)
     if known or error.errno is not None:
         return from_os_error(error)
-    if "lookup" in str(error):
-        return StorageError("unavailable", "the host name is not known")
-    return StorageError("unavailable", "connection failed")
+    detail = "the host name is not known" if "lookup" in str(error) else "connection failed"
+    return StorageError("unavailable", detail)

@@ -54,8 +54,7 @@ class NameNode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _FolderState:
-    """The entries of a folder that matter in a job, and when they were listed (by the
-    monotonic clock)."""
+    """The entries that matter in a job's folder, and when they were listed (monotonic seconds)."""
 
     entries: dict[str, FileStatus]
     seen: float
@@ -63,8 +62,8 @@ class _FolderState:
 
 @dataclass(frozen=True, slots=True)
 class _LookState:
-    """Modification times that the inner folders had before they were listed; None for one
-    that did not exist, or was not listed."""
+    """Modification times of the inner folders from before they were listed; None for one that
+    did not exist, or was not listed."""
 
     completions_ms: int | None
     logs_ms: int | None
@@ -100,7 +99,8 @@ class HdfsStorage:
         assert isinstance(folder.state, _FolderState)  # list_folder lists at each call
         entries = folder.state.entries
         executor = _version(entries)
-        completions_ms, logs_ms = _modified_ms(entries, COMPLETIONS), _modified_ms(entries, LOGS)
+        completions_ms = entries[COMPLETIONS].modified_ms if COMPLETIONS in entries else None
+        logs_ms = entries[LOGS].modified_ms if LOGS in entries else None
         before = last.state if last is not None and not thorough else None
         if last is not None and isinstance(before, _LookState):
             markers = last.markers if before.completions_ms == completions_ms else None
@@ -173,11 +173,6 @@ def _version(entries: Mapping[str, FileStatus]) -> Version:
     if status is None or status.is_folder:
         raise StorageError("not_found", "no executor.json")
     return Version((status.modified_ms, status.size), status.modified_ms * 1_000_000)
-
-
-def _modified_ms(entries: Mapping[str, FileStatus], name: str) -> int | None:
-    status = entries.get(name)
-    return status.modified_ms if status is not None else None
 
 
 def _wait_to_settle(folder: _FolderState) -> None:

@@ -80,12 +80,9 @@ class WebNameNode:
         return self._get(url, params={**filesystem.pars, "op": operation})
 
     def _get(self, url: str, params: Mapping[str, Any] | None = None) -> requests.Response:
+        timeout = _CONNECT_SECONDS, _READ_SECONDS
         return self._connected().session.get(  # type: ignore[no-any-return]
-            url,
-            params=params,
-            allow_redirects=False,
-            stream=True,
-            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+            url, params=params, allow_redirects=False, stream=True, timeout=timeout
         )
 
     def _connected(self) -> WebHDFS:
@@ -122,10 +119,12 @@ def _refusal(status: int, body: bytes) -> StorageError:
     """The error by the exception that the NameNode names, else by the HTTP status."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         return error_of_exception(str(json.loads(body)["RemoteException"]["exception"]))
-    if status == requests.codes.not_found:  # a NameNode would have named an exception
+    # With 404 and 500 a NameNode would have named an exception.
+    if status == requests.codes.not_found:
         return StorageError("other", "no WebHDFS at this address (HTTP 404)")
-    error = error_of_status(status)
-    return error if status != requests.codes.server_error else StorageError("other", error.detail)
+    if status == requests.codes.server_error:
+        return StorageError("other", f"HTTP status {status}")
+    return error_of_status(status)
 
 
 _REASON_BY_TYPE: ErrorTypes = (

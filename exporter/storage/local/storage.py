@@ -30,8 +30,7 @@ from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
 
 _LINKS_WITHOUT_SUBFOLDERS = 2  # the folder's name, and its own "."
 _NO_FILE = ExecutorFile(is_file=False)
-_UNSEEN_FILE = ExecutorFile(is_file=True)
-# There is something that cannot be looked at: reading it says why.
+_UNSEEN_FILE = ExecutorFile(is_file=True)  # there, but not to be looked at: reading it says why
 
 
 @dataclass(frozen=True, slots=True)

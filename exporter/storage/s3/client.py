@@ -128,8 +128,7 @@ class Client:
         self.requests = Requests("list", "get")
 
     def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Run `work` on fsspec's event loop and return its result; any failure is a
-        StorageError."""
+        """What `work` returns on fsspec's event loop; any failure is a StorageError."""
         filesystem = None
         try:
             filesystem = self._connected()
@@ -137,7 +136,7 @@ class Client:
             result: T = sync(filesystem.loop, work, session, timeout=_LISTING_SECONDS)
         except Exception as error:  # botocore raises many kinds, most of them not OSError
             if is_about_credentials(error):
-                # New ones may have come, and they are read from disk only by a new connection.
+                # New ones may have come, which only a new connection reads from disk.
                 with self._lock:
                     if self._filesystem is filesystem:
                         self._filesystem = None
@@ -165,11 +164,8 @@ class Client:
             "user_agent": f"datatrove-exporter/{__version__} botocore/{botocore.__version__}",
             **options.pop("config_kwargs", {}),
         }
-        filesystem = s3fs.S3FileSystem(
-            **{**options, "use_listings_cache": False},
-            config_kwargs=config,
-            skip_instance_cache=True,
-        )
+        options |= {"config_kwargs": config, "use_listings_cache": False}
+        filesystem = s3fs.S3FileSystem(**options, skip_instance_cache=True)
         filesystem.retries = 1
         filesystem.session = _session(filesystem.kwargs)
         filesystem.connect(timeout=_CALL_SECONDS)
@@ -201,8 +197,7 @@ def _loader(search_path: str | None) -> botocore.loaders.Loader:
 
 
 def read_listings_fast(events: Any) -> None:
-    """Have `listing_page` read the objects of each listing; botocore's parser gets the rest
-    of it."""
+    """Have `listing_page` read the objects of each listing; botocore's parser gets the rest."""
     find_error = getattr(botocore.handlers, "_handle_200_error", None)
 
     def before_parse(

@@ -12,7 +12,7 @@ from exporter.datatrove.layout import rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.storage.base import Look, Version
-from exporter.storage.s3 import listing_plan
+from exporter.storage.s3 import listing_plan as plan
 from exporter.storage.s3.client import Session, run_concurrently
 from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_in
 from exporter.storage.s3.listing_page import ListingPage
@@ -82,13 +82,11 @@ class JobListing:
         try:
             world_size = (await asyncio.to_thread(executor_file.parse_executor, content)).world_size
         except executor_file.ExecutorFileError:
-            world_size = listing_plan.FIVE_DIGITS
+            world_size = plan.FIVE_DIGITS
         count = 1
         while not found.has_all_markers:
-            ranks_reached = listing_plan.ranks_before(int(after), world_size) + 1
-            windows = listing_plan.guessed_windows(
-                after, world_size, len(found.times) / ranks_reached, count, self._page_keys
-            )
+            density = len(found.times) / (plan.ranks_before(int(after), world_size) + 1)
+            windows = plan.guessed_windows(after, world_size, density, count, self._page_keys)
             for listed in await self._list_windows(windows):
                 found.add(listed)
             after = windows[-1].upto
@@ -99,11 +97,10 @@ class JobListing:
             token.content.append(content)
 
     async def list_all(self, last: Look) -> Look:
-        """List all markers of a job that was seen before: windows of a page each, planned by
-        the markers of `last`."""
-        ordered = listing_plan.in_name_order(last.markers.ranks)
+        """List all markers of a job that was seen before, in windows of a page of `last` each."""
+        ordered = plan.in_name_order(last.markers.ranks)
         found = ListedJob(self._job)
-        for listed in await self._list_windows(listing_plan.all_windows(ordered, self._page_keys)):
+        for listed in await self._list_windows(plan.all_windows(ordered, self._page_keys)):
             found.add(listed)
         return await self._to_look(found)
 
@@ -117,21 +114,17 @@ class JobListing:
         is_complete = ranks.count_below(world_size) == world_size
         if not (is_complete or has_times):
             return await self.list_all(last)
-        ordered = listing_plan.in_name_order(ranks)
+        ordered = plan.in_name_order(ranks)
         expected_new = 0 if is_complete else state.expected_new
         if not ranks and not last.has_logs:
             expected_new = max(expected_new, _KEYS_BEFORE_LOGS)
-        windows = listing_plan.missing_windows(
-            ranks, ordered, world_size, expected_new, self._page_keys
-        )
+        windows = plan.missing_windows(ranks, ordered, world_size, expected_new, self._page_keys)
         listed = await self._list_windows(windows)
         executor = listed[-1].executor or await self._executor()
         if not executor.is_same(last.executor):
             return await self.list_all(last)
 
-        found = ListedJob(self._job)
-        found.times = last.markers.by_rank()
-        found.others = set(state.others)
+        found = ListedJob(self._job, last.markers.by_rank(), set(state.others))
         for window, shown in zip(windows, listed, strict=True):
             for rank in ordered[window.first : window.end]:
                 found.times.pop(rank, None)
@@ -175,9 +168,8 @@ class JobListing:
         return await run_concurrently([self._list_window(window) for window in windows])
 
     async def _list_window(self, window: Window, *, skips_keys_before: bool = False) -> ListedJob:
-        """List all that the window holds, and what its pages show after it. With
-        `skips_keys_before` a window from the beginning leaves out keys before
-        ``completions/``."""
+        """List all that the window holds, and what its pages show after it. `skips_keys_before`
+        leaves out keys before ``completions/`` from a window that has no beginning."""
         job, found = self._job, ListedJob(self._job)
         after = job.completions + window.after if window.after else ""
         # Only pages that go on after completions/ prove that it has ended. They are asked for

@@ -58,20 +58,20 @@ class JobKeys:
         self.beyond_logs = f"{prefix}{LOGS}{_AFTER_SLASH}"
 
 
+@dataclass(slots=True)
 class ListedJob:
     """What the pages listed so far have shown: `times` of markers by rank, `others` (names
     in ``completions/`` that are no markers), the version of ``executor.json``, and whether
     ``logs/`` holds anything. `reached` is the last key listed; `is_whole` tells that no key
     comes after it."""
 
-    def __init__(self, job: JobKeys) -> None:
-        self.job = job
-        self.times: dict[int, int] = {}
-        self.others: set[str] = set()
-        self.executor: Version | None = None
-        self.has_logs = False
-        self.reached = ""
-        self.is_whole = False
+    job: JobKeys
+    times: dict[int, int] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+    executor: Version | None = None
+    has_logs: bool = False
+    reached: str = ""
+    is_whole: bool = False
 
     @property
     def has_all_markers(self) -> bool:
@@ -85,25 +85,23 @@ class ListedJob:
         for key, time_ns in zip(page.keys, page.modified_ns, strict=True):
             if key.startswith(job.completions):
                 name = key[start:]
-                if window is None or window.holds(name):
-                    self._add_entry(name, time_ns)
+                if window is not None and not window.holds(name):
+                    continue
+                # Neither can be a marker: "", which is what is left of the directory-marker key
+                # of completions/ itself, and the keys of sub-folders, which keep their slash.
+                rank = rank_of(name)
+                if rank is None:
+                    self.others.add(name)
+                elif time_ns is None:
+                    raise StorageError("partial", "a listing page does not tell times")
+                else:
+                    self.times[rank] = time_ns
             elif key == job.executor:
                 self.executor = executor_version(page.etags.get(key), time_ns)
             elif key != job.logs and key.startswith(job.logs):
                 self.has_logs = True
         self.reached = page.keys[-1] if page.keys else self.reached
         self.is_whole = not page.is_truncated
-
-    def _add_entry(self, name: str, time_ns: int | None) -> None:
-        # Neither can be a marker: "", which is what is left of the directory-marker key of
-        # completions/ itself, and the keys of sub-folders, which keep their slash.
-        rank = rank_of(name)
-        if rank is None:
-            self.others.add(name)
-        elif time_ns is None:
-            raise StorageError("partial", "a listing page does not tell times")
-        else:
-            self.times[rank] = time_ns
 
     def add(self, other: "ListedJob") -> None:
         """Add what was listed after this."""

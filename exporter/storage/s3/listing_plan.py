@@ -17,13 +17,10 @@ from itertools import chain
 from exporter.datatrove.layout import marker_name
 from exporter.datatrove.ranks import Ranks
 
-PAGE_KEYS = 1000
-"""The most that AWS puts on a page."""
-
+PAGE_KEYS = 1000  # the most that AWS puts on a page
 _KEYS_AFTER_MARKERS = 16
 # Asked for together with the last markers: executor.json, and the first of the logs.
-FIVE_DIGITS = 100_000
-"""The first rank whose name has six digits."""
+FIVE_DIGITS = 100_000  # the first rank whose name has six digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ server fails, its jobs are listed whole, page by page.
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -47,8 +47,7 @@ from exporter.storage.s3.listing_plan import PAGE_KEYS
 
 _LOG = logging.getLogger("exporter.storage.s3")
 
-_PAGES_KEPT = 64
-# First pages of jobs that were listed and not yet looked at: 0.1 MB each.
+_PAGES_KEPT = 64  # first pages of jobs that were listed and not yet looked at: 0.1 MB each
 _WASTED_PAGES_LIMIT = 8
 # After so many pages of large folders that were no jobs, the next one is unlikely to be a job.
 _CONTRADICTIONS_LIMIT = 3
@@ -142,19 +141,16 @@ class S3Storage:
             # Listed a moment ago, for a first look. A later one asks what changed since.
             page, folder.state.page = folder.state.page, None
         job = JobKeys(self._key(path, ""))
-        page = page if last is None else None
-        return self._client.run(partial(self._look, job, page, last, thorough=thorough))
 
-    async def _look(
-        self,
-        job: JobKeys,
-        page: ListingPage | None,
-        last: Look | None,
-        session: Session,
-        *,
-        thorough: bool,
+        def list_job(session: Session) -> Awaitable[Look]:
+            listing = JobListing(job, session, self._page_keys)
+            return self._list_job(listing, page, last, thorough=thorough)
+
+        return self._client.run(list_job)
+
+    async def _list_job(
+        self, listing: JobListing, page: ListingPage | None, last: Look | None, *, thorough: bool
     ) -> Look:
-        listing = JobListing(job, session, self._page_keys)
         if self.is_distrusting:
             return await listing.list_page_by_page()
         try:
