@@ -29,39 +29,29 @@ OVERDUE_PER_OWNER = 4
 
 
 class Call:
-    """One call that was submitted. Its states only move forward, and only its pool moves
-    them, with its lock held; what they are may be read from any thread."""
+    """One call that was submitted. Its states only move forward. Only its pool moves them, with
+    its lock held; any thread may read them."""
 
-    __slots__ = ("_is_overdue", "_is_stuck", "_started", "owner", "run")
+    __slots__ = ("_started", "is_overdue", "is_stuck", "owner", "run")
 
     def __init__(self, owner: Hashable, run: Callable[[], None]) -> None:
         self.owner = owner
         self.run = run
+        self.is_overdue = False
+        self.is_stuck = False
         self._started = math.inf
-        self._is_overdue = False
-        self._is_stuck = False
-
-    @property
-    def is_overdue(self) -> bool:
-        """It runs for too long and no longer holds a slot."""
-        return self._is_overdue
-
-    @property
-    def is_stuck(self) -> bool:
-        """It was given up while it ran."""
-        return self._is_stuck
 
     def begin(self) -> None:
         """A thread runs it from now on."""
         self._started = time.monotonic()
 
     def relieve(self, started_before: float) -> None:
-        """It is overdue if it started before that time."""
-        self._is_overdue |= self._started < started_before
+        """It runs for too long, and no longer holds a slot, if it started before that time."""
+        self.is_overdue |= self._started < started_before
 
     def give_up(self) -> None:
         """Nobody waits for it any more."""
-        self._is_stuck = self._is_overdue = True
+        self.is_stuck = self.is_overdue = True
 
 
 class Workers:
@@ -90,9 +80,8 @@ class Workers:
             return sum(call.is_stuck for call in self._running)
 
     def submit(self, owner: Hashable, run: Callable[[], None]) -> Call:
-        """Have `run` called on some thread, in the order of submission per owner.
-        RuntimeError, and nothing submitted, if there is no thread and the system gives
-        none."""
+        """Have `run` called on some thread, in the order of submission per owner. Raises
+        RuntimeError, and submits nothing, if there is no thread and the system gives none."""
         call = Call(owner, run)
         with self._lock:
             calls = self._waiting.setdefault(owner, deque())
@@ -105,20 +94,17 @@ class Workers:
                 raise RuntimeError("the system gives no threads")
         return call
 
-    def abandon(self, owner: Hashable) -> list[Call]:
-        """Give up all calls of an owner: waiting ones never run, running ones become
-        stuck. Returns those that are running."""
+    def abandon(self, owner: Hashable) -> None:
+        """Give up all calls of an owner: waiting ones never run, running ones become stuck."""
         with self._lock:
             self._waiting.pop(owner, None)
-            running = [call for call in self._running if call.owner == owner]
-            for call in running:
-                call.give_up()
+            for call in self._running:
+                if call.owner == owner:
+                    call.give_up()
             self._add_threads()
-        return running
 
     def relieve(self) -> None:
-        """Mark overdue calls and let others run in their place. To be called about once
-        a second."""
+        """Let others run in the place of overdue calls. To be called about once a second."""
         limit = time.monotonic() - self.patience_seconds
         with self._lock:
             for call in self._running:
@@ -133,8 +119,7 @@ class Workers:
             self._wake.notify_all()
 
     def _add_threads(self) -> None:
-        """Start as many threads as there are slots and calls for them, or as the system
-        gives (lock held)."""
+        """Start as many threads as have slots and calls, or as the system gives (lock held)."""
         waiting = sum(len(calls) for calls in self._waiting.values())
         useful = min(self._free_slots(), waiting)
         for _ in range(useful - self._idle()):

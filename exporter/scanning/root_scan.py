@@ -23,7 +23,7 @@ from exporter.scanning.root_state import RootState
 from exporter.scanning.root_storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage.base import Folder, Path
-from exporter.workers import OVERDUE_PER_OWNER, Workers
+from exporter.workers import OVERDUE_PER_OWNER, Call, Workers
 
 _NO_PROGRESS_SECONDS = 0.2
 # After so long without the end of a visit, one folder may hold up the only visitor.
@@ -45,27 +45,19 @@ class RootScan:
         self._storage = storage
         self._workers = workers
         self._report = partial(report, self)
+        self.deadline = started + state.config.scan_timeout_seconds
+        """Time at which to give it up (monotonic)."""
+        self.last_progress = started
+        """Time at which a visit ended last (monotonic)."""
         self._started = started
-        self._deadline = started + state.config.scan_timeout_seconds
-        self._last_progress = started
         self._queue = VisitQueue()
-        self._visitors: set[Visitor] = set()
+        self._visitors: dict[Visitor, Call] = {}
         self._unfinished = 0
         self._listed: set[Path] = set()
         self._unlisted: set[Path] = set()
         self._found: set[Path] = set()
         self._read: set[Path] = set()
         self._check = RootCheck()
-
-    @property
-    def deadline(self) -> float:
-        """Time at which to give it up (monotonic)."""
-        return self._deadline
-
-    @property
-    def last_progress(self) -> float:
-        """Time at which a visit ended last (monotonic)."""
-        return self._last_progress
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -92,16 +84,15 @@ class RootScan:
         if self.is_over:
             return
         # A visitor held up by one folder must not stand in the way of the others.
-        moving = [visitor for visitor in self._visitors if not visitor.is_overdue]
+        moving = [visitor for visitor, call in self._visitors.items() if not call.is_overdue]
         idle = sum(visitor.visit is None for visitor in moving)
         wanted = min(self._most_visitors(now) - len(moving), len(self._queue) - idle)
         for _ in range(wanted):
             visitor = Visitor(self._queue, self._storage, self._state.selection, self._report)
             try:
-                visitor.start(self._workers)
+                self._visitors[visitor] = self._workers.submit(self._storage, visitor.run)
             except RuntimeError:  # no threads to be had: again in a moment
                 break
-            self._visitors.add(visitor)
         if self._unfinished == 0:
             if self._check.is_due_at_end:
                 self._begin_check(now)
@@ -114,7 +105,7 @@ class RootScan:
             if report.visit is None:
                 self._storage.returned(report.visitor)
         elif report.visit is None:
-            self._visitors.discard(report.visitor)
+            self._visitors.pop(report.visitor, None)
         else:
             self._handle_visit(report, report.visit, time.monotonic())
 
@@ -137,11 +128,11 @@ class RootScan:
     def drop(self) -> list[Visit]:
         """End without a result. Returns the visits under way, which count as stuck until
         they return."""
-        running = set(self._workers.abandon(self._storage))
+        self._workers.abandon(self._storage)
         self._queue.close()
         stuck = []
-        for visitor in self._visitors:
-            if visitor.is_run_by(running) and (visit := visitor.visit) is not None:
+        for visitor, call in self._visitors.items():
+            if call.is_stuck and (visit := visitor.visit) is not None:
                 self._storage.hold(visit.target.path, visitor)
                 stuck.append(visit)
         self._queue.drop()
@@ -151,7 +142,7 @@ class RootScan:
         most = self._workers.size
         threads, cpu = self._workers.busy, time.process_time()
         limit = self._storage.concurrency.limit(most, threads, now, cpu)
-        if now - self._last_progress > _NO_PROGRESS_SECONDS:
+        if now - self.last_progress > _NO_PROGRESS_SECONDS:
             return max(limit, min(most, OVERDUE_PER_OWNER))
         return limit
 
@@ -197,7 +188,7 @@ class RootScan:
             self._failed(path, report.error)
         if report.is_over:
             self._unfinished -= 1
-            self._last_progress = time.monotonic()
+            self.last_progress = time.monotonic()
             self._storage.concurrency.visit_ended(report.waited, report.worked)
             self._check.visit_ended(job.error if job is not None else report.error)
             if self._check.is_due_at_once:

@@ -19,7 +19,6 @@ from exporter.scanning.job_scan import JobScan, scan_job
 from exporter.scanning.root_state import VisitPlan
 from exporter.scanning.root_storage import RootStorage
 from exporter.storage.base import Folder
-from exporter.workers import Call, Workers
 
 _LOG = logging.getLogger("exporter.runner")
 _SLICE_SECONDS = 0.05
@@ -63,52 +62,46 @@ class VisitReport:
 
 
 class VisitQueue:
-    """The visits that one scan still has to make. Its visitors take them on their threads;
-    the scan, on the scheduler's thread, does everything else."""
+    """The visits that one scan still has to make. `take`, `is_closed` and the length are for
+    any thread, all else for the scheduler's."""
 
     def __init__(self) -> None:
+        self.is_closed = False
+        """The scan is over: no more visits are to be made."""
         self._visits: deque[Visit] = deque()
-        self._is_closed = False
-
-    @property
-    def is_closed(self) -> bool:
-        """The scan is over: no more visits are to be made. From any thread."""
-        return self._is_closed
 
     def __len__(self) -> int:
-        """From any thread."""
         return len(self._visits)
 
     def take(self) -> Visit | None:
-        """Remove and return the next visit, if there is one. From any thread."""
+        """Remove and return the next visit, if there is one."""
         try:
             return self._visits.popleft()
         except IndexError:
             return None
 
     def add(self, visit: Visit) -> None:
-        """Add a visit at the end. From the scheduler's thread."""
+        """Add a visit at the end."""
         self._visits.append(visit)
 
     def add_first(self, visit: Visit) -> None:
-        """Add a visit to be made before all others. From the scheduler's thread."""
+        """Add a visit to be made before all others."""
         self._visits.appendleft(visit)
 
     def drop(self) -> int:
-        """Remove the visits that nobody took; returns how many. From the scheduler's
-        thread."""
+        """Remove the visits that nobody took; returns how many."""
         count = 0
         while self.take() is not None:
             count += 1
         return count
 
     def close(self) -> None:
-        """End the scan for its visitors. From the scheduler's thread."""
-        self._is_closed = True
+        """End the scan for its visitors."""
+        self.is_closed = True
 
 
 class Visitor:
-    """See the module's docstring."""
+    """See the module's docstring. `visit` is the visit under way, for any thread to read."""
 
     def __init__(
         self,
@@ -117,46 +110,24 @@ class Visitor:
         selection: Selection,
         report: Callable[[VisitReport], None],
     ) -> None:
+        self.visit: Visit | None = None
         self._queue = queue
         self._storage = storage
         self._selection = selection
         self._report = report
-        self._visit: Visit | None = None
-        self._call: Call | None = None
 
-    @property
-    def visit(self) -> Visit | None:
-        """The visit under way. From any thread."""
-        return self._visit
-
-    @property
-    def is_overdue(self) -> bool:
-        """One folder holds it up. From the scheduler's thread."""
-        return self._call is not None and self._call.is_overdue
-
-    def start(self, workers: Workers) -> None:
-        """Have a worker run it. From the scheduler's thread; RuntimeError if no thread can
-        be had."""
-        self._call = workers.submit(self._storage, self._run)
-
-    def is_run_by(self, calls: set[Call]) -> bool:
-        """One of these calls of workers is its own. From the scheduler's thread."""
-        return self._call in calls
-
-    def _run(self) -> None:
-        """Make visits for a while."""
+    def run(self) -> None:
+        """Make visits for a while; the call that a worker runs."""
         enough = time.monotonic() + _SLICE_SECONDS
         try:
             while not self._queue.is_closed and time.monotonic() < enough:
-                self._visit = self._queue.take()
-                if self._visit is None:
-                    break
+                self.visit = self._queue.take()
                 # Only now, when the scan can see this visit: when it closed the queue before,
                 # it may not have seen it.
-                if self._queue.is_closed:
+                if self.visit is None or self._queue.is_closed:
                     break
-                self._make(self._visit)
-                self._visit = None
+                self._make(self.visit)
+                self.visit = None
         finally:
             self._report(VisitReport(self, None))
 
@@ -198,5 +169,4 @@ class Visitor:
             report(error=error)
         except BaseException as error:  # also what libraries use to end threads or tasks
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
-            bug = StorageError("other", f"unexpected {type(error).__name__}")
-            report(error=bug)
+            report(error=StorageError("other", f"unexpected {type(error).__name__}"))

@@ -89,7 +89,7 @@ def test_an_abandoned_call_is_stuck_until_it_returns(gate: threading.Event) -> N
         workers.submit("a", gate.wait)
     workers.submit("a", lambda: ran.append(1))
     wait_until(lambda: workers.busy == 2)
-    assert len(workers.abandon("a")) == 2
+    workers.abandon("a")
     assert (workers.busy, workers.stuck) == (0, 2)
     done = threading.Event()
     workers.submit("b", done.set)

@@ -26,7 +26,7 @@ def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
         if told.visit is None:
             over.set()
 
-    Visitor(queue, storage, Selection(), report).start(workers)
+    workers.submit(storage, Visitor(queue, storage, Selection(), report).run)
     assert over.wait(20)
     workers.close()
     return reports
