@@ -15,21 +15,18 @@ EXECUTOR_FILE_LIMIT_BYTES = 64 * 1024 * 1024
 """An in-memory pipeline of 5,000 documents gave 10.7 MB; nothing honest is larger."""
 
 _SMALL_FILE_BYTES = 128 * 1024
-# Up to this size a file is parsed, whatever its layout. Every executor.json without documents
-# in it is smaller (36 KB at most).
+# Parsed whatever its layout. Every executor.json without documents in it is 36 KB at most.
 
 _PARSE_LIMIT_BYTES = 4 * 1024 * 1024
-# json.loads holds the interpreter lock, about 0.2 s per megabyte here: to parse a larger file
-# would stop all threads for seconds.
+# json.loads holds the interpreter lock, and so stops all threads, for about 0.2 s per megabyte.
 
 _LARGEST_WORLD_SIZE = 2**53
 # A sample is a double; beyond this the published number would not be the real one.
 
 
 class ExecutorFileError(ValueError):
-    """``executor.json`` does not say how many tasks the job has. The text is our own and
-    holds nothing of the file's content, which may be secret. `reason` is the one to count
-    it under. `may_be_half`: the file looks as if it is just being written."""
+    """``executor.json`` does not say how many tasks the job has. The text holds nothing of the
+    file's content, which may be secret. `may_be_half`: it may just be being written."""
 
     def __init__(
         self, problem: str, *, reason: Reason = "invalid", may_be_half: bool = False
@@ -60,9 +57,7 @@ _KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed"})
 
 def parse_executor(data: bytes) -> Executor:
     """Read the content of ``executor.json``; raises ExecutorFileError, with reason
-    ``too_large`` for one of more than 4 MiB that is not laid out as datatrove does.
-
-    ``world_size`` must be a top-level JSON integer from 1 to 2**53. The kind of
+    ``too_large`` for one of more than 4 MiB that is not laid out as datatrove does. The kind of
     executor is not stored by datatrove and is inferred from its attributes.
     """
     top_level = _large_file_keys(data) if len(data) > _SMALL_FILE_BYTES else None
@@ -141,12 +136,5 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
 
 
 def _json_type(value: object) -> str:
-    names = {
-        type(None): "null",
-        bool: "a boolean",
-        float: "a fraction",
-        str: "text",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), "a number")
+    names = {bool: "a boolean", float: "a fraction", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "null" if value is None else "a number")

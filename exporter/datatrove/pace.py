@@ -42,7 +42,6 @@ class Pace:
     """How a job moves, relative to its launch."""
 
     completed_since_launch: int
-    last_completion_ns: int | None
     longest_gap_ns: int | None
     history: History | None
 
@@ -58,7 +57,6 @@ def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
     gaps = map(sub, since_launch, [launch_ns, *since_launch])
     return Pace(
         completed_since_launch=len(since_launch),
-        last_completion_ns=ordered[-1] if ordered else None,
         longest_gap_ns=max(gaps, default=None),
         history=History.of_ordered(ordered) if ordered else None,
     )

@@ -20,13 +20,11 @@ _BITS_AT_LEAST = 4096
 # The longest mask for a number of ranks: without a limit, one hostile file name would make it
 # as long as it likes. A frozenset takes more than 64 bits for each number anyway.
 _MARKED = ord("1")
-_NOT_MARKED = b"0"
 
 
 class Ranks:
-    """An immutable set of ranks. Each is one bit of a mask that begins with rank 0; the few
-    that lie far beyond the others are kept one by one. All work is proportional to the size
-    of the set."""
+    """An immutable set of ranks. Each is one bit of a mask that begins with rank 0; the few that
+    lie far beyond the others are kept one by one. All work is proportional to their number."""
 
     __slots__ = ("_far", "_mask")
 
@@ -42,7 +40,7 @@ class Ranks:
             self._far = frozenset(rank for rank in near if rank >= bits)
             near -= self._far
             last = max(near, default=-1)
-        digits = bytearray(_NOT_MARKED) * (last + 1)
+        digits = bytearray(b"0") * (last + 1)
         for rank in near:
             digits[rank] = _MARKED
         digits.reverse()
@@ -112,7 +110,6 @@ class Ranks:
 
 _TRUTH = bytes(byte == _MARKED for byte in range(256))
 
-
 NO_RANKS = Ranks()
 
 
@@ -171,9 +168,8 @@ UNKNOWN = -(2**63)
 
 
 def _are_five_digits(names: Sequence[str]) -> bool:
-    """There are names, and all are those of ranks up to 99999. Checked for all at once:
-    joined by slashes, they have one after every five characters, and nothing beside these
-    and digits."""
+    """There are names, and all are those of ranks up to 99999. Checked for all at once: joined
+    by slashes, they have one after every five characters, and else only digits."""
     joined, slashes = "/".join(names), "/" * (len(names) - 1)
     return (
         len(joined) == 6 * len(names) - 1

@@ -1,14 +1,13 @@
 """Scans one job folder into one reading. Expected trouble is part of the result, not raised.
 
-A scan goes in steps: a look at the folder, ``executor.json`` if it changed, and what both
-mean, with the times of markers that are not known yet. What the steps learned is handed to
-the next scan as Memory. So ``executor.json`` is read again only when it changed, the time of
-a marker is asked for only once, and a job in which nothing changed costs one look.
+A scan looks at the folder, reads ``executor.json`` if it changed, and asks for the times of
+markers that are not known yet. What it learned is handed to the next scan as Memory. So
+``executor.json`` is read again only when it changed, the time of a marker is asked for only
+once, and a job in which nothing changed costs one look.
 """
 
 import time
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exporter.datatrove.executor_file import (
@@ -32,13 +31,10 @@ _BEING_WRITTEN_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The cache of one job, kept between its scans.
-
-    `look` is the last one, its markers with all times that are known. `version` is the
-    writing of ``executor.json`` that was read last. `executor` is what it says; None if it
-    does not say how many tasks there are, then `error` tells why. `reading` is what look and
-    executor mean, None until that is known.
-    """
+    """The cache of one job: the last `look`, its markers with all times that are known; the
+    `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
+    it does not say how many tasks there are; `reading`, what look and executor mean, None until
+    that is known."""
 
     look: Look
     version: Version
@@ -49,8 +45,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class JobScan:
-    """The result of one scan of a job: a reading, or an error, or neither if the folder is
-    gone or no job any more. `memory` goes to the next scan in any case."""
+    """A reading, or an error, or neither if the folder is gone or no job any more. `memory`
+    goes to the next scan in any case."""
 
     reading: Reading | None
     memory: Memory | None
@@ -92,24 +88,21 @@ def scan_job(
             memory = _with_reading(storage, path, memory, memory.executor, before)
         return JobScan(memory.reading, memory)
     except StorageError as error:
-        if error.reason == "not_found":
-            return JobScan(None, None)
-        return JobScan(None, memory, error)
+        is_gone = error.reason == "not_found"
+        return JobScan(None, None) if is_gone else JobScan(None, memory, error)
 
 
 def _may_rewrite(memory: Memory) -> bool:
     """The launch writes markers again that were there before it, and has not written them
     all: a launch that does not skip completed tasks."""
-    if memory.executor is None or memory.executor.skip_completed:
+    executor, reading = memory.executor, memory.reading
+    if executor is None or executor.skip_completed:
         return False
-    return (
-        memory.reading is None
-        or memory.reading.tasks_completed_since_launch != memory.reading.tasks
-    )
+    return reading is None or reading.tasks_completed_since_launch != reading.tasks
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
-    """The memory after a look, with what ``executor.json`` says; without a reading, unless
+    """The memory after a look and, if it changed, ``executor.json``; without a reading, unless
     nothing changed."""
     if memory is not None and look.executor.is_same(memory.version):
         return memory if look is memory.look else replace(memory, look=look, reading=None)
@@ -182,15 +175,13 @@ def _with_reading(
 def _with_times(
     storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
 ) -> Markers:
-    """The markers with the time of every one that counts; or with none where they would
-    cost a system call for each marker of a job that was already complete when first seen.
-    (That price is paid if its markers may have been written again, which no folder's time
-    shows.)"""
+    """The markers with the time of every one that counts; or with none where each would cost a
+    system call and the job was already complete when first seen. (That price is paid if its
+    markers may have been written again, which no folder's time shows.)"""
     markers = memory.look.markers
     launch_ns = memory.version.modified_ns
     if before is not None:
-        may_rewrite = not executor.skip_completed and launch_ns is not None
-        since_ns = launch_ns if may_rewrite and launch_ns is not None else UNKNOWN
+        since_ns = UNKNOWN if executor.skip_completed or launch_ns is None else launch_ns
         markers = _with_known_times(markers, before.look.markers, since_ns)
     counting = markers.ranks.count_below(executor.world_size)
     if markers.modified_ns is None:
@@ -198,10 +189,10 @@ def _with_times(
         if counting == executor.world_size and executor.skip_completed and not had_times:
             return markers
         times = array("q", [UNKNOWN]) * len(markers.ranks)
-        wanted: Sequence[int] = range(counting)  # ranks ascend: those that count come first
     else:
         times = array("q", markers.modified_ns)
-        wanted = [position for position in range(counting) if times[position] == UNKNOWN]
+    # Ranks ascend: those that count come first.
+    wanted = [position for position in range(counting) if times[position] == UNKNOWN]
     if wanted:
         ranks = list(markers.ranks)
         asked = storage.marker_times(path, [ranks[position] for position in wanted])

@@ -23,7 +23,8 @@ class RootCheck:
     """Decides if the results of one scan count; used by one thread."""
 
     def __init__(self) -> None:
-        self._root_error: StorageError | None = None
+        self.root_error: StorageError | None = None
+        """Why the root counts as unread; nothing else that the scan finds matters then."""
         self._identity: Hashable | None = None
         self._has_lost_folders = False
         self._is_checking = False
@@ -31,15 +32,9 @@ class RootCheck:
         self._was_throttled = False
 
     @property
-    def root_error(self) -> StorageError | None:
-        """Why the root counts as unread; nothing else that the scan finds matters then."""
-        return self._root_error
-
-    @property
     def is_overloaded(self) -> bool:
         """The storage is better left alone for a while."""
-        error = self._root_error
-        return self._was_throttled or (error is not None and error.reason in _OVERLOADED)
+        return self._was_throttled or _is_overload(self.root_error)
 
     @property
     def is_due_at_once(self) -> bool:
@@ -49,7 +44,7 @@ class RootCheck:
     @property
     def is_due_at_end(self) -> bool:
         """The root must be looked at before the results count."""
-        return self._has_lost_folders and self._root_error is None
+        return self._has_lost_folders and self.root_error is None
 
     def root_listed(self, folder: Folder) -> None:
         """The root was listed, for the first time in this scan."""
@@ -57,7 +52,7 @@ class RootCheck:
 
     def root_failed(self, error: StorageError) -> None:
         """The root could not be read, or not to the end."""
-        self._root_error = error
+        self.root_error = error
 
     def folder_lost(self) -> None:
         """A folder went that this scan had been shown."""
@@ -65,8 +60,7 @@ class RootCheck:
 
     def visit_ended(self, error: StorageError | None) -> None:
         """A visit is over, with or without an error."""
-        is_overload = error is not None and error.reason in _OVERLOADED
-        self._failures_in_a_row = self._failures_in_a_row + 1 if is_overload else 0
+        self._failures_in_a_row = self._failures_in_a_row + 1 if _is_overload(error) else 0
         self._was_throttled |= error is not None and error.reason == "throttled"
 
     def began(self) -> None:
@@ -79,6 +73,10 @@ class RootCheck:
         """The root was looked at once more, with this result."""
         self._is_checking = False
         if error is not None:
-            self._root_error = error
+            self.root_error = error
         elif folder is not None and folder.identity != self._identity:
-            self._root_error = StorageError("partial", "the root was replaced during the scan")
+            self.root_error = StorageError("partial", "the root was replaced during the scan")
+
+
+def _is_overload(error: StorageError | None) -> bool:
+    return error is not None and error.reason in _OVERLOADED

@@ -23,13 +23,14 @@ _SCOPES = ("root", "job")
 
 class RootHealth:
     """Used by one thread. Errors that are counted show with the next `publish`, all else at
-    once."""
+    once. `root` is as of the last scan; the very same object while nothing changes."""
 
     def __init__(self, config: RootConfig) -> None:
         self._config = config
         self._errors = Counter[tuple[str, Reason]]()
-        self._failed_since: float | None = None
-        self._root = Root(
+        self.failed_since: float | None = None
+        """Time of the first failure in a row (monotonic); None if the root could be read last."""
+        self.root = Root(
             config.name,
             config.scan_interval_seconds,
             without_query(config.url),
@@ -37,52 +38,42 @@ class RootHealth:
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
 
-    @property
-    def root(self) -> Root:
-        """The root as of the last scan; the very same object while nothing changes."""
-        return self._root
-
-    @property
-    def failed_since(self) -> float | None:
-        """Time of the first failure in a row (monotonic); None if the root could be read last."""
-        return self._failed_since
-
     def count_job_error(self, error: StorageError) -> None:
         """A job, or a folder that may hold jobs, could not be read."""
         self._errors["job", error.reason] += 1
 
     def count_requests(self, totals: tuple[tuple[str, int], ...]) -> None:
         """Requests sent to this root's storage so far, by operation."""
-        self._root = replace(self._root, requests=totals)
+        self.root = replace(self.root, requests=totals)
 
     def scan_succeeded(self, *, duration_seconds: float, wall_time: float) -> None:
         """A scan visited every folder."""
-        self._failed_since = None
-        if self._root.error is not None:
+        self.failed_since = None
+        if self.root.error is not None:
             event(_LOG, logging.INFO, "root can be read again", root=self._config.name)
-        self._root = replace(
-            self._root,
+        self.root = replace(
+            self.root,
             up=True,
             attempted=True,
             error=None,
             last_successful_scan_timestamp=wall_time,
             last_scan_duration_seconds=duration_seconds,
-            scans=self._root.scans + 1,
+            scans=self.root.scans + 1,
         )
 
     def scan_failed(self, error: StorageError, *, duration_seconds: float, now: float) -> None:
         """A scan could not list the root, or not come to its end."""
-        self._root = replace(
-            self._root, last_scan_duration_seconds=duration_seconds, scans=self._root.scans + 1
+        self.root = replace(
+            self.root, last_scan_duration_seconds=duration_seconds, scans=self.root.scans + 1
         )
         self.scan_impossible(error, now)
 
     def scan_impossible(self, error: StorageError, now: float) -> None:
         """No scan can begin, or come to an end."""
         self._errors["root", error.reason] += 1
-        if self._failed_since is None:
-            self._failed_since = now
-        if self._root.error != str(error):
+        if self.failed_since is None:
+            self.failed_since = now
+        if self.root.error != str(error):
             event(
                 _LOG,
                 logging.WARNING,
@@ -91,17 +82,17 @@ class RootHealth:
                 reason=error.reason,
                 detail=error.detail,
             )
-        self._root = replace(self._root, up=False, attempted=True, error=str(error))
+        self.root = replace(self.root, up=False, attempted=True, error=str(error))
 
     def scan_skipped(self) -> None:
         """A scan was due and did not start: the one before is still under way."""
-        self._root = replace(self._root, scans_skipped=self._root.scans_skipped + 1)
+        self.root = replace(self.root, scans_skipped=self.root.scans_skipped + 1)
 
     def backs_off(self, seconds: float) -> None:
         """The next scan is put off by so much because the storage keeps failing."""
-        self._root = replace(self._root, backoff_seconds=seconds)
+        self.root = replace(self.root, backoff_seconds=seconds)
 
     def publish(self, jobs: Iterable[Job], wall_time: float) -> None:
         """Show these jobs, and everything that was counted so far."""
-        errors = tuple((key, self._errors[key]) for key, _ in self._root.errors)
-        self._root = with_jobs(replace(self._root, errors=errors), jobs, self._config, wall_time)
+        errors = tuple((key, self._errors[key]) for key, _ in self.root.errors)
+        self.root = with_jobs(replace(self.root, errors=errors), jobs, self._config, wall_time)

@@ -1,15 +1,13 @@
 """One scan of one root, from its begin to its end.
 
 It queues the visits to make, has visitors make them on worker threads, and enters what they
-report into the root's state. It does not know other roots, nor when scans are due, and it
-never waits: its owner calls it when there are reports, now and then in between, and at the
-deadline. All calls come from the scheduler's thread.
+report into the root's state. It never waits: its owner calls it when there are reports, now
+and then in between, and at the deadline.
 
-* It ends when every folder was visited, or when it is given up. Visits that run on beyond
-  that are stuck: their folders are not visited again until they return, and what they
-  return is thrown away.
-* What it sees of a root that goes meanwhile, or of a storage that breaks down, is no result
-  (see ``root_check``).
+It ends when every folder was visited, or when it is given up. Visits that run on beyond that
+are stuck: their folders are not visited again until they return, and what they return is
+thrown away. What it sees of a root that goes meanwhile, or of a storage that breaks down, is
+no result (see ``root_check``).
 """
 
 import time
@@ -22,7 +20,7 @@ from exporter.scanning.root_check import RootCheck
 from exporter.scanning.root_state import RootState
 from exporter.scanning.root_storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
-from exporter.storage.base import Folder, Path
+from exporter.storage.base import Path
 from exporter.workers import OVERDUE_PER_OWNER, Call, Workers
 
 _NO_PROGRESS_SECONDS = 0.2
@@ -30,8 +28,8 @@ _NO_PROGRESS_SECONDS = 0.2
 
 
 class RootScan:
-    """See the module's docstring. `report` is called on visitors' threads with each report,
-    which its owner gives to `handle`. The workers' calls belong to `storage`."""
+    """Used by the scheduler's thread. Visitors call `report` on theirs with each report, which
+    the scan's owner gives to `handle`. The workers' calls belong to `storage`."""
 
     def __init__(
         self,
@@ -61,7 +59,7 @@ class RootScan:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Folders listed and jobs read so far. From any thread."""
+        """Folders listed and jobs read so far, for any thread."""
         return len(self._listed), len(self._read)
 
     @property
@@ -107,7 +105,15 @@ class RootScan:
         elif report.visit is None:
             self._visitors.pop(report.visitor, None)
         else:
-            self._handle_visit(report, report.visit, time.monotonic())
+            now = time.monotonic()
+            self._handle_visit(report, report.visit, now)
+            if report.is_over:
+                self._unfinished -= 1
+                self.last_progress = time.monotonic()
+                self._storage.concurrency.visit_ended(report.waited, report.worked)
+                self._check.visit_ended(report.job.error if report.job else report.error)
+                if self._check.is_due_at_once:
+                    self._begin_check(now)
 
     def give_up(self) -> None:
         """The deadline passed: what is under way is stuck, the rest is left."""
@@ -139,9 +145,8 @@ class RootScan:
         return stuck
 
     def _most_visitors(self, now: float) -> int:
-        most = self._workers.size
-        threads, cpu = self._workers.busy, time.process_time()
-        limit = self._storage.concurrency.limit(most, threads, now, cpu)
+        most, threads = self._workers.size, self._workers.busy
+        limit = self._storage.concurrency.limit(most, threads, now, time.process_time())
         if now - self.last_progress > _NO_PROGRESS_SECONDS:
             return max(limit, min(most, OVERDUE_PER_OWNER))
         return limit
@@ -149,18 +154,16 @@ class RootScan:
     def _visit_or_skip(self, target: FolderToVisit, now: float) -> None:
         """Queue a visit, unless it is known to find what the last one found."""
         state, path = self._state, target.path
-        if self._storage.is_stuck(path):
+        if path in self._storage.stuck:
             self._failed(path, StorageError("timeout", "an earlier attempt still hangs"))
-        elif state.needs_no_visit(path, now):
-            folder = state.folder_of(path)
-            assert folder is not None
+        elif (folder := state.settled_folder(path, now)) is not None:
             for paths in (self._listed, self._found, self._read):
                 paths.add(path)
             for below in folders_below(target, folder, state.selection):
                 self._visit_or_skip(below, now)
         else:
             self._unfinished += 1
-            self._queue.add(Visit(target, state.plan(path, now)))
+            self._queue.add(state.visit_to(target, now))
 
     def _begin_check(self, now: float) -> None:
         """Ask whether the root is still there, before anything else is visited."""
@@ -176,9 +179,14 @@ class RootScan:
             if self._check.root_error is not None:  # no more visits but those under way
                 self._unfinished -= self._queue.drop()
         elif folder is not None and path not in self._listed:
-            self._handle_listing(report, visit, folder, now)
+            if path == ():
+                self._check.root_listed(folder)
+            self._listed.add(path)
+            self._state.folder_listed(path, folder, now, thorough=visit.list_thoroughly)
+            for target in report.below if self._check.root_error is None else ():
+                self._visit_or_skip(target, now)
         if job is not None:
-            self._state.job_scanned(path, job, now, thorough=visit.plan.look_thoroughly)
+            self._state.job_scanned(path, job, now, thorough=visit.look_thoroughly)
             if job.is_gone:
                 self._check.folder_lost()
             else:
@@ -186,25 +194,6 @@ class RootScan:
                 self._found.add(path)
         elif report.error is not None and not visit.is_check:
             self._failed(path, report.error)
-        if report.is_over:
-            self._unfinished -= 1
-            self.last_progress = time.monotonic()
-            self._storage.concurrency.visit_ended(report.waited, report.worked)
-            self._check.visit_ended(job.error if job is not None else report.error)
-            if self._check.is_due_at_once:
-                self._begin_check(now)
-
-    def _handle_listing(
-        self, report: VisitReport, visit: Visit, folder: Folder, now: float
-    ) -> None:
-        path = visit.target.path
-        if path == ():
-            self._check.root_listed(folder)
-        self._listed.add(path)
-        self._state.folder_listed(path, folder, now, thorough=visit.plan.list_thoroughly)
-        if self._check.root_error is None:
-            for target in report.below:
-                self._visit_or_skip(target, now)
 
     def _failed(self, path: Path, error: StorageError) -> None:
         now = time.monotonic()
@@ -223,17 +212,17 @@ class RootScan:
         state, error = self._state, self._check.root_error
         self._queue.close()
         now, wall_time = time.monotonic(), time.time()
-        duration = now - self._started
+        took = now - self._started
         state.health.count_requests(self._storage.requests())
         if error is None:
             state.scan_ended(
                 self._found,
                 self._listed,
                 self._unlisted,
-                duration_seconds=duration,
+                duration_seconds=took,
                 wall_time=wall_time,
             )
         else:
             state.scan_failed(
-                self._read, error, duration_seconds=duration, now=now, wall_time=wall_time
+                self._read, error, duration_seconds=took, now=now, wall_time=wall_time
             )

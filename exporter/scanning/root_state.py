@@ -15,21 +15,12 @@ from dataclasses import dataclass, replace
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Job, Reading, Root
-from exporter.scanning.discovery import Selection, job_name
+from exporter.scanning.discovery import FolderToVisit, Selection, job_name
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root_health import RootHealth
+from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
-
-
-@dataclass(frozen=True, slots=True)
-class VisitPlan:
-    """The start of a visit: what is known of the folder, and if it may be taken on trust."""
-
-    folder: Folder | None
-    memory: Memory | None
-    list_thoroughly: bool
-    look_thoroughly: bool
 
 
 @dataclass(slots=True)
@@ -102,26 +93,20 @@ class RootState:
         """The root as of the last scan."""
         return self.health.root
 
-    def folder_of(self, path: Path) -> Folder | None:
-        """The folder at `path` as it was last listed."""
-        known = self._folders.get(path)
+    def settled_folder(self, path: Path, now: float) -> Folder | None:
+        """The folder as it was last listed, if it needs no visit: it holds a completed job that
+        was looked at lately."""
+        state = self._jobs.get(path)
+        if state is None or not state.is_settled or now >= state.look_due:
+            return None
+        known = self._folders.get(path) if path else None  # the root must still be there
         return known.folder if known is not None else None
 
-    def needs_no_visit(self, path: Path, now: float) -> bool:
-        """The folder holds a completed job that was looked at lately."""
-        state = self._jobs.get(path)
-        return (
-            state is not None
-            and state.is_settled
-            and now < state.look_due
-            and path in self._folders
-            and path != ()  # the root is asked whether it is still there
-        )
-
-    def plan(self, path: Path, now: float) -> VisitPlan:
-        """The start of a visit to the folder at `path` now."""
-        known, state = self._folders.get(path), self._jobs.get(path)
-        return VisitPlan(
+    def visit_to(self, target: FolderToVisit, now: float) -> Visit:
+        """The visit to make to this folder now."""
+        known, state = self._folders.get(target.path), self._jobs.get(target.path)
+        return Visit(
+            target,
             known.folder if known is not None else None,
             state.memory if state is not None else None,
             list_thoroughly=known is None or now >= known.list_due,

@@ -17,53 +17,43 @@ OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
-    workers' calls that go to it. `stuck` are the folders whose visits were given up and have
-    not returned yet, and by whom. Used by the scheduler's thread, but for `get`."""
+    workers' calls that go to it. Used by the scheduler's thread, but for `get`."""
 
-    def __init__(
-        self,
-        config: RootConfig,
-        workers: Workers,
-        open_storage: OpenStorage,
-        stuck: dict[Path, object] | None = None,
-    ) -> None:
+    def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
+        self.config = config
         self.concurrency = Concurrency()
-        self._config = config
+        self.stuck: dict[Path, object] = {}
+        """Folders whose visits were given up and have not returned yet, and their visitors."""
         self._workers = workers
         self._open = open_storage
         self._opened: Storage | None = None
-        self._stuck = {} if stuck is None else stuck
 
-    def successor(self, config: RootConfig) -> "RootStorage":
-        """The storage of the root that takes this one's place. At the same URL, what hangs
-        in this one hangs there, too, until it returns: no more threads for it."""
-        stuck = self._stuck if config.url == self._config.url else None
-        return RootStorage(config, self._workers, self._open, stuck)
+    def replace(self, other: "RootStorage") -> None:
+        """Take the place of another. At the same URL, what hangs in that one hangs in this
+        one, too, until it returns: no more threads for it."""
+        if other.config.url == self.config.url:
+            self.stuck = other.stuck
 
     @property
     def is_hung(self) -> bool:
         """Nothing may be asked of it until some of what hangs returns."""
-        return () in self._stuck or len(self._stuck) >= OVERDUE_PER_OWNER
-
-    def is_stuck(self, path: Path) -> bool:
-        """A visit to this folder was given up and has not returned yet."""
-        return path in self._stuck
+        return () in self.stuck or len(self.stuck) >= OVERDUE_PER_OWNER
 
     def hold(self, path: Path, visitor: object) -> None:
         """The visitor was given up during its visit to this folder."""
-        self._stuck[path] = visitor
+        self.stuck[path] = visitor
 
     def returned(self, visitor: object) -> None:
         """The visit with which the visitor was given up has returned."""
-        for path in [path for path, stuck in self._stuck.items() if stuck is visitor]:
-            del self._stuck[path]
+        for path in [path for path, stuck in self.stuck.items() if stuck is visitor]:
+            del self.stuck[path]
 
     def get(self) -> Storage:
         """The storage, opened on first use; called on workers' threads. Only the visit to
         the root itself can be first, so two threads never get here at once."""
         if self._opened is None:
-            options = self._config.storage_options.reveal()
-            self._opened = self._open(self._config.url, options, self._workers.size)
+            options = self.config.storage_options.reveal()
+            self._opened = self._open(self.config.url, options, self._workers.size)
         return self._opened
 
     def requests(self) -> tuple[tuple[str, int], ...]:

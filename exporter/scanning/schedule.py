@@ -26,19 +26,15 @@ class Schedule:
     """The first scan is due at `now`, then one every `interval_seconds`."""
 
     def __init__(self, interval_seconds: float, now: float) -> None:
+        self.due = now
+        """Time of the next scan (monotonic); infinity while `is_suspended`."""
         self._interval = interval_seconds
         self._failures = 0
-        self._due = now
-
-    @property
-    def due(self) -> float:
-        """Time of the next scan; infinity while `is_suspended`."""
-        return self._due
 
     @property
     def is_suspended(self) -> bool:
         """No scan is due until one is requested."""
-        return self._due == math.inf
+        return self.due == math.inf
 
     @property
     def backoff_seconds(self) -> float:
@@ -49,21 +45,21 @@ class Schedule:
 
     def request(self, now: float) -> None:
         """Have a scan due at once, whatever the schedule says."""
-        self._due = now
+        self.due = now
 
     def suspend(self) -> None:
         """Have no scan due until the next `request`."""
-        self._due = math.inf
+        self.due = math.inf
 
     def began(self, now: float) -> None:
         """The scan that was due begins, or is skipped: the next is due an interval later."""
         wait = self._interval * _jitter(_JITTER)
-        self._due = self._due + wait if self._due + wait > now else now + wait
+        self.due = self.due + wait if self.due + wait > now else now + wait
 
     def ended(self, *, failing: bool) -> None:
         """A scan ended; `failing` if its storage should be left alone for a while."""
         self._failures = self._failures + 1 if failing else 0
-        self._due += self.backoff_seconds * _jitter(_BACKOFF_JITTER)
+        self.due += self.backoff_seconds * _jitter(_BACKOFF_JITTER)
 
 
 def _jitter(spread: float) -> float:

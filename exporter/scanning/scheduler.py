@@ -39,56 +39,43 @@ _BATCH_SECONDS = 0.1
 
 
 class _ScheduledRoot:
-    """A root with its storage, its schedule and the scan of it under way."""
+    """A root with its storage, its schedule and the scan of it under way, which any thread may
+    read."""
 
     def __init__(
-        self, config: RootConfig, storage: RootStorage, workers: Workers, now: float
+        self, config: RootConfig, workers: Workers, open_storage: OpenStorage, now: float
     ) -> None:
         self.state = RootState(config)
-        self.storage = storage
+        self.storage = RootStorage(config, workers, open_storage)
         self.schedule = Schedule(config.scan_interval_seconds, now)
+        self.scan: RootScan | None = None
         self._workers = workers
-        self._scan: RootScan | None = None
 
-    @property
-    def scan(self) -> RootScan | None:
-        """The scan under way. From any thread."""
-        return self._scan
-
-    @property
-    def may_begin(self) -> bool:
-        """No scan is under way and the storage does not hang."""
-        return self._scan is None and not self.storage.is_hung
-
-    def begin_scan(
-        self, report: Callable[["_ScheduledRoot", RootScan, VisitReport], None], now: float
-    ) -> None:
+    def begin_scan(self, report: Callable[[RootScan, VisitReport], None], now: float) -> None:
         """Begin a scan, whose visitors call `report` on their threads."""
-        report_of_root = partial(report, self)
-        self._scan = RootScan(self.state, self.storage, self._workers, report_of_root, now)
-        self._scan.begin(now)
+        self.scan = RootScan(self.state, self.storage, self._workers, report, now)
+        self.scan.begin(now)
 
     def skip_scan(self, now: float) -> None:
         """Count a scan that is due and cannot begin."""
         self.state.health.scan_skipped()
-        if self._scan is None:
+        if self.scan is None:
             hang = StorageError("timeout", "earlier attempts still hang")
             self.state.scan_impossible(hang, now, time.time())
 
-    def settle(self, scan: RootScan) -> bool:
-        """If the scan is the one under way and has ended, take note of it; returns whether
-        it is so."""
-        if self._scan is not scan or not scan.is_over:
+    def settle(self) -> bool:
+        """Take note of it if the scan has ended; True if so."""
+        if (scan := self.scan) is None or not scan.is_over:
             return False
         self.schedule.ended(failing=scan.is_overloaded)
         self.state.health.backs_off(self.schedule.backoff_seconds)
-        self._scan = None
+        self.scan = None
         return True
 
     def drop_scan(self) -> None:
         """End the scan under way without a result."""
-        if (scan := self._scan) is not None:
-            self._scan = None
+        if (scan := self.scan) is not None:
+            self.scan = None
             scan.drop()
 
     def close(self) -> None:
@@ -111,7 +98,7 @@ class Scheduler:
         self._latest = latest
         self._workers = workers
         self._open_storage = open_storage
-        self._roots = [self._scheduled(config, None, now) for config in roots]
+        self._roots = [_ScheduledRoot(config, workers, open_storage, now) for config in roots]
         self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
@@ -123,9 +110,8 @@ class Scheduler:
     @property
     def progress(self) -> tuple[int, int]:
         """Folders listed and jobs read so far by the scans under way, from any thread."""
-        scans = [scan for root in self._roots if (scan := root.scan) is not None]
-        progress = [scan.progress for scan in scans]
-        return sum(listed for listed, _ in progress), sum(read for _, read in progress)
+        under_way = [scan.progress for root in self._roots if (scan := root.scan) is not None]
+        return sum(listed for listed, _ in under_way), sum(read for _, read in under_way)
 
     def run_once(self) -> Snapshot:
         """Scan every root once, until its end or its deadline; returns the result."""
@@ -185,7 +171,7 @@ class Scheduler:
                 self._handle_events()
                 if not scan.is_over:  # what was just reported was not the rest
                     scan.give_up()
-            self._settle(root, scan)
+            self._changed |= root.settle()
         if root.state.next_expiry <= now:
             root.state.expire(now, time.time())
             self._changed = True
@@ -202,16 +188,11 @@ class Scheduler:
         for scan, root in told.items():
             with self._bugs_kept_to(root):
                 scan.go_on(time.monotonic())
-                self._settle(root, scan)
+                self._changed |= root.settle()
 
     def _report(self, root: _ScheduledRoot, scan: RootScan, report: VisitReport) -> None:
         """Tell the scheduler's thread (from any thread)."""
         self._events.put((root, scan, report), is_urgent=report.is_urgent)
-
-    def _settle(self, root: _ScheduledRoot, scan: RootScan) -> None:
-        """If the root's scan has ended, publish its result."""
-        if root.settle(scan):
-            self._changed = True
 
     @contextmanager
     def _bugs_kept_to(self, root: _ScheduledRoot) -> Iterator[None]:
@@ -226,15 +207,6 @@ class Scheduler:
                 root.state.scan_impossible(bug, time.monotonic(), time.time())
             self._changed = True
 
-    def _scheduled(
-        self, config: RootConfig, replaced: _ScheduledRoot | None, now: float
-    ) -> _ScheduledRoot:
-        if replaced is not None:
-            storage = replaced.storage.successor(config)
-        else:
-            storage = RootStorage(config, self._workers, self._open_storage)
-        return _ScheduledRoot(config, storage, self._workers, now)
-
     def _replace_roots(self, wanted: Sequence[RootConfig], now: float) -> None:
         before = {root.state.config.name: root for root in self._roots}
         roots = []
@@ -244,7 +216,10 @@ class Scheduler:
                 del before[config.name]
                 roots.append(root)
                 continue
-            roots.append(self._scheduled(config, root, now))
+            new = _ScheduledRoot(config, self._workers, self._open_storage, now)
+            if root is not None:
+                new.storage.replace(root.storage)
+            roots.append(new)
         for root in before.values():
             root.close()
         self._roots = roots
@@ -268,7 +243,7 @@ class Scheduler:
             for root in self._roots
         )
         for root in sorted(due, key=lambda root: root.schedule.due):
-            may_begin = root.may_begin
+            may_begin = root.scan is None and not root.storage.is_hung
             if may_begin and moving >= self._workers.size:
                 continue  # its turn comes
             root.schedule.began(now)
@@ -277,9 +252,8 @@ class Scheduler:
             with self._bugs_kept_to(root):
                 if may_begin:
                     moving += 1
-                    root.begin_scan(self._report, now)
-                    if (scan := root.scan) is not None:
-                        self._settle(root, scan)
+                    root.begin_scan(partial(self._report, root), now)
+                    self._changed |= root.settle()
                 else:
                     root.skip_scan(now)
                     self._changed = True

@@ -15,8 +15,7 @@ from typing import Any
 
 from exporter.errors import StorageError
 from exporter.scanning.discovery import FolderToVisit, Selection, folders_below, is_loop, job_name
-from exporter.scanning.job_scan import JobScan, scan_job
-from exporter.scanning.root_state import VisitPlan
+from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.root_storage import RootStorage
 from exporter.storage.base import Folder
 
@@ -26,15 +25,18 @@ _SLICE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A folder to visit and what the visit starts from. A *check* only asks whether the
-    root is still there."""
+    """A folder to visit, what is known of it, and if that may not be taken on trust. A *check*
+    only asks whether the root is still there."""
 
     target: FolderToVisit
-    plan: VisitPlan
+    folder: Folder | None = None
+    memory: Memory | None = None
+    list_thoroughly: bool = True
+    look_thoroughly: bool = True
     is_check: bool = False
 
 
-CHECK = Visit(FolderToVisit(()), VisitPlan(None, None, True, True), is_check=True)  # noqa: FBT003
+CHECK = Visit(FolderToVisit(()), is_check=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Visitor:
 
     def _make(self, visit: Visit) -> None:
         """List one folder and scan it if it is a wanted job."""
-        target, plan = visit.target, visit.plan
+        target = visit.target
         started, began = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
@@ -152,9 +154,9 @@ class Visitor:
                 return
             folder = storage.list_folder(
                 target.path,
-                plan.folder,
+                visit.folder,
                 with_subfolders=len(target.path) < self._selection.max_depth,
-                thorough=plan.list_thoroughly,
+                thorough=visit.list_thoroughly,
             )
             below = folders_below(target, folder, self._selection)
             is_job = folder.has_executor_file and not is_loop(target, folder)
@@ -163,7 +165,8 @@ class Visitor:
                 return
             if below:  # others can begin with them
                 report(folder=folder, below=below, is_over=False)
-            job = scan_job(storage, target.path, folder, plan.memory, thorough=plan.look_thoroughly)
+            thorough = visit.look_thoroughly
+            job = scan_job(storage, target.path, folder, visit.memory, thorough=thorough)
             report(folder=folder, job=job)
         except StorageError as error:
             report(error=error)

@@ -7,13 +7,10 @@ from support.jobs import write_job
 
 from exporter.config.settings import RootConfig
 from exporter.scanning.discovery import FolderToVisit, Selection
-from exporter.scanning.root_state import VisitPlan
 from exporter.scanning.root_storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers
-
-PLAN = VisitPlan(None, None, list_thoroughly=True, look_thoroughly=True)
 
 
 def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
@@ -35,8 +32,8 @@ def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
 def test_a_visitor_makes_the_visits_that_are_queued_and_says_when_it_ends(tmp_path: Path) -> None:
     write_job(tmp_path / "job", tasks=3, completed=[0])
     queue = VisitQueue()
-    queue.add(Visit(FolderToVisit(()), PLAN))
-    queue.add(Visit(FolderToVisit(("job",)), PLAN))
+    queue.add(Visit(FolderToVisit(())))
+    queue.add(Visit(FolderToVisit(("job",))))
     root, job, end = reports_of(queue, tmp_path)
     assert [target.path for target in root.below] == [("job",)]
     assert root.is_over
@@ -57,15 +54,15 @@ def test_no_visit_is_made_that_was_taken_when_the_scan_ended(tmp_path: Path) -> 
             return visit
 
     queue = ClosedMeanwhile()
-    queue.add(Visit(FolderToVisit(()), PLAN))
+    queue.add(Visit(FolderToVisit(())))
     assert [report.visit for report in reports_of(queue, tmp_path)] == [None]
 
 
 def test_a_check_comes_first_and_what_is_dropped_is_counted() -> None:
     queue = VisitQueue()
-    queue.add(Visit(FolderToVisit(("a",)), PLAN))
+    queue.add(Visit(FolderToVisit(("a",))))
     queue.add_first(CHECK)
     assert queue.take() is CHECK
-    queue.add(Visit(FolderToVisit(("b",)), PLAN))
+    queue.add(Visit(FolderToVisit(("b",))))
     assert queue.drop() == 2
     assert queue.take() is None
