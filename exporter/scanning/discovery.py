@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from exporter.config.shard import WHOLE, Shard
+from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS, display_name
 from exporter.storage.base import Folder, Path
 
@@ -28,36 +28,23 @@ def job_name(path: Path) -> str:
     return display_name("/".join(path)) if path else _ROOT_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The part of a root's configuration that says which jobs are wanted.
+def is_wanted(name: str, config: RootConfig) -> bool:
+    """A job of this name is to be read. The configuration's patterns are shell globs on the
+    whole `job_name`, in which ``*`` also matches ``/``."""
+    return (
+        name.startswith(config.prefix)
+        and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
+        and not any(fnmatchcase(name, glob) for glob in config.exclude)
+        and config.shard.owns(config.name, name)
+    )
 
-    Patterns are shell globs on the whole `job_name`, in which ``*`` also matches ``/``.
-    Of the jobs that match, only those of the `shard` are wanted; `root` is the root's name.
-    """
 
-    max_depth: int = 3
-    prefix: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    root: str = ""
-    shard: Shard = WHOLE
-
-    def wants(self, name: str) -> bool:
-        """A job of this name is to be read."""
-        return (
-            name.startswith(self.prefix)
-            and (not self.include or any(fnmatchcase(name, glob) for glob in self.include))
-            and not any(fnmatchcase(name, glob) for glob in self.exclude)
-            and self.shard.owns(self.root, name)
-        )
-
-    def may_hold_wanted(self, path: Path) -> bool:
-        """The folder, or one below it, can have a name with the prefix."""
-        if not self.prefix or not path:
-            return True
-        name = job_name(path)
-        return name.startswith(self.prefix) or self.prefix.startswith(name + "/")
+def _may_hold_wanted(path: Path, prefix: str) -> bool:
+    """The folder, or one below it, can have a name with the prefix."""
+    if not prefix:
+        return True
+    name = job_name(path)
+    return name.startswith(prefix) or prefix.startswith(name + "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +62,10 @@ def is_loop(target: FolderToVisit, folder: Folder) -> bool:
 
 
 def folders_below(
-    target: FolderToVisit, folder: Folder, selection: Selection
+    target: FolderToVisit, folder: Folder, config: RootConfig
 ) -> Sequence[FolderToVisit]:
     """The folders to visit next, given the listing of the target."""
-    if len(target.path) >= selection.max_depth or is_loop(target, folder):
+    if len(target.path) >= config.max_depth or is_loop(target, folder):
         return ()
     ancestors = target.ancestors
     if folder.identity is not None:
@@ -88,6 +75,6 @@ def folders_below(
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
         path = (*target.path, name)
-        if selection.may_hold_wanted(path):
+        if _may_hold_wanted(path, config.prefix):
             below.append(FolderToVisit(path, ancestors))
     return below

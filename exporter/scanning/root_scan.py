@@ -86,7 +86,7 @@ class RootScan:
         idle = sum(visitor.visit is None for visitor in moving)
         wanted = min(self._most_visitors(now) - len(moving), len(self._queue) - idle)
         for _ in range(wanted):
-            visitor = Visitor(self._queue, self._storage, self._state.selection, self._report)
+            visitor = Visitor(self._queue, self._storage, self._report)
             try:
                 self._visitors[visitor] = self._workers.submit(self._storage, visitor.run)
             except RuntimeError:  # no threads to be had: again in a moment
@@ -159,7 +159,7 @@ class RootScan:
         elif (folder := state.settled_folder(path, now)) is not None:
             for paths in (self._listed, self._found, self._read):
                 paths.add(path)
-            for below in folders_below(target, folder, state.selection):
+            for below in folders_below(target, folder, state.config):
                 self._visit_or_skip(below, now)
         else:
             self._unfinished += 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Job, Reading, Root
-from exporter.scanning.discovery import FolderToVisit, Selection, job_name
+from exporter.scanning.discovery import FolderToVisit, is_wanted, job_name
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root_health import RootHealth
@@ -74,14 +74,6 @@ class RootState:
 
     def __init__(self, config: RootConfig) -> None:
         self.config = config
-        self.selection = Selection(
-            config.max_depth,
-            config.prefix,
-            config.include,
-            config.exclude,
-            config.name,
-            config.shard,
-        )
         self.health = RootHealth(config)
         self._log = JobLog(config.name)
         self._jobs: dict[Path, _JobState] = {}
@@ -170,7 +162,7 @@ class RootState:
         """
         affected = [state for known, state in self._jobs.items() if known[: len(path)] == path]
         if not affected:
-            if not self.selection.wants(job_name(path)):
+            if not is_wanted(job_name(path), self.config):
                 return
             affected = [self._jobs.setdefault(path, self._new_job(path, now))]
         self.health.count_job_error(error)

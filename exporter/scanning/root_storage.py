@@ -17,7 +17,7 @@ OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
-    workers' calls that go to it. Used by the scheduler's thread, but for `get`."""
+    workers' calls that go to it. Used by the scheduler's thread, but for `get` and `config`."""
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config

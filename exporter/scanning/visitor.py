@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import StorageError
-from exporter.scanning.discovery import FolderToVisit, Selection, folders_below, is_loop, job_name
+from exporter.scanning.discovery import FolderToVisit, folders_below, is_loop, is_wanted, job_name
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.root_storage import RootStorage
 from exporter.storage.base import Folder
@@ -106,16 +106,11 @@ class Visitor:
     """See the module's docstring. `visit` is the visit under way, for any thread to read."""
 
     def __init__(
-        self,
-        queue: VisitQueue,
-        storage: RootStorage,
-        selection: Selection,
-        report: Callable[[VisitReport], None],
+        self, queue: VisitQueue, storage: RootStorage, report: Callable[[VisitReport], None]
     ) -> None:
         self.visit: Visit | None = None
         self._queue = queue
         self._storage = storage
-        self._selection = selection
         self._report = report
 
     def run(self) -> None:
@@ -135,7 +130,7 @@ class Visitor:
 
     def _make(self, visit: Visit) -> None:
         """List one folder and scan it if it is a wanted job."""
-        target = visit.target
+        target, config = visit.target, self._storage.config
         started, began = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
@@ -155,12 +150,12 @@ class Visitor:
             folder = storage.list_folder(
                 target.path,
                 visit.folder,
-                with_subfolders=len(target.path) < self._selection.max_depth,
+                with_subfolders=len(target.path) < config.max_depth,
                 thorough=visit.list_thoroughly,
             )
-            below = folders_below(target, folder, self._selection)
+            below = folders_below(target, folder, config)
             is_job = folder.has_executor_file and not is_loop(target, folder)
-            if not is_job or not self._selection.wants(job_name(target.path)):
+            if not is_job or not is_wanted(job_name(target.path), config):
                 report(folder=folder, below=below)
                 return
             if below:  # others can begin with them

@@ -2,13 +2,24 @@
 
 import pytest
 
+from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import path_of
-from exporter.scanning.discovery import FolderToVisit, Selection, folders_below, is_loop, job_name
+from exporter.scanning.discovery import (
+    FolderToVisit,
+    folders_below,
+    is_loop,
+    is_wanted,
+    job_name,
+)
 from exporter.storage.base import Folder
 
 
-def names_below(selection: Selection, target: FolderToVisit, folder: Folder) -> list[str]:
-    return [job_name(below.path) for below in folders_below(target, folder, selection)]
+def choosing(**options: object) -> RootConfig:
+    return RootConfig("r", "/r", **options)
+
+
+def names_below(config: RootConfig, target: FolderToVisit, folder: Folder) -> list[str]:
+    return [job_name(below.path) for below in folders_below(target, folder, config)]
 
 
 def test_the_root_itself_is_called_dot() -> None:
@@ -20,56 +31,56 @@ def test_the_root_itself_is_called_dot() -> None:
 def test_what_datatrove_fills_inside_a_job_is_not_visited() -> None:
     inner = ("completions", "logs", "stats", "slurm_logs", "server_logs", "checkpoints")
     job = Folder((*inner, "merged"), has_executor_file=True)
-    assert names_below(Selection(), FolderToVisit(("job",)), job) == ["job/merged"]
+    assert names_below(choosing(), FolderToVisit(("job",)), job) == ["job/merged"]
 
 
 def test_outside_a_job_those_are_ordinary_names() -> None:
     folder = Folder(("logs", "completions"), has_executor_file=False)
-    assert names_below(Selection(), FolderToVisit(()), folder) == ["logs", "completions"]
+    assert names_below(choosing(), FolderToVisit(()), folder) == ["logs", "completions"]
 
 
 @pytest.mark.parametrize(("max_depth", "deeper"), [(0, False), (1, True)])
 def test_nothing_is_visited_below_the_maximum_depth(max_depth: int, deeper: bool) -> None:
     below = names_below(
-        Selection(max_depth), FolderToVisit(()), Folder(("a",), has_executor_file=True)
+        choosing(max_depth=max_depth), FolderToVisit(()), Folder(("a",), has_executor_file=True)
     )
     assert bool(below) is deeper
 
 
 def test_a_link_back_to_a_folder_on_the_way_is_a_loop() -> None:
     root = Folder(("a",), False, identity=1)
-    (a,) = folders_below(FolderToVisit(()), root, Selection())
-    (again,) = folders_below(a, Folder(("again",), False, identity=2), Selection())
+    (a,) = folders_below(FolderToVisit(()), root, choosing())
+    (again,) = folders_below(a, Folder(("again",), False, identity=2), choosing())
     assert is_loop(again, root)
-    assert not folders_below(again, root, Selection())
+    assert not folders_below(again, root, choosing())
     assert not is_loop(again, Folder((), False, identity=3))
 
 
 @pytest.mark.parametrize(
-    ("selection", "wanted"),
+    ("config", "wanted"),
     [
-        (Selection(), {"CC-1/a", "CC-1/b-test", "other"}),
-        (Selection(prefix="CC-"), {"CC-1/a", "CC-1/b-test"}),
-        (Selection(prefix="CC-1/a"), {"CC-1/a"}),
-        (Selection(include=("*/a", "other")), {"CC-1/a", "other"}),
-        (Selection(include=("CC-*",)), {"CC-1/a", "CC-1/b-test"}),
-        (Selection(exclude=("*-test",)), {"CC-1/a", "other"}),
-        (Selection(include=("CC*",), exclude=("*/a",)), {"CC-1/b-test"}),
-        (Selection(include=("A",)), set()),
+        (choosing(), {"CC-1/a", "CC-1/b-test", "other"}),
+        (choosing(prefix="CC-"), {"CC-1/a", "CC-1/b-test"}),
+        (choosing(prefix="CC-1/a"), {"CC-1/a"}),
+        (choosing(include=("*/a", "other")), {"CC-1/a", "other"}),
+        (choosing(include=("CC-*",)), {"CC-1/a", "CC-1/b-test"}),
+        (choosing(exclude=("*-test",)), {"CC-1/a", "other"}),
+        (choosing(include=("CC*",), exclude=("*/a",)), {"CC-1/b-test"}),
+        (choosing(include=("A",)), set()),
     ],
 )
 def test_prefix_include_and_exclude_choose_jobs_by_name(
-    selection: Selection, wanted: set[str]
+    config: RootConfig, wanted: set[str]
 ) -> None:
-    assert {n for n in ("CC-1/a", "CC-1/b-test", "other") if selection.wants(n)} == wanted
+    assert {n for n in ("CC-1/a", "CC-1/b-test", "other") if is_wanted(n, config)} == wanted
 
 
 def test_folders_that_cannot_hold_the_prefix_are_not_visited() -> None:
-    selection = Selection(prefix="minhash/CC")
+    config = choosing(prefix="minhash/CC")
     root = Folder(("minhash", "minhash2", "other"), has_executor_file=False)
-    assert names_below(selection, FolderToVisit(()), root) == ["minhash"]
+    assert names_below(config, FolderToVisit(()), root) == ["minhash"]
     minhash = Folder(("CC-1", "DD"), has_executor_file=False)
-    assert names_below(selection, FolderToVisit(("minhash",)), minhash) == ["minhash/CC-1"]
+    assert names_below(config, FolderToVisit(("minhash",)), minhash) == ["minhash/CC-1"]
 
 
 def test_a_folder_named_like_the_root_is_another_job() -> None:

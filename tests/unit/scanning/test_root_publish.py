@@ -4,20 +4,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from support.readings import NOW as WALL
+from support.readings import a_job, a_reading, an_unreadable_job, an_unscanned_root
 
 from exporter.config.settings import RootConfig
-from exporter.model.snapshot import Job, Reading, Root
+from exporter.model.snapshot import Reading, Root
 from exporter.scanning.root_publish import with_jobs
 
-WALL = 1_700_000_000.0
-READING = Reading(10, 4, 4, 0, WALL - 500, WALL - 100, 60.0, True, "local", "")
+READING = a_reading(tasks=10, tasks_completed=4, last_completion_timestamp=WALL - 100)
 COMPLETE = replace(READING, tasks_completed=10)
-BEFORE = Root("r", 60.0, up=True)
+BEFORE = an_unscanned_root(up=True)
 
 
 def shown(jobs: Mapping[str, Reading | None], before: Root = BEFORE, **options: object) -> Root:
     """The root with these jobs; those without a reading were denied."""
-    new = [Job(name, reading, None if reading else "denied") for name, reading in jobs.items()]
+    new = [
+        a_job(name, reading=reading) if reading else an_unreadable_job(name)
+        for name, reading in jobs.items()
+    ]
     return with_jobs(before, new, RootConfig("r", "/r", **options), WALL)
 
 
@@ -30,23 +34,24 @@ def test_jobs_are_shown_by_name_with_their_sums() -> None:
 
 def test_a_job_is_the_very_same_object_and_while_it_is_hidden_the_one_from_before() -> None:
     config = RootConfig("r", "/r", max_per_root=1)
-    jobs = [Job("a", READING), Job("b", COMPLETE)]
+    jobs = [a_job("a", reading=READING), a_job("b", reading=COMPLETE)]
     before = with_jobs(BEFORE, jobs, config, WALL)
     assert before.jobs[0] is jobs[0]
-    assert before.jobs[1] == Job("b", COMPLETE, hidden=True)
+    assert before.jobs[1] == a_job("b", reading=COMPLETE, hidden=True)
     after = with_jobs(before, jobs, config, WALL)
     assert after.jobs[0] is jobs[0]
     assert after.jobs[1] is before.jobs[1]
-    changed = with_jobs(after, [jobs[0], Job("b", COMPLETE, "denied")], config, WALL)
-    assert changed.jobs[1] == Job("b", COMPLETE, "denied", hidden=True)
+    denied = a_job("b", reading=COMPLETE, error="denied")
+    changed = with_jobs(after, [jobs[0], denied], config, WALL)
+    assert changed.jobs[1] == replace(denied, hidden=True)
 
 
 @pytest.mark.parametrize(
     ("before", "is_known"),
     [
-        (Root("r", 60.0, up=True), True),
-        (Root("r", 60.0), False),
-        (Root("r", 60.0, error="denied: no"), False),
+        (BEFORE, True),
+        (an_unscanned_root(), False),
+        (an_unscanned_root(error="denied: no"), False),
         (replace(BEFORE, up=False, error="denied: no", totals=shown({}).totals), False),
     ],
     ids=["read", "never tried", "never read", "no longer read"],

@@ -3,10 +3,11 @@
 import threading
 from pathlib import Path
 
+import pytest
 from support.jobs import write_job
 
 from exporter.config.settings import RootConfig
-from exporter.scanning.discovery import FolderToVisit, Selection
+from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.root_storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage import open_storage
@@ -23,13 +24,16 @@ def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
         if told.visit is None:
             over.set()
 
-    workers.submit(storage, Visitor(queue, storage, Selection(), report).run)
+    workers.submit(storage, Visitor(queue, storage, report).run)
     assert over.wait(20)
     workers.close()
     return reports
 
 
-def test_a_visitor_makes_the_visits_that_are_queued_and_says_when_it_ends(tmp_path: Path) -> None:
+def test_a_visitor_makes_the_visits_that_are_queued_and_says_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.scanning.visitor._SLICE_SECONDS", 20.0)  # also on a busy machine
     write_job(tmp_path / "job", tasks=3, completed=[0])
     queue = VisitQueue()
     queue.add(Visit(FolderToVisit(())))
