@@ -1,13 +1,12 @@
 """Decides how many folders of one root are visited at the same time.
 
 Storage that makes its callers wait is asked by all threads there are. Where a visit is a few
-system calls of microseconds, as on a local disk, the interpreter lock is the limit, and
-threads that compete for it take several times as long as one. Waiting for the lock looks
-like waiting for the storage. Two things tell them apart: the process is busy meanwhile, and
-the lock can delay a visit only in proportion to the number of threads that hold it in turn.
-
-So both are measured over short periods: how long visits waited, and how much processor time
-the whole process took. No clock here: both come in as arguments, in seconds.
+system calls of microseconds, as on a local disk, the interpreter lock is the limit: threads
+that compete for it take several times as long as one, and waiting for it looks like waiting
+for the storage. Two things tell them apart: the process is busy meanwhile, and the lock can
+delay a visit only in proportion to the number of threads that hold it in turn. So how long
+visits wait and how much processor time the whole process takes are measured over short
+periods. No clock here: both come in as arguments, in seconds.
 """
 
 _PERIOD_SECONDS = 0.05
@@ -30,12 +29,12 @@ class Concurrency:
         self._began = self._cpu = 0.0
 
     def begin(self, now: float, cpu: float) -> None:
-        """Start to measure anew, as at the begin of a scan: what was before does not count."""
+        """Start to measure anew, as at the begin of a scan."""
         self._waited, self._worked, self._visits = 0.0, 0.0, 0
         self._began, self._cpu = now, cpu
 
     def visit_ended(self, waited: float, worked: float) -> None:
-        """A visit is over; it spent so long waiting and so long working."""
+        """A visit is over; it spent so many seconds waiting and working."""
         self._waited += waited
         self._worked += worked
         self._visits += 1

@@ -1,8 +1,8 @@
 """A queue from many threads to one that waits, which hears of events in batches.
 
 To wake a thread and hand over the interpreter lock takes longer than a short visit to a
-folder does, and the thread that was woken competes for the lock with the one that goes on.
-So only urgent events wake the waiting thread; it takes the others along with them.
+folder, and the thread that was woken competes for the lock with the one that goes on. So only
+urgent events wake the waiting thread, which takes the others along.
 
 (``queue.SimpleQueue`` will not do: a signal that arrives just when its ``get`` times out
 makes it wait for ever, as of CPython 3.11.)
@@ -25,8 +25,7 @@ class EventQueue(Generic[_T]):
         self._woken = threading.Event()
 
     def put(self, event: _T, *, is_urgent: bool) -> None:
-        """Add an event. An urgent one wakes the waiting thread; any other is found when
-        that thread wakes next."""
+        """Add an event; an urgent one wakes the waiting thread."""
         self._events.append(event)
         if is_urgent:
             self.wake()
@@ -42,7 +41,6 @@ class EventQueue(Generic[_T]):
         self._woken.clear()  # whoever woke this thread has put its event before
 
     def take(self, until: float) -> Iterator[_T]:
-        """Remove and yield the events there are and those that arrive meanwhile, but none
-        after `until`."""
+        """Remove and yield events, also those that arrive meanwhile, but none after `until`."""
         while self._events and time.monotonic() < until:
             yield self._events.popleft()

@@ -3,10 +3,9 @@
 A *check* looks at the root once more. It is made before the results count if folders went
 during the scan: a folder that went because the whole root did is no result. And it is made
 at once if visit after visit fails: when the root itself fails as well, the circuit opens, so
-a storage that breaks down in the middle of a scan is not asked for each of thousands of
-folders.
+a storage that breaks down is not asked for each of thousands of folders.
 
-No I/O, no clock, and it knows nothing of folders: it is told how visits ended.
+No I/O, no clock: it is told how visits ended.
 """
 
 from collections.abc import Hashable

@@ -1,7 +1,7 @@
 """Puts a root's jobs into the Root of a snapshot: sorted, summed up, some of them hidden.
 
-Pure functions of values. A job that did not change stays the very same object, also while
-it is hidden, so that nobody downstream has to compare or render it again.
+Pure. A job that did not change stays the very same object, also while it is hidden, so that
+nobody downstream has to compare or render it again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,7 @@ from exporter.model.snapshot import Job, Root, Totals
 
 
 def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
-    """The root with these jobs, in any order and none of them hidden, in place of those it
-    has."""
+    """The root with these jobs, in any order and none hidden, in place of those it has."""
     ordered = sorted(jobs, key=attrgetter("name"))
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
@@ -27,23 +26,22 @@ def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: fl
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:
-    """The jobs, those with these names hidden: by the object from before, if there is one
-    that is the same."""
+    """The jobs, those with these names hidden: by the object from before, if it is the same."""
     known = {job.name: job for job in before if job.hidden}
     published = []
     for job in jobs:
-        shown = job
         if job.name in hidden:
-            shown = replace(job, hidden=True)
-            if known.get(job.name) == shown:
-                shown = known[job.name]
-        published.append(shown)
+            copy = replace(job, hidden=True)
+            same = known.get(job.name) == copy
+            published.append(known[job.name] if same else copy)
+        else:
+            published.append(job)
     return tuple(published)
 
 
 def _hidden(jobs: Sequence[Job], config: RootConfig, wall_time: float) -> set[str]:
-    """Names of jobs without series: those that are complete for long enough, and of the
-    others those beyond the limit. Complete ones are hidden first, then the last by name."""
+    """Names of jobs without series: those complete for long enough, and of the others those
+    beyond the limit. Complete ones are hidden first, then the last by name."""
     after = config.hide_completed_after_seconds
     hidden = set()
     shown: list[Job] = []

@@ -6,11 +6,10 @@ No clock: monotonic times come in as arguments.
   roots do not stay in step. The interval counts from when the last scan was due, so the
   schedule does not drift. Intervals that were missed altogether (a suspended machine) are
   not made up for.
-* Backoff: a root whose storage fails scan after scan is left alone for longer. After the
-  second failure in a row it waits two intervals, then four, then eight, but never more than
-  `_LONGEST_WAIT_SECONDS` unless the interval itself is longer. The jitter of these waits is
-  25 %: roots on the same server fail together and must not come back together.
-  The first scan that succeeds ends the backoff.
+* Backoff: after the second failure in a row a root waits two intervals, then four, then eight,
+  but never more than `_LONGEST_WAIT_SECONDS` unless the interval itself is longer. The jitter
+  is 25 % then: roots on the same server fail together and must not come back together. The
+  first scan that succeeds ends the backoff.
 """
 
 import math

@@ -1,10 +1,8 @@
 """Decides when each root is scanned, on how many threads, and until when.
 
-One thread decides. Workers only make visits to folders and report back, so little state is
-shared and nothing here takes a lock. The deciding thread never calls storage and never waits
-for a worker. How a scan goes on, once it has begun, is ``root_scan``'s business.
+One thread decides; it never calls storage, never waits for a worker and takes no lock.
+Workers only make visits to folders and report back. Clocks are monotonic.
 
-* Each root has its own schedule. Clocks are monotonic.
 * One scan of a root is in flight at a time. A scan that is due while the one before still
   runs, or while the root's storage hangs, is counted as skipped.
 * No more scans make progress at a time than there are workers; others wait for their
@@ -35,12 +33,11 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger("exporter.scheduler")
 _HEARTBEAT_SECONDS = 1.0
-_BATCH_SECONDS = 0.1
+_BATCH_SECONDS = 0.1  # for longer, other roots' deadlines would have to wait
 
 
 class _ScheduledRoot:
-    """A root with its storage, its schedule and the scan of it under way, which any thread may
-    read."""
+    """A root and its scan under way, which any thread may read."""
 
     def __init__(
         self, config: RootConfig, workers: Workers, open_storage: OpenStorage, now: float
@@ -109,7 +106,7 @@ class Scheduler:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Folders listed and jobs read so far by the scans under way, from any thread."""
+        """Folders listed and jobs read so far by the scans under way, for any thread."""
         under_way = [scan.progress for root in self._roots if (scan := root.scan) is not None]
         return sum(listed for listed, _ in under_way), sum(read for _, read in under_way)
 
@@ -179,9 +176,7 @@ class Scheduler:
     def _handle_events(self) -> None:
         """Hand a batch of reports to the scans, then have each go on."""
         told: dict[RootScan, _ScheduledRoot] = {}
-        # Not for so long that other roots' deadlines would have to wait.
-        until = time.monotonic() + _BATCH_SECONDS
-        for root, scan, report in self._events.take(until):
+        for root, scan, report in self._events.take(time.monotonic() + _BATCH_SECONDS):
             told[scan] = root
             with self._bugs_kept_to(root):
                 scan.handle(report)
@@ -213,8 +208,7 @@ class Scheduler:
         for config in wanted:
             root = before.get(config.name)
             if root is not None and root.state.config == config:
-                del before[config.name]
-                roots.append(root)
+                roots.append(before.pop(config.name))
                 continue
             new = _ScheduledRoot(config, self._workers, self._open_storage, now)
             if root is not None:
