@@ -11,7 +11,7 @@ Rules of this pool:
   more than `patience_seconds` is overdue: it keeps its thread but gives back its slot,
   so a hung owner delays the others by that long at most.
 * An owner with `OVERDUE_PER_OWNER` calls overdue gets no more threads until some of them
-  return. Threads are bounded by that.
+  return, which bounds the threads.
 * A call that was given up (`abandon`) counts as stuck until it returns.
 * Whatever a call raises, its thread lives on.
 """
@@ -22,32 +22,31 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 _LOG = logging.getLogger(__name__)
 
 OVERDUE_PER_OWNER = 4
 
 
+@dataclass(eq=False, slots=True)
 class Call:
     """One call that was submitted. Its states only move forward. Only its pool moves them, with
     its lock held; any thread may read them."""
 
-    __slots__ = ("_started", "is_overdue", "is_stuck", "owner", "run")
-
-    def __init__(self, owner: Hashable, run: Callable[[], None]) -> None:
-        self.owner = owner
-        self.run = run
-        self.is_overdue = False
-        self.is_stuck = False
-        self._started = math.inf
+    owner: Hashable
+    run: Callable[[], None]
+    is_overdue: bool = False
+    is_stuck: bool = False
+    started: float = math.inf
 
     def begin(self) -> None:
         """A thread runs it from now on."""
-        self._started = time.monotonic()
+        self.started = time.monotonic()
 
     def relieve(self, started_before: float) -> None:
         """It runs for too long, and no longer holds a slot, if it started before that time."""
-        self.is_overdue |= self._started < started_before
+        self.is_overdue |= self.started < started_before
 
     def give_up(self) -> None:
         """Nobody waits for it any more."""

@@ -42,8 +42,7 @@ class JobLog:
         self._recovered.append({"job_name": job_name})
 
     def write(self) -> None:
-        """Log what was collected, and forget it: the first jobs one by one, then how many
-        more there are."""
+        """Log and forget what was collected: the first jobs one by one, then how many more."""
         self._log(logging.WARNING, "cannot be read", self._failed)
         self._log(logging.INFO, "can be read again", self._recovered)
         self._failed, self._recovered = [], []

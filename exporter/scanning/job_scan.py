@@ -93,8 +93,8 @@ def scan_job(
 
 
 def _may_rewrite(memory: Memory) -> bool:
-    """The launch writes markers again that were there before it, and has not written them
-    all: a launch that does not skip completed tasks."""
+    """The launch does not skip completed tasks, so it writes their markers again, and has not
+    written them all."""
     executor, reading = memory.executor, memory.reading
     if executor is None or executor.skip_completed:
         return False

@@ -1,8 +1,5 @@
 """Owns what snapshots show of one root: its health, its counters, and the jobs as last
-published.
-
-No I/O, no clock. Monotonic times (`now`) decide what is too old; wall-clock times are only
-published.
+published. No I/O, no clock.
 """
 
 import logging
@@ -74,14 +71,8 @@ class RootHealth:
         if self.failed_since is None:
             self.failed_since = now
         if self.root.error != str(error):
-            event(
-                _LOG,
-                logging.WARNING,
-                "root cannot be read",
-                root=self._config.name,
-                reason=error.reason,
-                detail=error.detail,
-            )
+            why = {"reason": error.reason, "detail": error.detail}
+            event(_LOG, logging.WARNING, "root cannot be read", root=self._config.name, **why)
         self.root = replace(self.root, up=False, attempted=True, error=str(error))
 
     def scan_skipped(self) -> None:

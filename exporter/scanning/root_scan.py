@@ -45,6 +45,7 @@ class RootScan:
         self._report = partial(report, self)
         self.deadline = started + state.config.scan_timeout_seconds
         """Time at which to give it up (monotonic)."""
+        self.check = RootCheck()
         self.last_progress = started
         """Time at which a visit ended last (monotonic)."""
         self._started = started
@@ -55,7 +56,6 @@ class RootScan:
         self._unlisted: set[Path] = set()
         self._found: set[Path] = set()
         self._read: set[Path] = set()
-        self._check = RootCheck()
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -66,11 +66,6 @@ class RootScan:
     def is_over(self) -> bool:
         """It has ended, been given up or dropped."""
         return self._queue.is_closed
-
-    @property
-    def is_overloaded(self) -> bool:
-        """The storage is better left alone for a while."""
-        return self._check.is_overloaded
 
     def begin(self, now: float) -> None:
         self._storage.concurrency.begin(now, time.process_time())
@@ -92,7 +87,7 @@ class RootScan:
             except RuntimeError:  # no threads to be had: again in a moment
                 break
         if self._unfinished == 0:
-            if self._check.is_due_at_end:
+            if self.check.is_due_at_end:
                 self._begin_check(now)
             else:
                 self._end()
@@ -111,8 +106,8 @@ class RootScan:
                 self._unfinished -= 1
                 self.last_progress = time.monotonic()
                 self._storage.concurrency.visit_ended(report.waited, report.worked)
-                self._check.visit_ended(report.job.error if report.job else report.error)
-                if self._check.is_due_at_once:
+                self.check.visit_ended(report.job.error if report.job else report.error)
+                if self.check.is_due_at_once:
                     self._begin_check(now)
 
     def give_up(self) -> None:
@@ -122,11 +117,11 @@ class RootScan:
         for visit in self.drop():
             self._unfinished -= 1
             if visit.is_check:
-                self._check.root_failed(late)
+                self.check.root_failed(late)
             else:
                 self._failed(visit.target.path, late)
-        if self._unfinished and self._check.root_error is None:
-            self._check.root_failed(
+        if self._unfinished and self.check.root_error is None:
+            self.check.root_failed(
                 StorageError("timeout", f"not all folders could be visited within {timeout:g} s")
             )
         self._end()
@@ -167,7 +162,7 @@ class RootScan:
 
     def _begin_check(self, now: float) -> None:
         """Ask whether the root is still there, before anything else is visited."""
-        self._check.began()
+        self.check.began()
         self._unfinished += 1
         self._queue.add_first(CHECK)
         self.go_on(now)
@@ -175,20 +170,20 @@ class RootScan:
     def _handle_visit(self, report: VisitReport, visit: Visit, now: float) -> None:
         path, folder, job = visit.target.path, report.folder, report.job
         if visit.is_check:
-            self._check.ended(folder, report.error)
-            if self._check.root_error is not None:  # no more visits but those under way
+            self.check.ended(folder, report.error)
+            if self.check.root_error is not None:  # no more visits but those under way
                 self._unfinished -= self._queue.drop()
         elif folder is not None and path not in self._listed:
             if path == ():
-                self._check.root_listed(folder)
+                self.check.root_listed(folder)
             self._listed.add(path)
             self._state.folder_listed(path, folder, now, thorough=visit.list_thoroughly)
-            for target in report.below if self._check.root_error is None else ():
+            for target in report.below if self.check.root_error is None else ():
                 self._visit_or_skip(target, now)
         if job is not None:
             self._state.job_scanned(path, job, now, thorough=visit.look_thoroughly)
             if job.is_gone:
-                self._check.folder_lost()
+                self.check.folder_lost()
             else:
                 self._read.add(path)
                 self._found.add(path)
@@ -201,15 +196,15 @@ class RootScan:
             self._found.add(path)
             self._state.job_failed(path, error, now)
         elif path == ():
-            self._check.root_failed(error)
+            self.check.root_failed(error)
         elif error.reason not in ("not_found", "invalid"):
             self._unlisted.add(path)
             self._state.folder_failed(path, error, now)
         else:  # it went, or became a file, since its parent was listed
-            self._check.folder_lost()
+            self.check.folder_lost()
 
     def _end(self) -> None:
-        state, error = self._state, self._check.root_error
+        state, error = self._state, self.check.root_error
         self._queue.close()
         now, wall_time = time.monotonic(), time.time()
         took = now - self._started

@@ -3,9 +3,9 @@
 No I/O, no threads, no clock: results of a scan and the time come in as arguments.
 Monotonic times (`now`) decide what is too old; wall-clock times are only published.
 
-Keep or drop: what was read stays as it is for `stale_after` once it cannot be read any
-more, then goes. What a successful listing no longer shows goes at once. Nothing is made
-up from a listing that did not end.
+What was read stays for `stale_after` once it cannot be read any more, then goes. What a
+successful listing no longer shows goes at once. Nothing is made up from a listing that did
+not end.
 """
 
 import zlib
@@ -106,7 +106,7 @@ class RootState:
         )
 
     def folder_listed(self, path: Path, folder: Folder, now: float, *, thorough: bool) -> None:
-        """Take in the listing of one folder of this root."""
+        """Take in the listing of a folder."""
         known = self._folders.get(path)
         interval = self.config.completed_scan_interval_seconds
         if known is None:
@@ -124,7 +124,7 @@ class RootState:
     def job_scanned(
         self, path: Path, result: JobScan, now: float, *, thorough: bool = False
     ) -> None:
-        """Take in the scan of one job of this root."""
+        """Take in the scan of a job."""
         if result.is_gone:
             return  # it goes with the end of the scan, unless the whole root went
         state = self._jobs.get(path)
@@ -148,18 +148,16 @@ class RootState:
         state.was_read(result.reading)
 
     def _next_look(self, path: Path, state: _JobState, now: float) -> float:
-        """Time of the next look at a job that is complete, newly or still. Many become
-        so in one scan (the first, and the first after an outage)."""
+        """Time of the next look at a job that is complete, newly or still. Many become so in one
+        scan (the first, and the first after an outage)."""
         interval = self.config.completed_scan_interval_seconds
         following = state.look_due + interval
         return following if state.is_settled and following > now else now + _jitter(path) * interval
 
     def folder_failed(self, path: Path, error: StorageError, now: float) -> None:
-        """A folder below the root could not be listed, or a job not be read in time.
-
-        Jobs known at or below it are unreadable. If none is known it may well be one, so
-        it is shown as an unreadable job, unless the configuration leaves it out.
-        """
+        """A folder below the root could not be listed, or a job not be read in time: the jobs
+        known at or below it are unreadable. If none is known it may well be one, so it is shown
+        as an unreadable job, unless the configuration leaves it out."""
         affected = [state for known, state in self._jobs.items() if known[: len(path)] == path]
         if not affected:
             if not is_wanted(job_name(path), self.config):
@@ -207,8 +205,8 @@ class RootState:
         now: float,
         wall_time: float,
     ) -> None:
-        """The root could not be listed, or not to the end. What this scan did `read`
-        counts; nothing is taken to be gone."""
+        """The root could not be listed, or not to the end. What this scan did `read` counts;
+        nothing is taken to be gone."""
         self._mark_unread(read, error, now)
         self.health.scan_failed(error, duration_seconds=duration_seconds, now=now)
         self._publish(wall_time)

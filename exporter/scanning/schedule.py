@@ -12,7 +12,6 @@ No clock: monotonic times come in as arguments.
   first scan that succeeds ends the backoff.
 """
 
-import math
 import random
 
 _JITTER = 0.05
@@ -26,14 +25,9 @@ class Schedule:
 
     def __init__(self, interval_seconds: float, now: float) -> None:
         self.due = now
-        """Time of the next scan (monotonic); infinity while `is_suspended`."""
+        """Time of the next scan (monotonic); infinity if there is none."""
         self._interval = interval_seconds
         self._failures = 0
-
-    @property
-    def is_suspended(self) -> bool:
-        """No scan is due until one is requested."""
-        return self.due == math.inf
 
     @property
     def backoff_seconds(self) -> float:
@@ -42,13 +36,9 @@ class Schedule:
         wait = min(intervals * self._interval, max(self._interval, _LONGEST_WAIT_SECONDS))
         return wait - self._interval
 
-    def request(self, now: float) -> None:
-        """Have a scan due at once, whatever the schedule says."""
-        self.due = now
-
-    def suspend(self) -> None:
-        """Have no scan due until the next `request`."""
-        self.due = math.inf
+    def change(self, due: float) -> None:
+        """Have the next scan due at that time, or none at infinity, whatever the schedule says."""
+        self.due = due
 
     def began(self, now: float) -> None:
         """The scan that was due begins, or is skipped: the next is due an interval later."""

@@ -12,6 +12,7 @@ Workers only make visits to folders and report back. Clocks are monotonic.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -64,7 +65,7 @@ class _ScheduledRoot:
         """Take note of it if the scan has ended; True if so."""
         if (scan := self.scan) is None or not scan.is_over:
             return False
-        self.schedule.ended(failing=scan.is_overloaded)
+        self.schedule.ended(failing=scan.check.is_overloaded)
         self.state.health.backs_off(self.schedule.backoff_seconds)
         self.scan = None
         return True
@@ -74,11 +75,6 @@ class _ScheduledRoot:
         if (scan := self.scan) is not None:
             self.scan = None
             scan.drop()
-
-    def close(self) -> None:
-        """End for good; what runs on in its storage counts as stuck until it returns."""
-        self.drop_scan()
-        self.storage.close()
 
 
 class Scheduler:
@@ -114,9 +110,9 @@ class Scheduler:
         """Scan every root once, until its end or its deadline; returns the result."""
         now = time.monotonic()
         for root in self._roots:
-            root.schedule.request(now)
+            root.schedule.change(now)
         while not self._stopping.is_set() and not all(
-            root.scan is None and root.schedule.is_suspended for root in self._roots
+            root.scan is None and root.schedule.due == math.inf for root in self._roots
         ):
             self._step(repeating=False)
         return self._latest.read()
@@ -215,7 +211,8 @@ class Scheduler:
                 new.storage.replace(root.storage)
             roots.append(new)
         for root in before.values():
-            root.close()
+            root.drop_scan()
+            root.storage.close()  # what runs on in it counts as stuck until it returns
         self._roots = roots
         self._changed = True
 
@@ -242,7 +239,7 @@ class Scheduler:
                 continue  # its turn comes
             root.schedule.began(now)
             if not repeating:
-                root.schedule.suspend()
+                root.schedule.change(math.inf)
             with self._bugs_kept_to(root):
                 if may_begin:
                     moving += 1

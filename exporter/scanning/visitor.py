@@ -2,8 +2,7 @@
 
 A *visitor* takes visits from the queue of one scan, one after the other, and ends after a
 short while, so that the roots take turns. It changes nothing but that queue, and decides
-nothing: it does not know what others find, what came before, or when the scan has to end;
-only that it is over.
+nothing.
 """
 
 import logging
@@ -41,9 +40,9 @@ CHECK = Visit(FolderToVisit(()), is_check=True)
 
 @dataclass(frozen=True, slots=True)
 class VisitReport:
-    """One step of a visit, for the scan: the listing of a folder with the folders to visit
-    `below` it; then the scan of the job in it, or an error, and that this visit is over.
-    Without a `visit`: the visitor itself has ended."""
+    """One step of a visit: the listing of a folder with the folders to visit `below` it; then
+    the scan of the job in it, or an error, and that this visit is over. Without a `visit`: the
+    visitor itself has ended."""
 
     visitor: "Visitor"
     visit: Visit | None
@@ -58,8 +57,7 @@ class VisitReport:
 
     @property
     def is_urgent(self) -> bool:
-        """Others wait for this, or had better stop. All else can wait until the visitor
-        ends, which is soon."""
+        """Others wait for this, or had better stop. All else can wait for the visitor's end."""
         return self.visit is None or self.error is not None or not self.is_over
 
 
@@ -119,8 +117,7 @@ class Visitor:
         try:
             while not self._queue.is_closed and time.monotonic() < enough:
                 self.visit = self._queue.take()
-                # Only now, when the scan can see this visit: when it closed the queue before,
-                # it may not have seen it.
+                # Asked again now that the scan sees this visit: who closed it before may not have.
                 if self.visit is None or self._queue.is_closed:
                     break
                 self._make(self.visit)
