@@ -104,6 +104,7 @@ def _parse_object(data: bytes) -> dict[str, object]:
 
 _HEAD = b'{\n    "'
 _TAIL = re.compile(rb'\n    "world_size": (-?\d{1,32})\n\}\s*\Z')
+_BOOLEANS = {b"true": True, b"false": False, None: None}
 _MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|)')
 
 
@@ -125,11 +126,8 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
         if member := _MEMBER.match(data, position + 5):
             key, text, boolean = member.groups()
             if (name := key.decode("utf-8", "replace")) in _KEYS:  # there may be millions
-                members[name] = (
-                    text.decode("utf-8", "replace")
-                    if text is not None
-                    else {b"true": True, b"false": False}.get(boolean)
-                )
+                value = text.decode("utf-8", "replace") if text is not None else _BOOLEANS[boolean]
+                members[name] = value
         position = data.find(b'\n    "', position + 6)
     members["world_size"] = int(tail[1])
     return members

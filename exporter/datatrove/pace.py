@@ -1,7 +1,7 @@
 """Measures how a job moves, by the times of its markers.
 
-This module does no I/O. Times are modification times in integer nanoseconds since the Unix
-epoch (``_ns``), as in `ranks`; a history is in seconds.
+This module does no I/O. Times are in integer nanoseconds (``_ns``) as in `ranks`; a history
+is in seconds.
 """
 
 from array import array

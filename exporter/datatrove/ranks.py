@@ -73,9 +73,6 @@ class Ranks:
     def __hash__(self) -> int:
         return hash((self._mask, self._far))
 
-    def __repr__(self) -> str:
-        return f"<{len(self)} ranks>"
-
     def count_below(self, world_size: int) -> int:
         """The number of ranks that belong to a job of that many tasks."""
         if world_size >= self._mask.bit_length():

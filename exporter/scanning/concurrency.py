@@ -24,9 +24,7 @@ class Concurrency:
 
     def __init__(self) -> None:
         self._limit = 1
-        self._waited = self._worked = 0.0
-        self._visits = 0
-        self._began = self._cpu = 0.0
+        self.begin(0.0, 0.0)
 
     def begin(self, now: float, cpu: float) -> None:
         """Start to measure anew, as at the begin of a scan."""

@@ -16,16 +16,13 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS, display_name
 from exporter.storage.base import Folder, Path
 
-_ROOT_NAME = "."
-_DOT, _DOT_PATH = r"\x2e", (".",)
-
 
 def job_name(path: Path) -> str:
     """The `job_name` of the job folder at `path` (relative to its root). The root itself is
     ``.``; an object store may have a folder of that name as well."""
-    if path == _DOT_PATH:
-        return _DOT
-    return display_name("/".join(path)) if path else _ROOT_NAME
+    if path == (".",):
+        return r"\x2e"
+    return display_name("/".join(path)) if path else "."
 
 
 def is_wanted(name: str, config: RootConfig) -> bool:

@@ -59,12 +59,9 @@ class JobScan:
     @property
     def is_settled(self) -> bool:
         """Nothing more is expected of the job until it is launched again."""
-        return (
-            self.reading is not None
-            and self.reading.is_complete
-            and self.memory is not None
-            and not _may_rewrite(self.memory)
-        )
+        reading, memory = self.reading, self.memory
+        is_complete = reading is not None and reading.is_complete
+        return is_complete and memory is not None and not _may_rewrite(memory)
 
 
 def scan_job(
@@ -147,11 +144,8 @@ def _with_reading(
     times = markers.times_below(executor.world_size)
     has_times = bool(times) or completed == 0
     pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
-    if times:
-        last_ns: int | None = max(times)
-    else:
-        # Such markers are written once: the folder changed last when the last one was.
-        last_ns = memory.look.completions_modified_ns if completed else None
+    # Markers without times are written once: the folder changed last when the last one was.
+    last_ns = max(times, default=memory.look.completions_modified_ns if completed else None)
     reading = Reading(
         tasks=executor.world_size,
         tasks_completed=completed,

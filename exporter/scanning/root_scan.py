@@ -16,12 +16,13 @@ from functools import partial
 
 from exporter.errors import StorageError
 from exporter.scanning.discovery import FolderToVisit, folders_below
+from exporter.scanning.job_scan import JobScan
 from exporter.scanning.root_check import RootCheck
 from exporter.scanning.root_state import RootState
 from exporter.scanning.root_storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage.base import Path
-from exporter.workers import OVERDUE_PER_OWNER, Call, Workers
+from exporter.workers import OVERDUE_PER_OWNER, Call
 
 _NO_PROGRESS_SECONDS = 0.2
 # After so long without the end of a visit, one folder may hold up the only visitor.
@@ -35,13 +36,12 @@ class RootScan:
         self,
         state: RootState,
         storage: RootStorage,
-        workers: Workers,
         report: Callable[["RootScan", VisitReport], None],
         started: float,
     ) -> None:
         self._state = state
         self._storage = storage
-        self._workers = workers
+        self._workers = storage.workers
         self._report = partial(report, self)
         self.deadline = started + state.config.scan_timeout_seconds
         """Time at which to give it up (monotonic)."""
@@ -164,7 +164,7 @@ class RootScan:
         """Ask whether the root is still there, before anything else is visited."""
         self.check.began()
         self._unfinished += 1
-        self._queue.add_first(CHECK)
+        self._queue.add(CHECK)
         self.go_on(now)
 
     def _handle_visit(self, report: VisitReport, visit: Visit, now: float) -> None:
@@ -194,7 +194,7 @@ class RootScan:
         now = time.monotonic()
         if path in self._listed:  # the job in this folder; those below it are visited apart
             self._found.add(path)
-            self._state.job_failed(path, error, now)
+            self._state.job_scanned(path, JobScan(None, None, error), now)
         elif path == ():
             self.check.root_failed(error)
         elif error.reason not in ("not_found", "invalid"):

@@ -116,21 +116,16 @@ class RootState:
         if thorough:
             known.list_due = now + interval
 
-    def job_failed(self, path: Path, error: StorageError, now: float) -> None:
-        """The job in a folder that could be listed could not be read."""
-        state = self._jobs.get(path)
-        self.job_scanned(path, JobScan(None, state.memory if state else None, error), now)
-
     def job_scanned(
         self, path: Path, result: JobScan, now: float, *, thorough: bool = False
     ) -> None:
-        """Take in the scan of a job."""
+        """Take in the scan of a job; one without memory leaves that of the scan before."""
         if result.is_gone:
             return  # it goes with the end of the scan, unless the whole root went
         state = self._jobs.get(path)
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
-        state.memory = result.memory
+        state.memory = result.memory or state.memory
         if result.error is not None:
             self.health.count_job_error(result.error)
             self._fail(state, result.error, now)
@@ -214,11 +209,10 @@ class RootState:
     def scan_impossible(self, error: StorageError, now: float, wall_time: float) -> None:
         """No scan can begin, or come to an end: nothing of the root is known any more. A
         root that is down already stays as it is."""
-        if self.health.failed_since is not None:
-            return
-        self._mark_unread(set(), error, now)
-        self.health.scan_impossible(error, now)
-        self._publish(wall_time)
+        if self.health.failed_since is None:
+            self._mark_unread(set(), error, now)
+            self.health.scan_impossible(error, now)
+            self._publish(wall_time)
 
     def _mark_unread(self, read: set[Path], error: StorageError, now: float) -> None:
         """Jobs that a failed scan did not get to were not read by it."""

@@ -21,10 +21,10 @@ class RootStorage:
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config
+        self.workers = workers
         self.concurrency = Concurrency()
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and their visitors."""
-        self._workers = workers
         self._open = open_storage
         self._opened: Storage | None = None
 
@@ -53,7 +53,7 @@ class RootStorage:
         the root itself can be first, so two threads never get here at once."""
         if self._opened is None:
             options = self.config.storage_options.reveal()
-            self._opened = self._open(self.config.url, options, self._workers.size)
+            self._opened = self._open(self.config.url, options, self.workers.size)
         return self._opened
 
     def requests(self) -> tuple[tuple[str, int], ...]:
@@ -63,7 +63,7 @@ class RootStorage:
     def close(self) -> None:
         """Give up all calls, and have a worker close the storage: that may take as long as
         the storage does."""
-        self._workers.abandon(self)
+        self.workers.abandon(self)
         if self._opened is not None:
             with suppress(RuntimeError):  # no threads: then it is closed with the process
-                self._workers.submit(self, self._opened.close)
+                self.workers.submit(self, self._opened.close)

@@ -47,11 +47,10 @@ class _ScheduledRoot:
         self.storage = RootStorage(config, workers, open_storage)
         self.schedule = Schedule(config.scan_interval_seconds, now)
         self.scan: RootScan | None = None
-        self._workers = workers
 
     def begin_scan(self, report: Callable[[RootScan, VisitReport], None], now: float) -> None:
         """Begin a scan, whose visitors call `report` on their threads."""
-        self.scan = RootScan(self.state, self.storage, self._workers, report, now)
+        self.scan = RootScan(self.state, self.storage, report, now)
         self.scan.begin(now)
 
     def skip_scan(self, now: float) -> None:

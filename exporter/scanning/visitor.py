@@ -81,12 +81,9 @@ class VisitQueue:
             return None
 
     def add(self, visit: Visit) -> None:
-        """Add a visit at the end."""
-        self._visits.append(visit)
-
-    def add_first(self, visit: Visit) -> None:
-        """Add a visit to be made before all others."""
-        self._visits.appendleft(visit)
+        """Add a visit at the end, or a check before all others."""
+        add = self._visits.appendleft if visit.is_check else self._visits.append
+        add(visit)
 
     def drop(self) -> int:
         """Remove the visits that nobody took; returns how many."""

@@ -65,7 +65,7 @@ def test_no_visit_is_made_that_was_taken_when_the_scan_ended(tmp_path: Path) -> 
 def test_a_check_comes_first_and_what_is_dropped_is_counted() -> None:
     queue = VisitQueue()
     queue.add(Visit(FolderToVisit(("a",))))
-    queue.add_first(CHECK)
+    queue.add(CHECK)
     assert queue.take() is CHECK
     queue.add(Visit(FolderToVisit(("b",))))
     assert queue.drop() == 2
