@@ -1,11 +1,9 @@
 """Decides which folders below a root to visit, and which of them are wanted jobs.
 
-Pure decisions on names; folders are listed elsewhere.
-
-A job is a folder that holds a regular file ``executor.json``. Jobs may lie inside jobs,
-but not inside the folders that datatrove itself fills. A folder reached through a
-symbolic link counts under the name it was reached by; a link back to a folder on the
-way to itself is not followed.
+Pure decisions on names. A job is a folder that holds a regular file ``executor.json``. Jobs
+may lie inside jobs, but not inside the folders that datatrove itself fills. A folder reached
+through a symbolic link counts under the name it was reached by; a link back to a folder on
+the way to itself is not followed.
 """
 
 from collections.abc import Hashable, Sequence

@@ -103,7 +103,6 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
     nothing changed."""
     if memory is not None and look.executor.is_same(memory.version):
         return memory if look is memory.look else replace(memory, look=look, reading=None)
-    unreadable: StorageError | None = None
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:

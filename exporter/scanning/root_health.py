@@ -3,6 +3,7 @@ published. No I/O, no clock.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,8 +26,8 @@ class RootHealth:
     def __init__(self, config: RootConfig) -> None:
         self._config = config
         self._errors = Counter[tuple[str, Reason]]()
-        self.failed_since: float | None = None
-        """Time of the first failure in a row (monotonic); None if the root could be read last."""
+        self.failed_since = math.inf
+        """Time of the first failure in a row (monotonic); infinity if the root was read last."""
         self.root = Root(
             config.name,
             config.scan_interval_seconds,
@@ -45,7 +46,7 @@ class RootHealth:
 
     def scan_succeeded(self, *, duration_seconds: float, wall_time: float) -> None:
         """A scan visited every folder."""
-        self.failed_since = None
+        self.failed_since = math.inf
         if self.root.error is not None:
             event(_LOG, logging.INFO, "root can be read again", root=self._config.name)
         self.root = replace(
@@ -60,16 +61,14 @@ class RootHealth:
 
     def scan_failed(self, error: StorageError, *, duration_seconds: float, now: float) -> None:
         """A scan could not list the root, or not come to its end."""
-        self.root = replace(
-            self.root, last_scan_duration_seconds=duration_seconds, scans=self.root.scans + 1
-        )
+        scans = self.root.scans + 1
+        self.root = replace(self.root, last_scan_duration_seconds=duration_seconds, scans=scans)
         self.scan_impossible(error, now)
 
     def scan_impossible(self, error: StorageError, now: float) -> None:
         """No scan can begin, or come to an end."""
         self._errors["root", error.reason] += 1
-        if self.failed_since is None:
-            self.failed_since = now
+        self.failed_since = min(self.failed_since, now)
         if self.root.error != str(error):
             why = {"reason": error.reason, "detail": error.detail}
             event(_LOG, logging.WARNING, "root cannot be read", root=self._config.name, **why)

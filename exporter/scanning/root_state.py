@@ -8,8 +8,9 @@ successful listing no longer shows goes at once. Nothing is made up from a listi
 not end.
 """
 
+import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig
@@ -34,26 +35,24 @@ class _JobState:
     look_due: float = 0.0
     is_settled: bool = False
     memory: Memory | None = None
-    failed_since: float | None = None
+    failed_since: float = math.inf
     logged: Reason | None = None
 
     def was_read(self, reading: Reading | None) -> None:
         job = self.job
         if job.error is not None or (job.reading is not reading and job.reading != reading):
             self.job = Job(job.name, reading)
-        self.failed_since = self.logged = None
+        self.failed_since, self.logged = math.inf, None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
         if self.job.error != reason:
             self.job = replace(self.job, error=reason)
         self.is_settled = False
-        if self.failed_since is None:
-            self.failed_since = now
+        self.failed_since = min(self.failed_since, now)
 
     def expire(self, failed_until: float) -> None:
         """Forget the reading if the job could not be read since that time or longer."""
-        is_too_old = self.failed_since is not None and self.failed_since <= failed_until
-        if is_too_old and self.job.reading is not None:
+        if self.failed_since <= failed_until and self.job.reading is not None:
             self.job = replace(self.job, reading=None)
 
 
@@ -78,7 +77,7 @@ class RootState:
         self._log = JobLog(config.name)
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
-        self._oldest_failure = float("inf")
+        self._oldest_failure = math.inf
 
     @property
     def root(self) -> Root:
@@ -116,31 +115,29 @@ class RootState:
         if thorough:
             known.list_due = now + interval
 
-    def job_scanned(
-        self, path: Path, result: JobScan, now: float, *, thorough: bool = False
-    ) -> None:
+    def job_scanned(self, path: Path, scan: JobScan, now: float, *, thorough: bool = False) -> None:
         """Take in the scan of a job; one without memory leaves that of the scan before."""
-        if result.is_gone:
+        if scan.is_gone:
             return  # it goes with the end of the scan, unless the whole root went
         state = self._jobs.get(path)
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
-        state.memory = result.memory or state.memory
-        if result.error is not None:
-            self.health.count_job_error(result.error)
-            self._fail(state, result.error, now)
+        state.memory = scan.memory or state.memory
+        if scan.error is not None:
+            self.health.count_job_error(scan.error)
+            self._fail(state, scan.error, now)
             return
         config = self.config
-        if result.is_settled and not (state.is_settled and now < state.look_due):
+        if scan.is_settled and not (state.is_settled and now < state.look_due):
             state.look_due = self._next_look(path, state, now)
-        state.is_settled = result.is_settled
+        state.is_settled = scan.is_settled
         if thorough and now >= state.verify_due:
             state.verify_due = now + config.verify_interval_seconds - config.scan_interval_seconds
-        if result.reading is not None:
-            self._log.scanned(state.job.name, result.reading)
+        if scan.reading is not None:
+            self._log.scanned(state.job.name, scan.reading)
         if state.logged is not None:
             self._log.recovered(state.job.name)
-        state.was_read(result.reading)
+        state.was_read(scan.reading)
 
     def _next_look(self, path: Path, state: _JobState, now: float) -> float:
         """Time of the next look at a job that is complete, newly or still. Many become so in one
@@ -176,16 +173,15 @@ class RootState:
         self,
         found: set[Path],
         listed: set[Path],
-        unlisted: Iterable[Path],
+        unlisted: Collection[Path],
         *,
         duration_seconds: float,
         wall_time: float,
     ) -> None:
         """Every folder was visited: those `listed`, and the `unlisted`, which could not be.
         Jobs not `found` are gone, unless they lie at or below one of the latter."""
-        kept_below = tuple(unlisted)
         for path in [path for path in self._jobs if path not in found]:
-            if not any(path[: len(folder)] == folder for folder in kept_below):
+            if not any(path[: len(folder)] == folder for folder in unlisted):
                 del self._jobs[path]
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
@@ -209,7 +205,7 @@ class RootState:
     def scan_impossible(self, error: StorageError, now: float, wall_time: float) -> None:
         """No scan can begin, or come to an end: nothing of the root is known any more. A
         root that is down already stays as it is."""
-        if self.health.failed_since is None:
+        if self.health.failed_since == math.inf:
             self._mark_unread(set(), error, now)
             self.health.scan_impossible(error, now)
             self._publish(wall_time)
@@ -228,8 +224,7 @@ class RootState:
     def expire(self, now: float, wall_time: float) -> None:
         """Drop what could not be read for `stale_after`."""
         limit = now - self.config.stale_after_seconds
-        root_failed_since = self.health.failed_since
-        if root_failed_since is not None and root_failed_since <= limit:
+        if self.health.failed_since <= limit:
             self._jobs.clear()
         for state in self._jobs.values():
             state.expire(limit)
@@ -238,6 +233,6 @@ class RootState:
     def _publish(self, wall_time: float) -> None:
         self._log.write()
         since = [state.failed_since for state in self._jobs.values() if state.job.reading]
-        since.append(self.health.failed_since if self._jobs else None)
-        self._oldest_failure = min((t for t in since if t is not None), default=float("inf"))
+        since.append(self.health.failed_since if self._jobs else math.inf)
+        self._oldest_failure = min(since)
         self.health.publish([state.job for state in self._jobs.values()], wall_time)

@@ -94,10 +94,10 @@ class Scheduler:
         self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
-        self._changed = False
+        self._changed = True
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
-        self._publish()
+        self._publish_changes()
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -126,9 +126,9 @@ class Scheduler:
                 self._stopping.wait(_HEARTBEAT_SECONDS)
 
     def reconfigure(self, roots: Sequence[RootConfig]) -> None:
-        """Scan these roots from now on, from any thread. Those whose configuration is the
-        same keep their jobs, counters and schedule; all others begin anew, and the series
-        of those that are no longer there go at once."""
+        """Scan these roots from now on, from any thread. Those whose configuration is the same
+        keep their jobs, counters and schedule; all others begin anew, and the series of those
+        that are no longer there go at once."""
         self._wanted.append(roots)  # of two in a row the last one counts
         self._events.wake()
 
@@ -146,12 +146,10 @@ class Scheduler:
                 self._attend(root, now)
         self._begin_scans(now, repeating=repeating)
         self._workers.relieve()
-        if self._changed:
-            self._publish()
+        self._publish_changes()
         self._events.wait(self._next_moment(now))
         self._handle_events()
-        if self._changed:
-            self._publish()
+        self._publish_changes()
         self.last_heartbeat = time.monotonic()
 
     def _attend(self, root: _ScheduledRoot, now: float) -> None:
@@ -248,6 +246,7 @@ class Scheduler:
                     root.skip_scan(now)
                     self._changed = True
 
-    def _publish(self) -> None:
-        self._latest.publish(Snapshot(tuple(root.state.root for root in self._roots)))
-        self._changed = False
+    def _publish_changes(self) -> None:
+        if self._changed:
+            self._latest.publish(Snapshot(tuple(root.state.root for root in self._roots)))
+            self._changed = False

@@ -1,5 +1,7 @@
 """Health and counters of a root, told only how its scans ended."""
 
+import math
+
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.scanning.root_health import RootHealth
@@ -37,7 +39,7 @@ def test_a_root_has_failed_since_the_first_failure_and_a_scan_that_succeeds_ends
     assert (root.up, root.attempted, root.error) == (False, True, "timeout: it hangs")
     assert (root.scans, root.last_scan_duration_seconds) == (1, 0.5)
     health.scan_succeeded(duration_seconds=1.5, wall_time=WALL)
-    assert health.failed_since is None
+    assert health.failed_since == math.inf
     root = health.root
     assert (root.up, root.error, root.scans) == (True, None, 2)
     assert (root.last_scan_duration_seconds, root.last_successful_scan_timestamp) == (1.5, WALL)
