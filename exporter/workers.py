@@ -20,7 +20,7 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class Workers:
         self.patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        self._waiting: OrderedDict[Hashable, deque[Call]] = OrderedDict()
+        self._waiting: dict[Hashable, deque[Call]] = {}
         self._running: set[Call] = set()
         self._threads = 0
         self._closed = False
@@ -167,11 +167,9 @@ class Workers:
             overdue = sum(c.is_overdue for c in self._running if c.owner == owner)
             if overdue >= OVERDUE_PER_OWNER:
                 continue
-            calls = self._waiting[owner]
+            calls = self._waiting.pop(owner)
             call = calls.popleft()
             if calls:
-                self._waiting.move_to_end(owner)
-            else:
-                del self._waiting[owner]
+                self._waiting[owner] = calls  # behind all others
             return call
         return None

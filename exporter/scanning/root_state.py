@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
-from exporter.model.snapshot import Job, Reading, Root
+from exporter.model.snapshot import Job, Reading
 from exporter.scanning.discovery import FolderToVisit, is_wanted, job_name
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
@@ -78,11 +78,6 @@ class RootState:
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
         self._oldest_failure = math.inf
-
-    @property
-    def root(self) -> Root:
-        """The root as of the last scan."""
-        return self.health.root
 
     def settled_folder(self, path: Path, now: float) -> Folder | None:
         """The folder as it was last listed, if it needs no visit: it holds a completed job that

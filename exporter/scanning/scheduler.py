@@ -248,5 +248,5 @@ class Scheduler:
 
     def _publish_changes(self) -> None:
         if self._changed:
-            self._latest.publish(Snapshot(tuple(root.state.root for root in self._roots)))
+            self._latest.publish(Snapshot(tuple(root.state.health.root for root in self._roots)))
             self._changed = False

@@ -44,14 +44,14 @@ def scan(
     for path, error in failed_folders.items():
         state.folder_failed(path, error, now)
     state.scan_ended(found, found, failed_folders, duration_seconds=1.5, wall_time=WALL + now - NOW)
-    return state.root
+    return state.health.root
 
 
 def fail(state: RootState, *, now: float, reason: str = "unavailable") -> Root:
     """One scan that cannot list the root."""
     error = StorageError(reason, "no answer")
     state.scan_failed(set(), error, duration_seconds=0.5, now=now, wall_time=WALL + now - NOW)
-    return state.root
+    return state.health.root
 
 
 def errors_of(root: Root) -> dict[tuple[str, str], int]:
@@ -59,7 +59,7 @@ def errors_of(root: Root) -> dict[tuple[str, str], int]:
 
 
 def test_before_the_first_scan_nothing_is_known_and_every_counter_is_zero() -> None:
-    root = state_of().root
+    root = state_of().health.root
     assert (root.up, root.attempted, root.jobs, root.totals) == (False, False, (), None)
     assert len(root.errors) == 18
     assert not errors_of(root)
@@ -119,9 +119,9 @@ def test_an_unreadable_job_keeps_its_last_values_for_a_while() -> None:
     )
     assert state.next_expiry == NOW + 70
     state.expire(NOW + 69, WALL)
-    assert state.root.jobs[0].reading == READING
+    assert state.health.root.jobs[0].reading == READING
     state.expire(NOW + 70, WALL)
-    assert state.root.jobs == (an_unreadable_job("a", error="denied"),)
+    assert state.health.root.jobs == (an_unreadable_job("a", error="denied"),)
     assert scan(state, {"a": READING}, now=NOW + 80).jobs == (a_job("a", reading=READING),)
     assert state.next_expiry == float("inf")
 
@@ -132,10 +132,10 @@ def test_a_job_whose_values_are_gone_stays_the_same_object_when_those_of_others_
     scan(state, {"a": DENIED, "b": READING}, now=NOW + 10)
     scan(state, {"a": DENIED, "b": DENIED}, now=NOW + 20)
     state.expire(NOW + 70, WALL)
-    first = state.root.jobs[0]
+    first = state.health.root.jobs[0]
     state.expire(NOW + 80, WALL)
-    assert [job.reading for job in state.root.jobs] == [None, None]
-    assert state.root.jobs[0] is first
+    assert [job.reading for job in state.health.root.jobs] == [None, None]
+    assert state.health.root.jobs[0] is first
 
 
 def test_a_failure_that_lasts_is_not_prolonged_by_more_scans() -> None:
@@ -157,7 +157,7 @@ def test_an_unreachable_root_keeps_its_values_for_a_while_and_then_has_none() ->
     assert bad.totals.tasks == 20
     assert bad.last_successful_scan_timestamp == good.last_successful_scan_timestamp
     state.expire(NOW + 70, WALL)
-    assert (state.root.jobs, state.root.totals) == ((), None)
+    assert (state.health.root.jobs, state.health.root.totals) == ((), None)
     again = scan(state, {"a": READING}, now=NOW + 100)
     assert (again.up, again.error) == (True, None)
 
@@ -202,8 +202,8 @@ def test_a_first_scan_that_did_not_end_publishes_what_it_read_and_no_sums() -> N
     state.job_scanned(("a",), JobScan(READING, None), NOW)
     late = StorageError("timeout", "late")
     state.scan_failed({("a",)}, late, duration_seconds=5, now=NOW, wall_time=WALL)
-    assert state.root.jobs == (a_job("a", reading=READING),)
-    assert state.root.totals is None
+    assert state.health.root.jobs == (a_job("a", reading=READING),)
+    assert state.health.root.totals is None
 
 
 def test_a_state_is_logged_when_it_changes_and_not_at_each_scan(
