@@ -9,7 +9,7 @@ from exporter.config.durations import format_duration
 from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.web.security.access import Terms, read_terms
+from exporter.web.security.access import Policy, read_policy
 from exporter.workers import Workers
 
 _LABELS = {"max_per_root": "max jobs with series", "stall": "stalled after"}
@@ -24,18 +24,18 @@ _STALL_RULE = (
 def describe(config: Config) -> str:
     """The configuration with defaults filled in, and how it is served; raises ConfigError
     when the web configuration file cannot be used."""
-    terms = read_terms(config.web_config_file) if config.web_config_file else Terms()
+    policy = read_policy(config.web_config_file) if config.web_config_file else Policy()
     workers = config.scan_workers
     lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
     for root in config.roots:
         lines += _describe_root(root)
-    return "\n".join([*lines, _describe_access(terms)])
+    return "\n".join([*lines, _describe_access(policy)])
 
 
-def _describe_access(terms: Terms) -> str:
-    users = len(terms.users)
+def _describe_access(policy: Policy) -> str:
+    users = len(policy.users)
     asked = f"a password ({users} users)" if users else "no password"
-    return f"serve {'HTTPS' if terms.tls else 'plain HTTP'} to clients with {asked}"
+    return f"serve {'HTTPS' if policy.tls else 'plain HTTP'} to clients with {asked}"
 
 
 def _describe_root(root: RootConfig) -> list[str]:

@@ -119,8 +119,8 @@ class Exporter:
             version=__version__,
             address=self._config.listen_address,
             port=self.port,
-            tls=self._access.terms.tls is not None,
-            basic_auth=bool(self._access.terms.users),
+            tls=self._access.policy.tls is not None,
+            basic_auth=bool(self._access.policy.users),
             roots=len(self._config.roots),
             shard=str(self._config.shard),
         )

@@ -66,7 +66,7 @@ class Server:
     ) -> None:
         self._access = access
         self._listener = Listener(
-            listener, connection_limit(), self._new_protocol, lambda: access.terms.tls
+            listener, connection_limit(), self._new_protocol, lambda: access.policy.tls
         )
         operations = Operations(publisher, telemetry, is_healthy, reload)
         self._routes = routes(Views(publisher.read), operations)
@@ -114,7 +114,7 @@ class Server:
 
     def _headers(self) -> Mapping[str, str]:
         """The headers of every response."""
-        return {**_HEADERS, **self._access.terms.headers}
+        return {**_HEADERS, **self._access.policy.headers}
 
     async def _stop(self) -> None:
         assert self._runner is not None

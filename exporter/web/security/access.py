@@ -24,8 +24,8 @@ _FAILURES_LOGGED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """The terms of access at one moment: a web configuration file, and what is made of it."""
+class Policy:
+    """Who may ask at one moment, and how: a web configuration file, and what is made of it."""
 
     config: WebConfig = field(default_factory=WebConfig)
     tls: ssl.SSLContext | None = None
@@ -55,7 +55,7 @@ class RateLimit:
 
 
 class Access:
-    """Decides which requests are answered, by the terms in force. Without a `file`, all are,
+    """Decides which requests are answered, by the policy in force. Without a `file`, all are,
     in the clear. Raises ConfigError if the file cannot be used."""
 
     def __init__(
@@ -65,25 +65,25 @@ class Access:
         self._on_reread = on_reread
         self._auth = BasicAuth()
         self._failures_logged: dict[str, float] = {}
-        self.terms = read_terms(file) if file is not None else Terms()
-        """The terms in force: one reference, replaced atomically."""
+        self.policy = read_policy(file) if file is not None else Policy()
+        """The policy in force: one reference, replaced atomically."""
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Files on which the terms depend."""
-        return self.terms.config.files
+        """Files on which the policy depends."""
+        return self.policy.config.files
 
     def reread(self) -> None:
         """Read the files again. Not to be called on the server's thread: storage may be slow."""
         assert self._file is not None
         try:
-            terms = read_terms(self._file, before=self.terms)
+            policy = read_policy(self._file, before=self.policy)
         except ConfigError as error:
             mistakes = "; ".join(str(error).splitlines())
             log.event(_LOG, logging.ERROR, "web configuration refused", detail=mistakes)
             self._on_reread(False)  # noqa: FBT003 - says what it is
             return
-        self.terms = terms
+        self.policy = policy
         log.event(_LOG, logging.INFO, "web configuration loaded", file=self._file)
         self._on_reread(True)  # noqa: FBT003
 
@@ -91,17 +91,17 @@ class Access:
         """The HTTP status with which to refuse a request, or None to answer it. It depends on
         the Authorization header and the client's verified certificate; `peer` is its address,
         for the log."""
-        terms = self.terms
-        if terms.rate_limit is not None and not terms.rate_limit.allows():
+        policy = self.policy
+        if policy.rate_limit is not None and not policy.rate_limit.allows():
             return 429
-        allowed = terms.config.tls.client_allowed_sans if terms.config.tls else None
+        allowed = policy.config.tls.client_allowed_sans if policy.config.tls else None
         if allowed is not None and not allowed & names_in(certificate):
             self._failed("client certificate has no allowed name", peer)
             return 403
-        if not terms.users:
+        if not policy.users:
             return None
         try:
-            if await self._auth.allows(authorization, terms.users):
+            if await self._auth.allows(authorization, policy.users):
                 return None
         except BusyError:
             return 503
@@ -118,8 +118,9 @@ class Access:
             log.event(_LOG, logging.INFO, message, client=address)
 
 
-def read_terms(file: str, before: Terms | None = None) -> Terms:
-    """The terms of a web configuration file, to replace those `before`; raises ConfigError."""
+def read_policy(file: str, before: Policy | None = None) -> Policy:
+    """The policy that a web configuration file sets, to replace the one `before`; raises
+    ConfigError."""
     config = web_config.load(file)
     log.hide(config.secrets())
     if before is not None and before.config.tls is not None and config.tls is None:
@@ -130,7 +131,7 @@ def read_terms(file: str, before: Terms | None = None) -> Terms:
     limit = None
     if config.rate_interval_seconds > 0:
         limit = RateLimit(config.rate_interval_seconds, config.rate_burst)
-    return Terms(
+    return Policy(
         config=config,
         tls=new_context(config.tls, file) if config.tls is not None else None,
         users={name.encode(): hashed.encode() for name, hashed in config.users},

@@ -22,7 +22,7 @@ def refusal(access: Access, authorization: str = "", certificate: object = None)
 
 def test_without_a_file_everyone_is_answered_in_the_clear() -> None:
     access = Access(None)
-    assert (access.terms.tls, access.files, refusal(access)) == (None, (), None)
+    assert (access.policy.tls, access.files, refusal(access)) == (None, (), None)
 
 
 def test_a_file_that_cannot_be_used_is_an_error_at_the_start(made: Certificates) -> None:
@@ -36,7 +36,7 @@ def test_a_changed_file_is_in_force_once_read(made: Certificates) -> None:
     reread: list[bool] = []
     file = made.write_web_config(basic_auth_users={"alice": hashed("old")})
     access = Access(str(file), reread.append)
-    before = access.terms
+    before = access.policy
     made.write_web_config(
         basic_auth_users={"alice": hashed("new")},
         http_server_config={"headers": {"X-Frame-Options": "sameorigin"}},
@@ -44,8 +44,8 @@ def test_a_changed_file_is_in_force_once_read(made: Certificates) -> None:
     access.reread()
     assert refusal(access, header("old")) == 401
     assert refusal(access, header("new")) is None
-    assert access.terms.headers == {"X-Frame-Options": "sameorigin"}
-    assert access.terms.tls is not before.tls
+    assert access.policy.headers == {"X-Frame-Options": "sameorigin"}
+    assert access.policy.tls is not before.tls
     assert reread == [True]
 
 
@@ -55,15 +55,15 @@ def test_a_bad_or_emptied_file_keeps_the_last_good_one(made: Certificates, text:
     reread: list[bool] = []
     file = made.write_web_config(basic_auth_users={"alice": hashed("old")})
     access = Access(str(file), reread.append)
-    before = access.terms
+    before = access.policy
     file.write_text(text)
     access.reread()
-    assert access.terms is before
+    assert access.policy is before
     assert refusal(access) == 401
     assert refusal(access, header("old")) is None
     file.unlink()
     access.reread()
-    assert access.terms is before
+    assert access.policy is before
     made.write_web_config(basic_auth_users={"alice": hashed("new")})
     access.reread()
     assert refusal(access, header("new")) is None
@@ -75,29 +75,29 @@ def test_tls_alone_or_passwords_alone_cannot_be_taken_away(made: Certificates) -
     access = Access(str(made.write_web_config(basic_auth_users=users)))
     made.write_web_config(basic_auth_users=users, tls_server_config=None)
     access.reread()
-    assert access.terms.tls is not None
+    assert access.policy.tls is not None
     made.write_web_config()
     access.reread()
-    assert access.terms.users
+    assert access.policy.users
     plain = Access(str(made.write_web_config(tls_server_config=None)))
     made.write_web_config(basic_auth_users=users)
     plain.reread()
-    assert plain.terms.tls is not None
-    assert plain.terms.users
+    assert plain.policy.tls is not None
+    assert plain.policy.users
 
 
 def test_a_pair_that_is_half_replaced_keeps_the_old_one(made: Certificates) -> None:
     access = Access(str(made.write_web_config()))
-    before = access.terms.tls
+    before = access.policy.tls
     key = (made.folder / "server.key").read_bytes()
     made.issue("server", "localhost")
     new_key = (made.folder / "server.key").read_bytes()
     (made.folder / "server.key").write_bytes(key)
     access.reread()
-    assert access.terms.tls is before
+    assert access.policy.tls is before
     (made.folder / "server.key").write_bytes(new_key)
     access.reread()
-    assert access.terms.tls is not before
+    assert access.policy.tls is not before
 
 
 def test_only_names_that_are_allowed_get_in(made: Certificates) -> None:
