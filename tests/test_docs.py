@@ -18,7 +18,7 @@ from exporter.metrics.families import (
     ROOT_FAMILIES,
     ROOT_LABELS,
 )
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.web.answer import Answer, Request
@@ -49,11 +49,11 @@ def metrics_table() -> str:
 
 
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
-    telemetry = Telemetry()
-    telemetry.watch_web_config()
-    telemetry.watch_shard(0, 1)
-    telemetry.watch_workers(1, lambda: 0, lambda: 0)
-    text = telemetry.render(as_openmetrics=False).decode()
+    process_metrics = ProcessMetrics()
+    process_metrics.watch_web_config()
+    process_metrics.watch_shard(0, 1)
+    process_metrics.watch_workers(1, lambda: 0, lambda: 0)
+    text = process_metrics.render(as_openmetrics=False).decode()
     found = []
     for name, description in re.findall(r"^# HELP (datatrove_\S+) (.*)$", text, re.MULTILINE):
         sample = re.search(rf"^{name}(?:\{{(.*)\}})? ", text, re.MULTILINE)
@@ -147,7 +147,7 @@ def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
 
 
 def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
-    operations = Operations(Publisher(Latest()), Telemetry(), lambda: True, None)
+    operations = Operations(Publisher(Latest()), ProcessMetrics(), lambda: True, None)
     table = {route.path: route for route in routes(Views(Snapshot), operations)}
     addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
     assert len(addresses) == 4

@@ -19,7 +19,7 @@ from exporter.config.addresses import split_listen_address
 from exporter.config.settings import Config
 from exporter.errors import CommandError, ConfigError
 from exporter.log import event
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
@@ -71,12 +71,12 @@ class Exporter:
             FileWatcher(lambda: self._watched_files, self._reloader.ask) if watch else None
         )
         latest = Latest()
-        self._telemetry = telemetry = Telemetry()
-        telemetry.config_loaded(time.time())
-        telemetry.watch_shard(config.shard.index, config.shard.count)
-        self._access, self._web_config_watcher = _access(config.web_config_file, telemetry)
+        self._process_metrics = process_metrics = ProcessMetrics()
+        process_metrics.config_loaded(time.time())
+        process_metrics.watch_shard(config.shard.index, config.shard.count)
+        self._access, self._web_config_watcher = _access(config.web_config_file, process_metrics)
         workers = Workers(config.scan_workers)
-        telemetry.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
+        process_metrics.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = Scheduler(config.roots, latest, workers)
         self._scheduling = threading.Thread(
             target=self._scheduler.run, name="scheduler", daemon=True
@@ -86,7 +86,7 @@ class Exporter:
         self._server = Server(
             self._listener,
             self._publisher,
-            telemetry,
+            process_metrics,
             self._is_healthy,
             access=self._access,
             reload=self._reloader.ask if enable_lifecycle else None,
@@ -158,7 +158,7 @@ class Exporter:
         try:
             config = self._read_config()
         except ConfigError as error:
-            self._telemetry.config_refused()
+            self._process_metrics.config_refused()
             # A missing file may be the next to appear.
             more = (file for file in error.secret_files if file not in self._watched_files)
             self._watched_files = [*self._watched_files, *more]
@@ -168,7 +168,7 @@ class Exporter:
         self._watched_files = [config.source, *config.secret_files]
         log.set_up(config.log_level, config.log_format)
         self._scheduler.reconfigure(config.roots)
-        self._telemetry.config_loaded(time.time())
+        self._process_metrics.config_loaded(time.time())
         event(_LOG, logging.INFO, "configuration loaded", roots=len(config.roots))
         for key, field in _NEED_A_RESTART.items():
             if getattr(config, field) != getattr(self._config, field):
@@ -181,11 +181,11 @@ class Exporter:
         return is_scanning and self._publisher.is_alive
 
 
-def _access(file: str | None, telemetry: Telemetry) -> tuple[Access, FileWatcher | None]:
+def _access(file: str | None, process_metrics: ProcessMetrics) -> tuple[Access, FileWatcher | None]:
     """The access by the web configuration file, and what has it read again when it changes."""
     if file is None:
         return Access(None), None
-    access = Access(file, on_reread=telemetry.watch_web_config())
+    access = Access(file, on_reread=process_metrics.watch_web_config())
     return access, FileWatcher(lambda: access.files, access.reread)
 
 

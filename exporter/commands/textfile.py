@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from exporter.config.settings import Config
 from exporter.errors import CommandError
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.scheduler import Scheduler
@@ -45,7 +45,7 @@ def run(config: Config, output: str, say: Callable[[str], object], *, partial: b
 def _exposition(snapshot: Snapshot) -> bytes:
     """The metrics of the scan, and which version made them. Those of the process are left
     out: node_exporter has its own of the same names."""
-    version = Telemetry().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
+    version = ProcessMetrics().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
     return b"".join(Renderer().render(snapshot)["text"].body(version, b"").pieces)
 
 

@@ -1,7 +1,7 @@
 """The exporter's metrics about itself, in a registry of its own.
 
 Few samples that are true at the moment of the scrape, so the library writes them for
-each request. What concerns datatrove is in ``collector``, not here.
+each request. What concerns datatrove is in ``families``, not here.
 """
 
 import platform
@@ -24,7 +24,7 @@ from exporter import __version__
 OPENMETRICS_END = b"# EOF\n"
 
 
-class Telemetry:
+class ProcessMetrics:
     """Gauges about the process, its configuration and its scan workers."""
 
     def __init__(self) -> None:

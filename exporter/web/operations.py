@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from exporter.metrics.exposition import CONTENT_TYPES, Format
-from exporter.metrics.process_metrics import OPENMETRICS_END, Telemetry
+from exporter.metrics.process_metrics import OPENMETRICS_END, ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request, text
 
@@ -29,12 +29,12 @@ class Operations:
     def __init__(
         self,
         publisher: Publisher,
-        telemetry: Telemetry,
+        process_metrics: ProcessMetrics,
         is_healthy: Callable[[], bool],
         reload: Reload | None,
     ) -> None:
         self._publisher = publisher
-        self._telemetry = telemetry
+        self._process_metrics = process_metrics
         self._is_healthy = is_healthy
         self._reload = reload
 
@@ -45,7 +45,7 @@ class Operations:
         names = frozenset(wanted[:_MAX_NAMES])
         as_openmetrics = page_format == "openmetrics"
         exposition = self._publisher.exposition(page_format, compressed=request.accepts_gzip)
-        live = self._telemetry.render(as_openmetrics=as_openmetrics, names=names)
+        live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
         end = OPENMETRICS_END if as_openmetrics else b""
         headers = {"Vary": "Accept, Accept-Encoding"}
         if request.accepts_gzip:

@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.metrics.exposition import PIECE_BYTES, Body
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request
 from exporter.web.connections import Connection, Listener, connection_limit
@@ -58,7 +58,7 @@ class Server:
         self,
         listener: socket.socket,
         publisher: Publisher,
-        telemetry: Telemetry,
+        process_metrics: ProcessMetrics,
         is_healthy: Callable[[], bool],
         *,
         access: Access,
@@ -68,7 +68,7 @@ class Server:
         self._listener = Listener(
             listener, connection_limit(), self._new_protocol, lambda: access.policy.tls
         )
-        operations = Operations(publisher, telemetry, is_healthy, reload)
+        operations = Operations(publisher, process_metrics, is_healthy, reload)
         self._routes = routes(Views(publisher.read), operations)
         self._pools: dict[Thread, ThreadPoolExecutor] = {
             "render": ThreadPoolExecutor(1, "render"),

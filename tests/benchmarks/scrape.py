@@ -23,7 +23,7 @@ from support.readings import a_job, a_reading, a_root, a_snapshot
 from support.snapshot_collector import SnapshotCollector
 
 from exporter.metrics.exposition import Exposition, Format
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.render import Renderer
 from exporter.model.snapshot import Latest, Snapshot
 
@@ -88,12 +88,12 @@ def run() -> None:
     latest.publish(snapshot)
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(latest))
-    telemetry = Telemetry()
+    process_metrics = ProcessMetrics()
     renderer = Renderer()
     expositions: Mapping[Format, Exposition] = {}
 
     def scrape() -> bytes:
-        live = telemetry.render(as_openmetrics=False)
+        live = process_metrics.render(as_openmetrics=False)
         return b"".join(expositions["text"].gzip_body(live, b"").pieces)
 
     def render_and_scrape(changed: Snapshot) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from support.paths import PROJECT
 from support.processes import get, needs
 from support.servers import HOST, free_ports, is_listening, running, wait_until
@@ -38,9 +38,9 @@ def alerts() -> dict[str, dict[str, Any]]:
 def exported_names() -> set[str]:
     """The names of all metrics that the exporter publishes."""
     families = (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)
-    telemetry = Telemetry()
-    telemetry.watch_workers(1, lambda: 0, lambda: 0)
-    text = telemetry.render(as_openmetrics=False).decode()
+    process_metrics = ProcessMetrics()
+    process_metrics.watch_workers(1, lambda: 0, lambda: 0)
+    text = process_metrics.render(as_openmetrics=False).decode()
     own = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     return {family.name for family in families} | own
 

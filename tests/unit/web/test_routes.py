@@ -5,13 +5,13 @@ from collections import Counter
 import pytest
 from support.pages import views_of
 
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.web.operations import Operations
 from exporter.web.routes import routes
 
-TABLE = routes(views_of(), Operations(Publisher(Latest()), Telemetry(), lambda: True, None))
+TABLE = routes(views_of(), Operations(Publisher(Latest()), ProcessMetrics(), lambda: True, None))
 ROUTES = {route.path: route for route in TABLE}
 
 

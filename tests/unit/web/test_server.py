@@ -18,7 +18,7 @@ from support.jobs import write_job
 from support.processes import COMMAND, Answer, Exporter, get, prometheus, serving
 from support.servers import HOST, wait_until
 
-from exporter.metrics.process_metrics import Telemetry
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.web.security.access import Access
@@ -71,7 +71,7 @@ def routes() -> set[tuple[str, str]]:
     """The server's own table: what the tests below must not forget."""
     with socket.create_server((HOST, 0)) as listener:
         server = Server(
-            listener, Publisher(Latest()), Telemetry(), lambda: True, access=Access(None)
+            listener, Publisher(Latest()), ProcessMetrics(), lambda: True, access=Access(None)
         )
     server._loop.close()
     return {
@@ -413,7 +413,7 @@ def test_more_requests_than_allowed_get_429(tmp_path: Path) -> None:
 # --- Bugs
 
 
-class BrokenTelemetry(Telemetry):
+class BrokenProcessMetrics(ProcessMetrics):
     def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
         raise ZeroDivisionError("a secret detail")
 
@@ -423,7 +423,7 @@ def test_a_bug_met_by_one_request_is_its_own_and_says_nothing(
 ) -> None:
     listener = socket.create_server((HOST, 0))
     server = Server(
-        listener, Publisher(Latest()), BrokenTelemetry(), lambda: True, access=Access(None)
+        listener, Publisher(Latest()), BrokenProcessMetrics(), lambda: True, access=Access(None)
     )
     server.start()
     try:
