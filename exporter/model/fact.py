@@ -55,8 +55,9 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Sort:
     """An order of rows: its `name` in commands and addresses, its `label` for people. Rows
-    come by the fact's value or by the `key`; unless told otherwise the largest first where
-    `descending`. Those with the lowest `order` are offered first."""
+    come by the fact's value, or by the `key`, which is never None or the same for two rows;
+    unless told otherwise the largest first where `descending`. Those with the lowest `order`
+    are offered first."""
 
     name: str
     label: str

@@ -6,13 +6,17 @@ from dataclasses import replace
 import pytest
 from support.readings import (
     MANY,
+    NOW,
     UNDER_WAY,
     a_job,
+    a_root,
+    a_snapshot,
     nothing_completed,
     report_of,
 )
 
 from exporter.model.facts import SORTS, job_json
+from exporter.model.report import report_on
 from exporter.model.selection import Filter, sort_rows
 
 
@@ -39,6 +43,18 @@ def test_every_order_holds_every_row_and_rows_without_the_value_come_last(by: st
         known = [value for value in found if value is not None]
         assert found == known + [None] * (len(found) - len(known))
         assert all(itertools.starmap(is_right, itertools.pairwise(known)))
+
+
+@pytest.mark.parametrize("by", SORTS)
+def test_jobs_alike_come_by_name_and_then_by_root(by: str) -> None:
+    """Only the orders that tell them apart by themselves turn that around."""
+    roots = (a_root(name, *map(a_job, "ab")) for name in "sr")
+    rows = report_on(a_snapshot(*roots), NOW).rows
+    names = [("a", "r"), ("a", "s"), ("b", "r"), ("b", "s")]
+    for descending in (False, True):
+        in_order = sort_rows(reversed(rows), by, descending=descending)
+        expected = names[::-1] if descending and by in ("attention", "name") else names
+        assert [(row.job_name, row.root.name) for row in in_order] == expected
 
 
 @pytest.mark.parametrize(
