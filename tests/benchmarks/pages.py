@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.pages import NOW, READING, root_of
+from support.pages import READING
+from support.readings import NOW, a_root, a_snapshot
 
 from exporter.model.report import report_on
 from exporter.model.snapshot import Job, Snapshot
@@ -50,7 +51,7 @@ def made_up_snapshot(jobs: int) -> Snapshot:
         )
         for number in range(jobs)
     )
-    return Snapshot((root_of(*made),))
+    return a_snapshot(a_root("prod", *made))
 
 
 def milliseconds(work: Callable[[], object], turns: int = TURNS) -> float:

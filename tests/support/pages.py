@@ -5,43 +5,18 @@ from html.parser import HTMLParser
 
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import Ranks
-from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Root, Snapshot
 from exporter.web.answer import Answer, Request
 from exporter.web.views import Views
+from support.readings import NOW, a_reading
 
-HOUR = 3600.0
-NOW = 1_700_000_000.0
-"""When these jobs are looked at (Unix seconds)."""
-
-READING = Reading(
-    tasks=100,
-    tasks_completed=40,
-    tasks_completed_since_launch=40,
+READING = a_reading(
     stray_markers=2,
-    launch_timestamp=NOW - 10 * HOUR,
-    last_completion_timestamp=NOW - 600,
-    longest_completion_gap_seconds=1200.0,
-    started=True,
-    executor="slurm",
     slurm_job_name="mine",
     ranks=Ranks([*range(10, 50), 100, 107]),
     history=History.of_ordered([int((NOW - 600 - n * 800) * 1e9) for n in range(39, -1, -1)]),
 )
-UNREADABLE = Job("broken", None, error="denied")
-
-
-def root_of(*jobs: Job, name: str = "prod", **facts: object) -> Root:
-    """A root that was just scanned."""
-    known: dict[str, object] = {
-        "up": True,
-        "attempted": True,
-        "jobs": jobs,
-        "totals": Totals.of_jobs(jobs),
-        "last_successful_scan_timestamp": NOW - 5,
-        "last_scan_duration_seconds": 0.2,
-        "url": "/data",
-    }
-    return Root(name, 60.0, **{**known, **facts})  # type: ignore[arg-type]
+"""A reading with everything that a page draws or counts."""
 
 
 def views_of(*roots: Root, clock: Callable[[], float] = lambda: NOW) -> Views:

@@ -14,20 +14,9 @@ import pytest
 from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2 import PackageLoader, StrictUndefined, UndefinedError
-from support.pages import (
-    HOUR,
-    NOW,
-    READING,
-    UNREADABLE,
-    Skeleton,
-    asked,
-    below,
-    page_of,
-    root_of,
-    shown,
-    views_of,
-)
+from support.pages import READING, Skeleton, asked, below, page_of, shown, views_of
 from support.paths import DATA
+from support.readings import HOUR, NOW, a_root, a_snapshot, an_unreadable_job, an_unscanned_root
 
 from exporter import __version__
 from exporter.datatrove.layout import display_name
@@ -35,7 +24,7 @@ from exporter.datatrove.ranks import Ranks
 from exporter.model import facts
 from exporter.model.fact import Column, Fact, Place, Sort
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job, Root, Snapshot
+from exporter.model.snapshot import Job, Root
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages, new_environment
 from exporter.web.query import Query
 from exporter.web.urls import job_path
@@ -61,14 +50,14 @@ def test_no_element_and_no_attribute_is_born_from_data(
 ) -> None:
     def documents(root: str, name: str, slurm: str, error: str, query: str) -> list[Skeleton]:
         job = Job(name, replace(READING, slurm_job_name=slurm))
-        down = root_of(
+        down = a_root(
+            "down" if root != "down" else "down2",
             job,
-            name="down" if root != "down" else "down2",
             url=error,
             up=False,
             error=f"other: {error}",
         )
-        views = views_of(root_of(job, UNREADABLE, name=root, url=error), down)
+        views = views_of(a_root(root, job, an_unreadable_job(), url=error), down)
         answers = [
             views.index(asked(("name", f"{query}\0matches nothing"), ("root", root))),
             views.index(asked(("hide_complete", "true"))),
@@ -88,7 +77,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
 
 
 def test_the_attack_of_the_property_test_would_be_seen() -> None:
-    source = page_of(root_of(Job("x", READING)))
+    source = page_of(a_root("prod", Job("x", READING)))
     attacked = source.replace("<bdi>x</bdi>", '<bdi>x"><script>alert(1)</script></bdi>')
     assert attacked != source
     assert Skeleton(attacked).parts != Skeleton(source).parts
@@ -97,16 +86,16 @@ def test_the_attack_of_the_property_test_would_be_seen() -> None:
 @pytest.mark.parametrize(
     ("roots", "title"),
     [
-        ([root_of(Job("a", READING))], "1 running – datatrove jobs"),
-        ([root_of(UNREADABLE, Job("a", READING))], "1 unreadable – datatrove jobs"),
+        ([a_root("prod", Job("a", READING))], "1 running – datatrove jobs"),
+        ([a_root("prod", an_unreadable_job(), Job("a", READING))], "1 unreadable – datatrove jobs"),
         (
-            [root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR)],
+            [a_root("prod", Job("a", READING), last_successful_scan_timestamp=NOW - HOUR)],
             "1 root failing – datatrove jobs",
         ),
-        ([root_of()], "no jobs – datatrove jobs"),
-        ([Root("new", 60.0)], "no jobs – datatrove jobs"),
+        ([a_root("prod")], "no jobs – datatrove jobs"),
+        ([an_unscanned_root("new")], "no jobs – datatrove jobs"),
         (
-            [root_of(Job("a", replace(READING, tasks_completed=100)))],
+            [a_root("prod", Job("a", replace(READING, tasks_completed=100)))],
             "all complete – datatrove jobs",
         ),
     ],
@@ -116,7 +105,7 @@ def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
 
 
 def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
-    text = page_of(root_of(Job("a", READING), last_successful_scan_timestamp=NOW - HOUR))
+    text = page_of(a_root("prod", Job("a", READING), last_successful_scan_timestamp=NOW - HOUR))
     assert "Not up to date" in text
     assert "was last scanned" in text
     assert ">1 h ago</time>: the storage hangs" in text
@@ -133,27 +122,27 @@ def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
 def test_a_root_that_fails_says_why_and_how_old_its_data_is(
     facts: dict[str, object], said: str
 ) -> None:
-    root = root_of(Job("a", READING), up=False, error="denied: Permission denied", **facts)
+    root = a_root("prod", Job("a", READING), up=False, error="denied: Permission denied", **facts)
     text = page_of(root)
     assert "cannot be scanned: Permission denied. " in text
     assert said in text
 
 
 def test_before_the_first_scan_nothing_is_claimed() -> None:
-    text = page_of(Root("new", 60.0))
+    text = page_of(an_unscanned_root("new"))
     assert "The first scan is under way." in text
     assert "No tasks are known yet." in text
     assert "jobs appear here when it ends" in text
 
 
 def test_an_empty_root_says_what_a_job_is() -> None:
-    text = page_of(root_of())
+    text = page_of(a_root("prod"))
     assert "No jobs below the configured roots." in text
     assert "✓</span> Up to date, scanned 5 s ago." in text
 
 
 def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
-    views = views_of(root_of(Job("a/b c", READING), name="s3://bucket/logs"))
+    views = views_of(a_root("s3://bucket/logs", Job("a/b c", READING)))
     assert 'href="jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in shown(views.index(asked()))
     page = shown(views.job(below("s3%3A%2F%2Fbucket%2Flogs/a/b%20c")))
     assert 'href="../../../metrics"' in page
@@ -162,7 +151,7 @@ def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
 
 def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
     many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
-    views = views_of(root_of(Job("a", many)))
+    views = views_of(a_root("prod", Job("a", many)))
     assert "the first 200 of them:" in shown(views.job(below("prod/a")))
     found = json.loads(shown(views.api_job(below("prod/a"))))
     assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
@@ -172,7 +161,7 @@ def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
 
 def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
     name = display_name('it\'s "a" $(job)\n')
-    views = views_of(root_of(Job(name, READING), url="/da ta"))
+    views = views_of(a_root("prod", Job(name, READING), url="/da ta"))
     text = Skeleton(shown(views.job(below(job_path("prod", name)))))
     assert text.title.endswith(f"– {name} – datatrove jobs")
     commands = html.unescape(shown(views.job(below(job_path("prod", name)))))
@@ -181,7 +170,7 @@ def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
 
 
 def test_a_page_beyond_the_last_shows_the_last() -> None:
-    views = views_of(root_of(Job("only", READING)))
+    views = views_of(a_root("prod", Job("only", READING)))
     assert "<bdi>only</bdi>" in shown(views.index(asked(("page", "9"))))
 
 
@@ -200,14 +189,14 @@ def every_kind() -> tuple[Root, ...]:
         Job("b/stalled", replace(READING, last_completion_timestamp=long_ago), hidden=True),
         Job("c/waiting", queued),
         Job("d/complete", done),
-        Job("e/unreadable", None, "denied"),
+        an_unreadable_job("e/unreadable"),
         Job("f/was readable", replace(READING, history=None), "timeout"),
     )
     return (
-        root_of(*jobs),
-        root_of(*jobs[:1], name="old & slow", last_successful_scan_timestamp=NOW - 2 * HOUR),
-        root_of(name="gone", totals=None, up=False, error="not_found: No such folder"),
-        Root("new", 60.0),
+        a_root("prod", *jobs),
+        a_root("old & slow", *jobs[:1], last_successful_scan_timestamp=NOW - 2 * HOUR),
+        a_root("gone", totals=None, up=False, error="not_found: No such folder"),
+        an_unscanned_root("new"),
     )
 
 
@@ -230,7 +219,7 @@ def test_a_whole_page_is_as_it_was(page: str) -> None:
 @example("' onclick='")
 @example("&lt;&#x3c;<!--")
 def test_text_comes_back_as_text_from_elements_and_attributes(name: str) -> None:
-    page = Skeleton(page_of(root_of(Job("a", READING), name=name), root_of(name="other")))
+    page = Skeleton(page_of(a_root(name, Job("a", READING)), a_root("other")))
     options = [at["value"] for at in page.attributes if at.keys() == {"value"}]
     if all(c.isprintable() or c in "\n\t " for c in name):
         assert name in page.names
@@ -240,9 +229,9 @@ def test_text_comes_back_as_text_from_elements_and_attributes(name: str) -> None
 
 
 def test_what_html_forbids_is_replaced() -> None:
-    root = root_of(up=False, error="other: a\0b\rc\ud800d\ufffee")
+    root = a_root("prod", up=False, error="other: a\0b\rc\ud800d\ufffee")
     assert "cannot be scanned: a\ufffdb\ufffdc\ufffdd\ufffde." in page_of(root)
-    page = shown(views_of(root_of()).index(asked(("name", "a\0b\rc\ufffee"))))
+    page = shown(views_of(a_root("prod")).index(asked(("name", "a\0b\rc\ufffee"))))
     assert 'value="a\ufffdb\ufffdc\ufffde"' in page
 
 
@@ -294,14 +283,14 @@ def test_every_value_in_an_attribute_is_quoted() -> None:
 def test_no_template_is_compiled_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = Pages()
     monkeypatch.setattr(PackageLoader, "get_source", None)
-    report = report_on(Snapshot((root_of(Job("a", READING)),)), NOW)
+    report = report_on(a_snapshot(a_root("prod", Job("a", READING))), NOW)
     assert pages.jobs(report, Query())
     assert pages.job(report, report.rows[0], "../")
     assert pages.missing("../")
 
 
 def test_the_policy_allows_the_style_and_the_script_that_are_in_the_page() -> None:
-    page = page_of(root_of())
+    page = page_of(a_root("prod"))
     for kind in ("style", "script"):
         (source,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
@@ -347,7 +336,7 @@ def test_a_new_fact_shows_by_its_row_in_the_table(
     fact = Fact("made_up", "Made up.", made_up, columns=(column,), sort=sort)  # type: ignore[arg-type]
     monkeypatch.setattr(facts, "JOB_FACTS", (*facts.JOB_FACTS, fact))
     monkeypatch.setitem(facts.SORTS, "made_up", (sort, made_up))
-    views = views_of(root_of(Job("with", READING), Job("without", READING)))
+    views = views_of(a_root("prod", Job("with", READING), Job("without", READING)))
     page = shown(views.index(asked()))
     assert (
         '<th scope="col" class="column-made_up"><a href="?sort=made_up&amp;order=asc">' not in page
