@@ -13,11 +13,12 @@ ROOT_LABELS = ("root",)
 JOB_LABELS = ("root", "job_name")
 
 _up, *_of_root = (fact.metric for fact in ROOT_FACTS if fact.metric is not None)
+_sums = (fact.metric for fact in SUMS if fact.metric is not None)
 
 OVERALL_FAMILIES: tuple[Metric[Totals], ...] = tuple(
-    each.overall_metric for each in SUMS if each.overall_help
+    fact.overall for fact in SUMS if fact.overall is not None
 )
-ROOT_FAMILIES: tuple[Metric[Root], ...] = (_up, *(each.root_metric for each in SUMS), *_of_root)
+ROOT_FAMILIES: tuple[Metric[Root], ...] = (_up, *_sums, *_of_root)
 JOB_FAMILIES: tuple[Metric[Job], ...] = tuple(
     fact.metric for fact in JOB_FACTS if fact.metric is not None
 )

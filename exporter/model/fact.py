@@ -66,26 +66,23 @@ class Sort:
     key: Callable[[Row], Any] | None = None
 
 
-def _nothing(_: object) -> None:
-    """Reads a fact that is a metric with labels of its own, and nothing else."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fact(Generic[Subject, At]):
     """One value of a subject, and where it shows.
 
     `of` reads it, at the time of a report; a `metric` reads the subject alone, as of the
-    last scan. `help` is one sentence for people. `schema` is the JSON Schema of the field
-    `name`; without one there is no such field.
+    last scan, and `overall` the sums over all roots. `help` is one sentence for people.
+    `schema` is the JSON Schema of the field `name`; without one there is no such field.
     """
 
     name: str
     help: str
-    of: Callable[[At], Value] = _nothing
+    of: Callable[[At], Value] = lambda _: None
     metric: Metric[Subject] | None = None
     schema: Mapping[str, Any] | None = None
     columns: tuple[Column, ...] = ()
     sort: Sort | None = None
+    overall: Metric[Totals] | None = None
 
 
 TEXT = {"type": "string"}
@@ -145,14 +142,14 @@ def of_reading(
     """The same, known once the job could be read."""
 
     def of_last(job: Job) -> float | None:
-        return None if job.reading is None else read(job.reading)
+        return None if (reading := job.reading) is None else read(reading)
 
     return of_job(name, help_, of_last, metric=metric, **shows)
 
 
 def of_row(
-    name: str, help_: str, of: Callable[[Row], Value], **shows: Unpack[Shows]
-) -> Fact[Job, Row]:
+    name: str, help_: str, of: Callable[[At], Value], **shows: Unpack[Shows]
+) -> Fact[Any, At]:
     """A value that is no metric: text, or what depends on the time of the report."""
     return Fact(name, help_, of, **shows)
 
@@ -162,54 +159,36 @@ def of_root(
     help_: str,
     read: Callable[[Root], float | None],
     *,
-    kind: Literal["gauge", "counter"] = "gauge",
     schema: Mapping[str, Any] | None = None,
     metric: str | None = None,
+    kind: Literal["gauge", "counter"] = "gauge",
+    needs_scan: bool = False,
 ) -> Fact[Root, RootRow]:
-    """A number that is known of a root."""
-    family = Metric(f"datatrove_root_{metric or name}", help_, one_sample(read), kind=kind)
+    """A number that is known of a root; as a metric only from the first scan on if it
+    `needs_scan`."""
+
+    def sample(root: Root) -> float | None:
+        return read(root) if root.attempted or not needs_scan else None
+
+    family = Metric(f"datatrove_root_{metric or name}", help_, one_sample(sample), kind=kind)
     return Fact(name, help_, lambda row: read(row.root), family, schema)
 
 
-def of_root_row(
-    name: str, help_: str, of: Callable[[RootRow], Value], schema: Mapping[str, Any]
-) -> Fact[Root, RootRow]:
-    """A value that is no metric."""
-    return Fact(name, help_, of, schema=schema)
+def of_totals(
+    name: str,
+    help_: str,
+    read: Callable[[Totals], float | None],
+    schema: Mapping[str, Any],
+    root_help: str,
+    *,
+    overall_help: str = "",
+) -> Fact[Root, Totals]:
+    """A sum over jobs, of one root and over all. The first text is that of the API's field,
+    the others are those of the metrics; without the last there is none over everything."""
 
+    def of_known(root: Root) -> float | None:
+        return None if root.totals is None else read(root.totals)
 
-def of_configuration(
-    name: str, help_: str, read: Callable[[Root], float], schema: Mapping[str, Any] | None = None
-) -> Fact[Root, RootRow]:
-    """A number from the configuration, a metric from the first scan on."""
-
-    def once_scanned(root: Root) -> float | None:
-        return read(root) if root.attempted else None
-
-    family = Metric(f"datatrove_root_{name}", help_, one_sample(once_scanned))
-    return Fact(name, help_, lambda row: read(row.root), family, schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A number of `Totals`, of one root and over all. `root_help` and `overall_help` are
-    those of the two metrics; without the latter there is none over everything. `help` is
-    that of the API's field."""
-
-    name: str
-    help: str
-    of: Callable[[Totals], float | None]
-    schema: Mapping[str, Any]
-    root_help: str
-    overall_help: str = ""
-
-    @property
-    def root_metric(self) -> Metric[Root]:
-        def read(root: Root) -> float | None:
-            return None if root.totals is None else self.of(root.totals)
-
-        return Metric(f"datatrove_root_{self.name}", self.root_help, one_sample(read))
-
-    @property
-    def overall_metric(self) -> Metric[Totals]:
-        return Metric(f"datatrove_{self.name}", self.overall_help, one_sample(self.of))
+    family = Metric(f"datatrove_root_{name}", root_help, one_sample(of_known))
+    overall = Metric(f"datatrove_{name}", overall_help, one_sample(read)) if overall_help else None
+    return Fact(name, help_, read, family, schema, overall=overall)

@@ -29,13 +29,11 @@ from exporter.model.fact import (
     Place,
     Sample,
     Sort,
-    Sum,
-    of_configuration,
     of_job,
     of_reading,
     of_root,
-    of_root_row,
     of_row,
+    of_totals,
 )
 from exporter.model.report import RootRow, Row, attention
 from exporter.model.snapshot import Job, Root, Totals
@@ -149,52 +147,52 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
 
 
 ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
-    of_root_row("root", "Name of the root.", lambda row: row.root.name, TEXT),
-    of_root_row("url", "Where it lies, without credentials or query.",
-        lambda row: row.root.url, TEXT),
+    of_row("root", "Name of the root.", lambda row: row.root.name, schema=TEXT),
+    of_row("url", "Where it lies, without credentials or query.",
+        lambda row: row.root.url, schema=TEXT),
     of_root("up",
         "1 if the last scan could list the root to the end, else 0; 0 before the first scan.",
         lambda root: root.up, schema=FLAG),
-    of_root_row("attempted", "Whether there was a scan at all.",
-        lambda row: row.root.attempted, FLAG),
-    of_root_row("error", "Why the last scan failed as a whole.",
-        lambda row: row.root.error, TEXT_OR_NULL),
+    of_row("attempted", "Whether there was a scan at all.",
+        lambda row: row.root.attempted, schema=FLAG),
+    of_row("error", "Why the last scan failed as a whole.",
+        lambda row: row.root.error, schema=TEXT_OR_NULL),
     of_root("last_successful_scan_timestamp",
         "Unix time when the last scan that read the whole root ended; absent before the "
         "first.",
         lambda root: root.last_successful_scan_timestamp, schema=NUMBER_OR_NULL,
         metric="last_successful_scan_timestamp_seconds"),
-    of_root_row("age_seconds", "Age of what is known.",
-        lambda row: row.age_seconds, NUMBER_OR_NULL),
-    of_root_row("is_fresh",
+    of_row("age_seconds", "Age of what is known.",
+        lambda row: row.age_seconds, schema=NUMBER_OR_NULL),
+    of_row("is_fresh",
         "Whether that is recent enough to tell a stalled job from a running one.",
-        lambda row: row.is_fresh, FLAG),
+        lambda row: row.is_fresh, schema=FLAG),
     of_root("last_scan_duration_seconds",
         "How long the last scan of the root took, successful or not.",
         lambda root: root.last_scan_duration_seconds, schema=NUMBER_OR_NULL),
-    of_configuration("scan_interval_seconds",
+    of_root("scan_interval_seconds",
         "Configured time between the starts of two scans of the root; absent before the "
         "first.",
-        lambda root: root.scan_interval_seconds, NUMBER),
-    of_configuration("stalled_after_seconds",
+        lambda root: root.scan_interval_seconds, schema=NUMBER, needs_scan=True),
+    of_root("stalled_after_seconds",
         "Configured stalled_after: the least time without a completed task after which a "
         "job of the root counts as stalled; absent before the first scan.",
-        lambda root: root.stall.after_seconds),
-    of_configuration("stalled_gap_factor",
+        lambda root: root.stall.after_seconds, needs_scan=True),
+    of_root("stalled_gap_factor",
         "Configured stalled_gap_factor: how many times its longest wait for a completed "
         "task so far a job of the root may wait before it counts as stalled; absent before "
         "the first scan.",
-        lambda root: root.stall.gap_factor),
-    of_configuration("stalled_long_after_seconds",
+        lambda root: root.stall.gap_factor, needs_scan=True),
+    of_root("stalled_long_after_seconds",
         "Configured stalled_long_after: the time without a completed task after which a "
         "job of the root counts as stalled even when few tasks are left; absent before the "
         "first scan.",
-        lambda root: root.stall.long_after_seconds),
-    of_configuration("scan_backoff_seconds",
+        lambda root: root.stall.long_after_seconds, needs_scan=True),
+    of_root("scan_backoff_seconds",
         "How much longer than the interval the next scan of the root is put off because "
         "its storage keeps failing, give or take a quarter; 0 while it does not, absent "
         "before the first scan.",
-        lambda root: root.backoff_seconds),
+        lambda root: root.backoff_seconds, needs_scan=True),
     of_root("scans_total", "Scans of the root that ended, successful or not.",
         lambda root: root.scans, kind="counter"),
     of_root("scans_skipped_total",
@@ -216,41 +214,41 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
 """What is known of a root beside its sums, in the order of the metrics."""
 
 
-SUMS: tuple[Sum, ...] = (
-    Sum("jobs", "Job folders found.",
+SUMS: tuple[Fact[Root, Totals], ...] = (
+    of_totals("jobs", "Job folders found.",
         lambda totals: totals.jobs, COUNT,
         f"Job folders found below the root, hidden and unreadable ones included. {AS_OF_SCAN}",
-        f"Job folders found below all roots. {AS_OF_SCAN}"),
-    Sum("jobs_completed", "Jobs whose tasks are all completed.",
+        overall_help=f"Job folders found below all roots. {AS_OF_SCAN}"),
+    of_totals("jobs_completed", "Jobs whose tasks are all completed.",
         lambda totals: totals.jobs_completed, COUNT,
         f"Jobs of the root whose tasks are all completed. {AS_OF_SCAN}",
-        f"Jobs of all roots whose tasks are all completed. {AS_OF_SCAN}"),
-    Sum("jobs_unreadable", "Jobs that the last scan could not read.",
+        overall_help=f"Jobs of all roots whose tasks are all completed. {AS_OF_SCAN}"),
+    of_totals("jobs_unreadable", "Jobs that the last scan could not read.",
         lambda totals: totals.jobs_unreadable, COUNT,
         "Jobs of the root that the last scan could not read."),
-    Sum("jobs_hidden", "Jobs without metrics of their own.",
+    of_totals("jobs_hidden", "Jobs without metrics of their own.",
         lambda totals: totals.jobs_hidden, COUNT,
         "Jobs of the root that are read and in its sums but have no series of their own, because "
         f"of hide_completed_after or max_per_root. {AS_OF_SCAN}"),
-    Sum("jobs_completed_ratio", "Completed jobs divided by jobs.",
+    of_totals("jobs_completed_ratio", "Completed jobs divided by jobs.",
         lambda totals: totals.jobs_completed_ratio, RATIO_OR_NULL,
         f"Completed jobs divided by jobs of the root, 0 to 1; absent without jobs. {AS_OF_SCAN}",
-        "Completed jobs divided by jobs over all roots, 0 to 1; absent without jobs. "
-        f"{AS_OF_SCAN}"),
-    Sum("tasks", "Sum of the jobs' tasks.",
+        overall_help="Completed jobs divided by jobs over all roots, 0 to 1; absent without "
+        f"jobs. {AS_OF_SCAN}"),
+    of_totals("tasks", "Sum of the jobs' tasks.",
         lambda totals: totals.tasks, COUNT,
         f"Sum of the tasks of the root's jobs. {AS_OF_SCAN}",
-        f"Sum of the tasks of all jobs of all roots. {AS_OF_SCAN}"),
-    Sum("tasks_completed", "Sum of the completed tasks.",
+        overall_help=f"Sum of the tasks of all jobs of all roots. {AS_OF_SCAN}"),
+    of_totals("tasks_completed", "Sum of the completed tasks.",
         lambda totals: totals.tasks_completed, COUNT,
         f"Sum of the completed tasks of the root's jobs. {AS_OF_SCAN}",
-        f"Sum of the completed tasks of all jobs of all roots. {AS_OF_SCAN}"),
-    Sum("tasks_completed_ratio", "Completed tasks divided by tasks.",
+        overall_help=f"Sum of the completed tasks of all jobs of all roots. {AS_OF_SCAN}"),
+    of_totals("tasks_completed_ratio", "Completed tasks divided by tasks.",
         lambda totals: totals.tasks_completed_ratio, RATIO_OR_NULL,
         "Completed tasks divided by tasks of the root, 0 to 1; absent without tasks. "
         f"{AS_OF_SCAN}",
-        "Completed tasks divided by tasks over all roots, 0 to 1; absent without tasks. "
-        f"{AS_OF_SCAN}"),
+        overall_help="Completed tasks divided by tasks over all roots, 0 to 1; absent without "
+        f"tasks. {AS_OF_SCAN}"),
 )  # fmt: skip
 """What is summed over jobs, in the order of the metrics."""
 
@@ -285,7 +283,7 @@ def root_json(row: RootRow) -> dict[str, object]:
 
 def totals_json(totals: Totals) -> dict[str, object]:
     """The fields of sums, for JSON."""
-    return {each.name: each.of(totals) for each in SUMS}
+    return _fields(SUMS, totals)
 
 
 def _fields(facts: Iterable[Fact[Any, At]], row: At) -> dict[str, object]:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-from exporter.model.fact import Fact, Sum
+from exporter.model.fact import Fact
 from exporter.model.facts import (
     JOB_FACTS,
     ROOT_FACTS,
@@ -53,7 +53,7 @@ def description() -> dict[str, Any]:
     return whole
 
 
-def _fields(facts: Iterable[Fact[Any, Any] | Sum]) -> dict[str, Any]:
+def _fields(facts: Iterable[Fact[Any, Any]]) -> dict[str, Any]:
     return {
         fact.name: {**fact.schema, "description": fact.help}
         for fact in facts

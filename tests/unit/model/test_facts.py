@@ -98,8 +98,8 @@ def test_a_value_is_published_by_its_row_of_the_table_alone(
 
 
 def test_names_are_unique_and_so_are_places_in_a_table() -> None:
-    metrics = [fact.metric.name for fact in (*JOB_FACTS, *ROOT_FACTS) if fact.metric is not None]
-    metrics += [each.root_metric.name for each in SUMS]
+    every = (*JOB_FACTS, *ROOT_FACTS, *SUMS)
+    metrics = [fact.metric.name for fact in every if fact.metric is not None]
     assert len(metrics) == len(set(metrics))
     for table in (JOB_FACTS, ROOT_FACTS, SUMS):
         names = [fact.name for fact in table]
