@@ -11,13 +11,7 @@ from support.paths import PROJECT
 
 from exporter.cli import main
 from exporter.commands.targets import load_config
-from exporter.metrics.families import (
-    JOB_FAMILIES,
-    JOB_LABELS,
-    OVERALL_FAMILIES,
-    ROOT_FAMILIES,
-    ROOT_LABELS,
-)
+from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest, Snapshot
@@ -35,8 +29,8 @@ def metrics_table() -> str:
     rows = [
         (family.name, family.kind, (*labels, *family.labels), family.help)
         for labels, families in (
-            (JOB_LABELS, JOB_FAMILIES),
-            (ROOT_LABELS, ROOT_FAMILIES),
+            (("root", "job_name"), JOB_FAMILIES),
+            (("root",), ROOT_FAMILIES),
             ((), OVERALL_FAMILIES),
         )
         for family in families

@@ -5,7 +5,7 @@ each request. What concerns datatrove is in ``families``, not here.
 """
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from prometheus_client import (
     CollectorRegistry,
@@ -87,16 +87,14 @@ class ProcessMetrics:
         gauge.set(1)
         return gauge.set
 
-    def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
+    def render(self, *, as_openmetrics: bool, names: Collection[str] = ()) -> bytes:
         """Sample lines with HELP and TYPE, without OpenMetrics' end marker. With `names`,
         only the samples of those names."""
-        wanted = list(names)
-        registry = self._registry.restricted_registry(wanted) if wanted else self._registry
+        registry = self._registry.restricted_registry(names) if names else self._registry
         if as_openmetrics:
             body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
             return body.removesuffix(OPENMETRICS_END)
-        text: bytes = generate_latest(registry)
-        return text
+        return generate_latest(registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"datatrove_exporter_{name}", text, registry=self._registry)

@@ -12,18 +12,12 @@ request (memory, busy threads) is written by the library for each request.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.exposition import CONTENT_TYPES, Block, Exposition, Format
-from exporter.metrics.families import (
-    JOB_FAMILIES,
-    JOB_LABELS,
-    OVERALL_FAMILIES,
-    ROOT_FAMILIES,
-    ROOT_LABELS,
-    shown_jobs,
-)
+from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
 from exporter.model.fact import Metric, Subject
 from exporter.model.snapshot import Job, Root, Snapshot, Totals
 
@@ -43,11 +37,7 @@ class _JobBlock:
         self.blocks = [Block(b"".join(of_family)) for of_family in zip(*lines, strict=True)]
 
     def is_of(self, jobs: tuple[Job, ...]) -> bool:
-        return len(jobs) == len(self.jobs) and all(map(_is, jobs, self.jobs))
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
+        return len(jobs) == len(self.jobs) and all(map(is_, jobs, self.jobs))
 
 
 class _RootPart:
@@ -63,10 +53,10 @@ class _RootPart:
     def update(self, root: Root) -> None:
         if root is self._root:
             return
-        labels = _Labels(ROOT_LABELS, (root.name,))
+        labels = _Labels(root=root.name)
         self.root_lines = tuple(_render_lines(f, labels, root) for f in ROOT_FAMILIES)
         if self._root is None or root.jobs is not self._root.jobs:
-            self._update_jobs(tuple(shown_jobs(root)))
+            self._update_jobs(tuple(job for job in root.jobs if not job.hidden))
         self._root = root
 
     def _update_jobs(self, jobs: tuple[Job, ...]) -> None:
@@ -86,7 +76,7 @@ class _RootPart:
         kept = self._lines.get(job.name)
         if kept is not None and kept[0] is job:
             return kept[1]
-        labels = _Labels(JOB_LABELS, (self._name, job.name))
+        labels = _Labels(root=self._name, job_name=job.name)
         lines = tuple(_render_lines(family, labels, job) for family in JOB_FAMILIES)
         self._lines[job.name] = (job, lines)
         return lines
@@ -106,9 +96,7 @@ class Renderer:
             parts[root.name] = self._parts.get(root.name) or _RootPart(root.name)
             parts[root.name].update(root)
         self._parts = parts
-        samples = list(_overall_blocks(snapshot.totals))
-        samples += _root_blocks(list(parts.values()))
-        samples += _job_blocks(list(parts.values()))
+        samples = _samples(snapshot.totals, list(parts.values()))
         return {
             page_format: Exposition(
                 [
@@ -121,26 +109,18 @@ class Renderer:
 
 
 _Family = Metric[Totals] | Metric[Root] | Metric[Job]
-_Blocks = list[tuple[_Family, list[Block]]]
 
 
-def _overall_blocks(totals: Totals) -> _Blocks:
-    labels = _Labels((), ())
-    return [(f, [Block(_render_lines(f, labels, totals))]) for f in OVERALL_FAMILIES]
-
-
-def _root_blocks(parts: list[_RootPart]) -> _Blocks:
-    return [
-        (family, [Block(b"".join(part.root_lines[i] for part in parts))])
-        for i, family in enumerate(ROOT_FAMILIES)
+def _samples(totals: Totals, parts: list[_RootPart]) -> list[tuple[_Family, list[Block]]]:
+    """The sample lines of every family."""
+    samples: list[tuple[_Family, list[Block]]] = [
+        (family, [Block(_render_lines(family, _Labels(), totals))]) for family in OVERALL_FAMILIES
     ]
-
-
-def _job_blocks(parts: list[_RootPart]) -> _Blocks:
-    return [
-        (family, [block.blocks[i] for part in parts for block in part.job_blocks])
-        for i, family in enumerate(JOB_FAMILIES)
-    ]
+    for i, of_root in enumerate(ROOT_FAMILIES):
+        samples.append((of_root, [Block(b"".join(part.root_lines[i] for part in parts))]))
+    for i, of_job in enumerate(JOB_FAMILIES):
+        samples.append((of_job, [b.blocks[i] for part in parts for b in part.job_blocks]))
+    return samples
 
 
 def _header(family: _Family, page_format: Format) -> bytes:
@@ -155,16 +135,15 @@ def _header(family: _Family, page_format: Format) -> bytes:
 class _Labels:
     """The labels that all samples of one subject share."""
 
-    __slots__ = ("_names", "_values", "text")
+    __slots__ = ("_labels", "text")
 
-    def __init__(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
-        self._names = names
-        self._values = values
-        self.text = _render_labels(names, values)
+    def __init__(self, **labels: str) -> None:
+        self._labels = labels
+        self.text = _render_labels(labels)
 
     def text_with(self, names: tuple[str, ...], values: tuple[str, ...]) -> str:
         """Rendered together with more labels."""
-        return _render_labels((*self._names, *names), (*self._values, *values))
+        return _render_labels(self._labels | dict(zip(names, values, strict=True)))
 
 
 def _render_lines(family: Metric[Subject], labels: _Labels, subject: Subject) -> bytes:
@@ -176,16 +155,15 @@ def _render_lines(family: Metric[Subject], labels: _Labels, subject: Subject) ->
     ).encode()
 
 
-def _render_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+def _render_labels(labels: Mapping[str, str]) -> str:
     """``{a="…",b="…"}``, sorted by name as in the library's output."""
-    if not names:
-        return ""
-    pairs = sorted(zip(names, values, strict=True))
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}"
+    pairs = ",".join(f'{name}="{escape(labels[name])}"' for name in sorted(labels))
+    return f"{{{pairs}}}" if pairs else ""
 
 
 _format_value: Callable[[float], str] = floatToGoString
 
 
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
+    """A label's value, as it stands between quotes here and in PromQL."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

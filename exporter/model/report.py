@@ -10,13 +10,7 @@ from dataclasses import dataclass
 
 from exporter.errors import Reason
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
-from exporter.model.stall import (
-    STATES,
-    State,
-    idle_seconds,
-    stall_threshold_seconds,
-    state_of,
-)
+from exporter.model.stall import STATES, State, idle_seconds, stall_threshold_seconds, state_of
 
 FRESH_SECONDS = 600.0
 FRESH_INTERVALS = 3

@@ -11,10 +11,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
-from exporter.config.settings import (
-    DEFAULT_STALL_RULE,
-    StallRule,
-)
+from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.errors import Reason

@@ -22,6 +22,7 @@ from jinja2.runtime import Macro
 from markupsafe import Markup
 
 from exporter import __version__
+from exporter.metrics.render import escape
 from exporter.model import facts, formatting
 from exporter.model.fact import Column, Fact, Place, Value
 from exporter.model.report import Report, RootRow, Row, count_states
@@ -147,7 +148,7 @@ class Pages:
         if reading is not None and reading.history is not None:
             chart = chart_of(row, reading, reading.history, now)
         ratio = "" if reading is None else f", {formatting.percent(reading.completion_ratio)}"
-        selector = f"root={_quoted(row.root.name)},job_name={_quoted(row.job_name)}"
+        selector = f'root="{escape(row.root.name)}",job_name="{escape(row.job_name)}"'
         return self._render(
             "job.html",
             title=f"{row.state}{ratio} – {row.job_name} – datatrove jobs",
@@ -269,9 +270,3 @@ def _missing(reading: Reading | None) -> _Missing | None:
         shown=sum(last - first + 1 for first, last in runs),
         ranges=formatting.ranges(runs).split(","),
     )
-
-
-def _quoted(label: str) -> str:
-    """A label value in PromQL."""
-    escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

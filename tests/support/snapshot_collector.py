@@ -6,14 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as LibraryMetric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.families import (
-    JOB_FAMILIES,
-    JOB_LABELS,
-    OVERALL_FAMILIES,
-    ROOT_FAMILIES,
-    ROOT_LABELS,
-    shown_jobs,
-)
+from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
 from exporter.model.fact import Metric, Subject
 from exporter.model.snapshot import Latest, Snapshot
 
@@ -36,10 +29,15 @@ def collect(snapshot: Snapshot) -> Iterator[LibraryMetric]:
     for overall in OVERALL_FAMILIES:
         yield _metric(overall, (), [((), snapshot.totals)])
     for per_root in ROOT_FAMILIES:
-        yield _metric(per_root, ROOT_LABELS, [((r.name,), r) for r in snapshot.roots])
+        yield _metric(per_root, ("root",), [((r.name,), r) for r in snapshot.roots])
+    jobs = [
+        ((root.name, job.name), job)
+        for root in snapshot.roots
+        for job in root.jobs
+        if not job.hidden
+    ]
     for per_job in JOB_FAMILIES:
-        subjects = [((r.name, job.name), job) for r in snapshot.roots for job in shown_jobs(r)]
-        yield _metric(per_job, JOB_LABELS, subjects)
+        yield _metric(per_job, ("root", "job_name"), jobs)
 
 
 def _metric(
