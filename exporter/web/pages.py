@@ -66,27 +66,15 @@ def new_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    numbers = {
-        "count": formatting.count,
-        "percent": formatting.percent,
-        "duration": formatting.duration,
-    }
-    environment.filters |= {
-        **numbers,
-        "ago": formatting.ago,
-        "clock": formatting.clock,
-        "moment": formatting.moment,
-        "job_path": lambda name, root: job_path(root, name),
-        "segments": lambda name: name.split("/"),
-    }
+    filters = ("ago", "clock", "count", "duration", "moment", "percent")
+    environment.filters |= {name: getattr(formatting, name) for name in filters}
     environment.globals |= {
         "HEIGHT": HEIGHT,
-        "NUMBERS": numbers,
-        "REASONS": formatting.REASONS,
         "SORTS": facts.SORTS,
-        "SYMBOLS": formatting.SYMBOLS,
         "WIDTH": WIDTH,
-        "jobs_of": _jobs_of,
+        "formatting": formatting,
+        "job_path": job_path,
+        "jobs_of": lambda root: Query(Filter(roots=frozenset({root}))).encode(),
         # The only markup that is no template: two files of this package, never data.
         "script": Markup(_SCRIPT),  # noqa: S704
         "style": Markup(_STYLE),  # noqa: S704
@@ -225,21 +213,12 @@ def _icon(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
     return "ok" if states["complete"] == len(report.rows) else "busy"
 
 
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """The number of jobs in a state; `query` leads to them, and from them back to all."""
-
-    state: State
-    jobs: int
-    query: str
-    is_chosen: bool
-
-
-def _tile(state: State, jobs: int, query: Query) -> _Tile:
+def _tile(state: State, jobs: int, query: Query) -> dict[str, object]:
+    """The number of jobs in a state; its `query` leads to them, and from them back to all."""
     is_chosen = query.filter.states == {state}
     states: frozenset[State] = frozenset() if is_chosen else frozenset({state})
     to = replace(query, filter=replace(query.filter, states=states), page=1)
-    return _Tile(state, jobs, to.encode(), is_chosen)
+    return {"state": state, "jobs": jobs, "query": to.encode(), "is_chosen": is_chosen}
 
 
 def _page(query: Query, page: int, pages: int) -> str | None:
@@ -247,26 +226,13 @@ def _page(query: Query, page: int, pages: int) -> str | None:
     return replace(query, page=page).encode() if 1 <= page <= pages else None
 
 
-def _jobs_of(root: str) -> str:
-    """The query for all jobs of a root."""
-    return Query(Filter(roots=frozenset({root}))).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
+def _missing(reading: Reading | None) -> dict[str, object] | None:
     """How many `ranks` have no marker; the first `shown` of them as `ranges`."""
-
-    ranks: int
-    shown: int
-    ranges: list[str]
-
-
-def _missing(reading: Reading | None) -> _Missing | None:
     if reading is None or reading.is_complete:
         return None
     runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS_SHOWN))
-    return _Missing(
-        reading.tasks - reading.tasks_completed,
-        shown=sum(last - first + 1 for first, last in runs),
-        ranges=formatting.ranges(runs).split(","),
-    )
+    return {
+        "ranks": reading.tasks - reading.tasks_completed,
+        "shown": sum(last - first + 1 for first, last in runs),
+        "ranges": formatting.ranges(runs).split(","),
+    }
