@@ -11,7 +11,6 @@ from exporter.model.selection import Filter, sort_rows
 from exporter.model.stall import STATES, State
 
 Order = Literal["asc", "desc"]
-_ORDERS: tuple[str, ...] = get_args(Order)
 
 PER_PAGE = 200
 MAX_PER_PAGE = 1000
@@ -66,22 +65,19 @@ class Query:
 
     def encode(self) -> str:
         """The shortest query that means this."""
-        pairs: list[tuple[str, str]] = []
-        if self.filter.name:
-            pairs.append(("name", self.filter.name))
-        pairs += [("root", root) for root in sorted(self.filter.roots)]
-        pairs += [("state", state) for state in STATES if state in self.filter.states]
-        if self.filter.hide_complete:
-            pairs.append(("hide_complete", "true"))
-        if self.sort != "attention" or self.order != "asc":
-            pairs.append(("sort", self.sort))
-        if not self.is_natural:
-            pairs.append(("order", self.order))
-        if self.page != 1:
-            pairs.append(("page", str(self.page)))
-        if self.per_page != PER_PAGE:
-            pairs.append(("per_page", str(self.per_page)))
-        return urlencode(pairs)
+        wanted = self.filter
+        is_default = self.sort == "attention" and self.order == "asc"
+        pairs = [
+            ("name", wanted.name),
+            *(("root", root) for root in sorted(wanted.roots)),
+            *(("state", state) for state in STATES if state in wanted.states),
+            ("hide_complete", "true" if wanted.hide_complete else ""),
+            ("sort", "" if is_default else self.sort),
+            ("order", "" if self.is_natural else self.order),
+            ("page", "" if self.page == 1 else str(self.page)),
+            ("per_page", "" if self.per_page == PER_PAGE else str(self.per_page)),
+        ]
+        return urlencode([(name, value) for name, value in pairs if value])
 
 
 def natural_order(sort: str) -> Order:
@@ -108,20 +104,18 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
         raise QueryError("a value is too long")
     one = {name: values[0] for name, values in given.items()}
     sort = _choice("sort", one.get("sort", "attention"), SORTS)
+    states = frozenset(_choice("state", state, STATES) for state in given.get("state", ()))
+    hide = _choice("hide_complete", one.get("hide_complete", "false"), ("true", "false"))
+    order = _choice("order", one.get("order", natural_order(sort)), get_args(Order))
     return Query(
-        filter=Filter(
+        Filter(
             name=one.get("name", ""),
             roots=frozenset(given.get("root", ())),
-            states=frozenset(
-                cast("State", _choice("state", state, STATES)) for state in given.get("state", ())
-            ),
-            hide_complete=_choice(
-                "hide_complete", one.get("hide_complete", "false"), ("true", "false")
-            )
-            == "true",
+            states=cast("frozenset[State]", states),
+            hide_complete=hide == "true",
         ),
         sort=sort,
-        order=cast("Order", _choice("order", one.get("order", natural_order(sort)), _ORDERS)),
+        order=cast("Order", order),
         page=_number("page", one.get("page", "1"), _MAX_PAGE),
         per_page=_number("per_page", one.get("per_page", str(PER_PAGE)), MAX_PER_PAGE),
     )
