@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -74,9 +75,11 @@ class Server:
             "render": ThreadPoolExecutor(1, "render"),
             "write": ThreadPoolExecutor(1, "write"),
         }
+        self._runner = web.AppRunner(
+            self._application(), handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
-        self._runner: web.AppRunner | None = None
 
     def start(self) -> None:
         """Begin to answer."""
@@ -97,29 +100,24 @@ class Server:
         for route in self._routes:
             path = route.path + _REST if route.serves_below else route.path
             for method in route.methods:
-                application.router.add_route(method, path, self._handler(route))
+                application.router.add_route(method, path, partial(self._handle, route))
         return application
 
     async def _start(self) -> None:
-        self._runner = web.AppRunner(
-            self._application(), handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
-        )
         await self._runner.setup()
         self._listener.start()
 
+    async def _stop(self) -> None:
+        self._listener.stop()
+        await self._runner.cleanup()
+
     def _new_protocol(self, connection: Connection) -> asyncio.Protocol:
-        assert self._runner is not None
         assert self._runner.server is not None
         return Protocol(self._runner.server, self._loop, connection, self._headers)
 
     def _headers(self) -> Mapping[str, str]:
         """The headers of every response."""
         return {**_HEADERS, **self._access.policy.headers}
-
-    async def _stop(self) -> None:
-        assert self._runner is not None
-        self._listener.stop()
-        await self._runner.cleanup()
 
     @web.middleware
     async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -155,21 +153,7 @@ class Server:
             transport.get_extra_info("peername"),
         )
 
-    def _handler(self, route: Route) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            answer = await self._answer(route, request)
-            response = web.StreamResponse(
-                status=answer.status,
-                headers={"Content-Type": answer.content_type, **answer.headers},
-            )
-            response.headers.update(self._headers())
-            response.content_length = answer.body.size_bytes
-            await _send(request, response, answer.body)
-            return response
-
-        return handle
-
-    async def _answer(self, route: Route, request: web.Request) -> Answer:
+    async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
         """The route's answer, from the thread that its row names."""
         asked = Request(
             route.below(request.rel_url.raw_path), tuple(request.query.items()), request.headers
@@ -179,7 +163,12 @@ class Server:
         else:
             pool = self._pools[route.thread]
             found = await self._loop.run_in_executor(pool, route.answer, asked)
-        return found if isinstance(found, Answer) else await found
+        answer = found if isinstance(found, Answer) else await found
+        headers = {"Content-Type": answer.content_type, **answer.headers, **self._headers()}
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        response.content_length = answer.body.size_bytes
+        await _send(request, response, answer.body)
+        return response
 
 
 def _refused(status: int) -> web.Response:
