@@ -69,18 +69,17 @@ class Exposition:
         self._lock = threading.Lock()
         self._compressed: tuple[tuple[bytes, ...], int, int] | None = None
 
-    def body(self, live: bytes, end: bytes, names: frozenset[str] = frozenset()) -> Body:
-        """The page, then `live`, then `end`. With `names`, only those families."""
-        return Body((*(block.raw for block in self._blocks(names)), live, end))
+    def body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
+        """The page, then `live`. With `names`, only those families."""
+        return Body((*(block.raw for block in self._blocks(names)), live))
 
-    def gzip_body(self, live: bytes, end: bytes, names: frozenset[str] = frozenset()) -> Body:
+    def gzip_body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The same, compressed."""
         if names:
-            pieces = self.body(live, end, names).pieces
+            pieces = self.body(live, names).pieces
             return _gzip((_deflate(b"".join(pieces)),), *_measure(pieces))
         deflated, checksum, size = self.compress()
-        tail = live + end
-        return _gzip((*deflated, _deflate(tail)), zlib.crc32(tail, checksum), size + len(tail))
+        return _gzip((*deflated, _deflate(live)), zlib.crc32(live, checksum), size + len(live))
 
     def compress(self) -> tuple[tuple[bytes, ...], int, int]:
         """The page as deflate data that more may follow, the checksum of what it says and

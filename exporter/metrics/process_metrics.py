@@ -21,8 +21,6 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter import __version__
 
-OPENMETRICS_END = b"# EOF\n"
-
 
 class ProcessMetrics:
     """Gauges about the process, its configuration and its scan workers."""
@@ -88,12 +86,12 @@ class ProcessMetrics:
         return gauge.set
 
     def render(self, *, as_openmetrics: bool, names: Collection[str] = ()) -> bytes:
-        """Sample lines with HELP and TYPE, without OpenMetrics' end marker. With `names`,
-        only the samples of those names."""
+        """The end of a page: sample lines with HELP and TYPE, and OpenMetrics' end marker.
+        With `names`, only the samples of those names."""
         registry = self._registry.restricted_registry(names) if names else self._registry
         if as_openmetrics:
-            body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
-            return body.removesuffix(OPENMETRICS_END)
+            page: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return page
         return generate_latest(registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:

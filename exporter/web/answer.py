@@ -1,6 +1,6 @@
 """A request and its answer, as the handlers know them: without an HTTP server."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.metrics.exposition import Body
@@ -20,10 +20,15 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def accepted(self, header: str) -> Iterator[tuple[str, list[str]]]:
+        """What an Accept header lists, in lower case, each with its parameters."""
+        for part in self.headers.get(header, "")[:4096].lower().split(","):
+            accepted, *parameters = (word.strip() for word in part.split(";"))
+            yield accepted, parameters
+
     @property
     def accepts_gzip(self) -> bool:
-        for part in self.headers.get("Accept-Encoding", "")[:4096].lower().split(","):
-            coding, *parameters = (item.strip() for item in part.split(";"))
+        for coding, parameters in self.accepted("Accept-Encoding"):
             if coding in ("gzip", "*"):
                 return not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters)
         return False

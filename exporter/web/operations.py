@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from exporter.metrics.exposition import CONTENT_TYPES, Format
-from exporter.metrics.process_metrics import OPENMETRICS_END, ProcessMetrics
+from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request, text
 
@@ -40,20 +40,18 @@ class Operations:
 
     def metrics(self, request: Request) -> Answer:
         """A scrape: the snapshot's exposition, then the exporter's own metrics."""
-        page_format = choose_format(request.headers.get("Accept", ""))
-        wanted = [value for name, value in request.query if name == "name[]"]
-        names = frozenset(wanted[:_MAX_NAMES])
-        as_openmetrics = page_format == "openmetrics"
-        exposition = self._publisher.exposition(page_format, compressed=request.accepts_gzip)
-        live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
-        end = OPENMETRICS_END if as_openmetrics else b""
+        page_format, compressed = _format_for(request), request.accepts_gzip
+        exposition = self._publisher.exposition(page_format, compressed=compressed)
+        body_of = exposition.gzip_body if compressed else exposition.body
+        names = [value for name, value in request.query if name == "name[]"]
+        wanted = frozenset(names[:_MAX_NAMES])
+        live = self._process_metrics.render(
+            as_openmetrics=page_format == "openmetrics", names=wanted
+        )
         headers = {"Vary": "Accept, Accept-Encoding"}
-        if request.accepts_gzip:
+        if compressed:
             headers["Content-Encoding"] = "gzip"
-            body = exposition.gzip_body(live, end, names)
-        else:
-            body = exposition.body(live, end, names)
-        return Answer(body, CONTENT_TYPES[page_format], headers=headers)
+        return Answer(body_of(live, wanted), CONTENT_TYPES[page_format], headers=headers)
 
     def healthy(self, _: Request) -> Answer:
         """Says that the exporter itself works, whatever its storage does."""
@@ -83,10 +81,9 @@ class Operations:
         return text("The configuration was reloaded.")
 
 
-def choose_format(accept: str) -> Format:
+def _format_for(request: Request) -> Format:
     """OpenMetrics if the client names a version of it that we speak, else text."""
-    for part in accept[:4096].lower().split(","):
-        kind, *parameters = (item.strip() for item in part.split(";"))
+    for kind, parameters in request.accepted("Accept"):
         if kind == "application/openmetrics-text":
             versions = [p.removeprefix("version=") for p in parameters if p.startswith("version=")]
             if not versions or versions[0] in ("1.0.0", "0.0.1"):

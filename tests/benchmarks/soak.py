@@ -193,7 +193,7 @@ def soak(scans: int, folder: Path) -> None:
             told = 0
             while (done := sum(root.scans for root in latest.read().roots)) < count:
                 time.sleep(0.5)
-                publisher.exposition("text", compressed=True).gzip_body(b"", b"")
+                publisher.exposition("text", compressed=True).gzip_body(b"")
                 if done // 1000 > told:
                     told = done // 1000
                     python_tuning.collect_garbage()  # as the service does

@@ -77,7 +77,7 @@ def test_names_of_any_bytes_come_back_from_every_page_and_stay_within_their_line
         ("text", parse_text, b""),
         ("openmetrics", parse_openmetrics, b"# EOF\n"),
     ):
-        body = renderer.render(latest.read())[page_format].body(b"", end)  # type: ignore[arg-type]
+        body = renderer.render(latest.read())[page_format].body(end)  # type: ignore[arg-type]
         text = b"".join(body.pieces).decode("utf-8")
         found = [
             sample.labels["job_name"]
