@@ -94,7 +94,7 @@ NUMBER = {"type": "number", "minimum": 0}
 NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
-AS_OF_SCAN = "As of the last scan, not the scrape."
+_AS_OF_SCAN = "As of the last scan, not the scrape."
 
 
 class Shows(TypedDict, total=False):
@@ -105,14 +105,19 @@ class Shows(TypedDict, total=False):
     sort: Sort
 
 
-def one_sample(read: Callable[[Subject], float | None]) -> Callable[[Subject], Iterable[Sample]]:
-    """Samples of a metric with one value, absent when it is None."""
+def _number(
+    name: str,
+    help_: str,
+    read: Callable[[Subject], float | None],
+    kind: Literal["gauge", "counter"] = "gauge",
+) -> Metric[Subject]:
+    """A family of one sample for each subject, of none where the number is not known."""
 
     def samples(subject: Subject) -> Iterable[Sample]:
         number = read(subject)
         return () if number is None else (((), float(number)),)
 
-    return samples
+    return Metric(name, help_, samples, kind=kind)
 
 
 def of_job(
@@ -126,8 +131,8 @@ def of_job(
 ) -> Fact[Job, Row]:
     """A number that a scan finds. `metric` is the end of the metric's name, by default the
     fact's."""
-    text = f"{help_} {AS_OF_SCAN}" if as_of_scan else help_
-    family = Metric(f"datatrove_job_{metric or name}", text, one_sample(read))
+    text = f"{help_} {_AS_OF_SCAN}" if as_of_scan else help_
+    family = _number(f"datatrove_job_{metric or name}", text, read)
     return Fact(name, help_, lambda row: read(row.job), family, **shows)
 
 
@@ -167,10 +172,10 @@ def of_root(
     """A number that is known of a root; as a metric only from the first scan on if it
     `needs_scan`."""
 
-    def sample(root: Root) -> float | None:
+    def of_metric(root: Root) -> float | None:
         return read(root) if root.attempted or not needs_scan else None
 
-    family = Metric(f"datatrove_root_{metric or name}", help_, one_sample(sample), kind=kind)
+    family = _number(f"datatrove_root_{metric or name}", help_, of_metric, kind)
     return Fact(name, help_, lambda row: read(row.root), family, schema)
 
 
@@ -179,16 +184,18 @@ def of_totals(
     help_: str,
     read: Callable[[Totals], float | None],
     schema: Mapping[str, Any],
-    root_help: str,
+    of_root: str,
     *,
-    overall_help: str = "",
+    overall: str = "",
+    as_of_scan: bool = True,
 ) -> Fact[Root, Totals]:
-    """A sum over jobs, of one root and over all. The first text is that of the API's field,
-    the others are those of the metrics; without the last there is none over everything."""
+    """A sum over jobs, of one root and over all. `help_` is that of the API's field, `of_root`
+    and `overall` are those of the metrics; without the latter there is none over everything."""
 
-    def of_known(root: Root) -> float | None:
+    def of_metric(root: Root) -> float | None:
         return None if root.totals is None else read(root.totals)
 
-    family = Metric(f"datatrove_root_{name}", root_help, one_sample(of_known))
-    overall = Metric(f"datatrove_{name}", overall_help, one_sample(read)) if overall_help else None
-    return Fact(name, help_, read, family, schema, overall=overall)
+    text = f"{of_root} {_AS_OF_SCAN}" if as_of_scan else of_root
+    family = _number(f"datatrove_root_{name}", text, of_metric)
+    over_all = _number(f"datatrove_{name}", f"{overall} {_AS_OF_SCAN}", read) if overall else None
+    return Fact(name, help_, read, family, schema, overall=over_all)

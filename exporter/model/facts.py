@@ -13,7 +13,6 @@ from typing import Any
 
 from exporter.errors import REASONS
 from exporter.model.fact import (
-    AS_OF_SCAN,
     COUNT,
     COUNT_OR_NULL,
     FLAG,
@@ -108,8 +107,7 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "values for a while.",
         lambda job: job.error is None, as_of_scan=False),
     of_row("idle_seconds",
-        "Time since the newest completion or the launch, for a job under way whose data is "
-        "fresh.",
+        "Time since the newest completion or the launch, for a job under way whose data is fresh.",
         lambda row: row.idle_seconds, schema=NUMBER_OR_NULL,
         sort=Sort("idle", "Idle, longest first", 5, descending=True)),
     of_row("stall_threshold_seconds", "How long the job may be idle before it counts as stalled.",
@@ -158,8 +156,7 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
     of_row("error", "Why the last scan failed as a whole.",
         lambda row: row.root.error, schema=TEXT_OR_NULL),
     of_root("last_successful_scan_timestamp",
-        "Unix time when the last scan that read the whole root ended; absent before the "
-        "first.",
+        "Unix time when the last scan that read the whole root ended; absent before the first.",
         lambda root: root.last_successful_scan_timestamp, schema=NUMBER_OR_NULL,
         metric="last_successful_scan_timestamp_seconds"),
     of_row("age_seconds", "Age of what is known.",
@@ -171,27 +168,25 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "How long the last scan of the root took, successful or not.",
         lambda root: root.last_scan_duration_seconds, schema=NUMBER_OR_NULL),
     of_root("scan_interval_seconds",
-        "Configured time between the starts of two scans of the root; absent before the "
-        "first.",
+        "Configured time between the starts of two scans of the root; absent before the first.",
         lambda root: root.scan_interval_seconds, schema=NUMBER, needs_scan=True),
     of_root("stalled_after_seconds",
-        "Configured stalled_after: the least time without a completed task after which a "
-        "job of the root counts as stalled; absent before the first scan.",
+        "Configured stalled_after: the least time without a completed task after which a job of "
+        "the root counts as stalled; absent before the first scan.",
         lambda root: root.stall.after_seconds, needs_scan=True),
     of_root("stalled_gap_factor",
-        "Configured stalled_gap_factor: how many times its longest wait for a completed "
-        "task so far a job of the root may wait before it counts as stalled; absent before "
-        "the first scan.",
+        "Configured stalled_gap_factor: how many times its longest wait for a completed task so "
+        "far a job of the root may wait before it counts as stalled; absent before the first "
+        "scan.",
         lambda root: root.stall.gap_factor, needs_scan=True),
     of_root("stalled_long_after_seconds",
-        "Configured stalled_long_after: the time without a completed task after which a "
-        "job of the root counts as stalled even when few tasks are left; absent before the "
-        "first scan.",
+        "Configured stalled_long_after: the time without a completed task after which a job of "
+        "the root counts as stalled even when few tasks are left; absent before the first scan.",
         lambda root: root.stall.long_after_seconds, needs_scan=True),
     of_root("scan_backoff_seconds",
-        "How much longer than the interval the next scan of the root is put off because "
-        "its storage keeps failing, give or take a quarter; 0 while it does not, absent "
-        "before the first scan.",
+        "How much longer than the interval the next scan of the root is put off because its "
+        "storage keeps failing, give or take a quarter; 0 while it does not, absent before the "
+        "first scan.",
         lambda root: root.backoff_seconds, needs_scan=True),
     of_root("scans_total", "Scans of the root that ended, successful or not.",
         lambda root: root.scans, kind="counter"),
@@ -217,38 +212,35 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
 SUMS: tuple[Fact[Root, Totals], ...] = (
     of_totals("jobs", "Job folders found.",
         lambda totals: totals.jobs, COUNT,
-        f"Job folders found below the root, hidden and unreadable ones included. {AS_OF_SCAN}",
-        overall_help=f"Job folders found below all roots. {AS_OF_SCAN}"),
+        "Job folders found below the root, hidden and unreadable ones included.",
+        overall="Job folders found below all roots."),
     of_totals("jobs_completed", "Jobs whose tasks are all completed.",
         lambda totals: totals.jobs_completed, COUNT,
-        f"Jobs of the root whose tasks are all completed. {AS_OF_SCAN}",
-        overall_help=f"Jobs of all roots whose tasks are all completed. {AS_OF_SCAN}"),
+        "Jobs of the root whose tasks are all completed.",
+        overall="Jobs of all roots whose tasks are all completed."),
     of_totals("jobs_unreadable", "Jobs that the last scan could not read.",
         lambda totals: totals.jobs_unreadable, COUNT,
-        "Jobs of the root that the last scan could not read."),
+        "Jobs of the root that the last scan could not read.", as_of_scan=False),
     of_totals("jobs_hidden", "Jobs without metrics of their own.",
         lambda totals: totals.jobs_hidden, COUNT,
         "Jobs of the root that are read and in its sums but have no series of their own, because "
-        f"of hide_completed_after or max_per_root. {AS_OF_SCAN}"),
+        "of hide_completed_after or max_per_root."),
     of_totals("jobs_completed_ratio", "Completed jobs divided by jobs.",
         lambda totals: totals.jobs_completed_ratio, RATIO_OR_NULL,
-        f"Completed jobs divided by jobs of the root, 0 to 1; absent without jobs. {AS_OF_SCAN}",
-        overall_help="Completed jobs divided by jobs over all roots, 0 to 1; absent without "
-        f"jobs. {AS_OF_SCAN}"),
+        "Completed jobs divided by jobs of the root, 0 to 1; absent without jobs.",
+        overall="Completed jobs divided by jobs over all roots, 0 to 1; absent without jobs."),
     of_totals("tasks", "Sum of the jobs' tasks.",
         lambda totals: totals.tasks, COUNT,
-        f"Sum of the tasks of the root's jobs. {AS_OF_SCAN}",
-        overall_help=f"Sum of the tasks of all jobs of all roots. {AS_OF_SCAN}"),
+        "Sum of the tasks of the root's jobs.",
+        overall="Sum of the tasks of all jobs of all roots."),
     of_totals("tasks_completed", "Sum of the completed tasks.",
         lambda totals: totals.tasks_completed, COUNT,
-        f"Sum of the completed tasks of the root's jobs. {AS_OF_SCAN}",
-        overall_help=f"Sum of the completed tasks of all jobs of all roots. {AS_OF_SCAN}"),
+        "Sum of the completed tasks of the root's jobs.",
+        overall="Sum of the completed tasks of all jobs of all roots."),
     of_totals("tasks_completed_ratio", "Completed tasks divided by tasks.",
         lambda totals: totals.tasks_completed_ratio, RATIO_OR_NULL,
-        "Completed tasks divided by tasks of the root, 0 to 1; absent without tasks. "
-        f"{AS_OF_SCAN}",
-        overall_help="Completed tasks divided by tasks over all roots, 0 to 1; absent without "
-        f"tasks. {AS_OF_SCAN}"),
+        "Completed tasks divided by tasks of the root, 0 to 1; absent without tasks.",
+        overall="Completed tasks divided by tasks over all roots, 0 to 1; absent without tasks."),
 )  # fmt: skip
 """What is summed over jobs, in the order of the metrics."""
 
