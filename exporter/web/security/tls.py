@@ -39,7 +39,8 @@ def new_context(config: TlsConfig, source: str) -> ssl.SSLContext:
     if config.ciphers:
         context.set_ciphers(":".join(config.ciphers))
     if config.curves:
-        context.set_ecdh_curve(CURVES[_one_curve(config.curves)])
+        curve: Curve = "CurveP256" if "CurveP256" in config.curves else config.curves[0]
+        context.set_ecdh_curve(CURVES[curve])
     context.set_alpn_protocols(["http/1.1"])
     mistakes = [*_load_pair(context, config), *_load_ca(context, config)]
     if mistakes:
@@ -60,10 +61,6 @@ def names_in(certificate: object) -> frozenset[str]:
         elif kind in ("DNS", "email", "URI"):
             names.add(name)
     return frozenset(names)
-
-
-def _one_curve(curves: tuple[Curve, ...]) -> Curve:
-    return "CurveP256" if "CurveP256" in curves else curves[0]
 
 
 def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> Iterator[Mistake]:

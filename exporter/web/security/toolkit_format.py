@@ -5,9 +5,7 @@ and headers, and durations as Go writes them. Pure; no I/O.
 import re
 from typing import Literal, get_args
 
-# --- Ciphers and curves: Go's name, from crypto/tls -> OpenSSL's
-
-CIPHERS = {  # of TLS 1.2 and below
+CIPHERS = {  # of TLS 1.2 and below: Go's name, from crypto/tls -> OpenSSL's
     "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
     "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
@@ -29,14 +27,12 @@ TLS13_CIPHERS = {  # always on in Go and in OpenSSL, so naming them changes noth
     "TLS_CHACHA20_POLY1305_SHA256",
 }
 Curve = Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]
-CURVES: dict[Curve, str] = {
+CURVES: dict[Curve, str] = {  # Go's name -> OpenSSL's
     "CurveP256": "prime256v1",
     "CurveP384": "secp384r1",
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-
-# --- Other values
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 VERSIONS: tuple[Version, ...] = get_args(Version)
@@ -58,8 +54,6 @@ ClientAuth = Literal[
     "VerifyClientCertIfGiven",
     "RequireAndVerifyClientCert",
 ]
-
-# --- Durations
 
 _GO_DURATION = re.compile(r"(?:(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
 _GO_UNIT_SECONDS = {

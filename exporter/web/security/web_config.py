@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from exporter.config.files import read_config_file
 from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
@@ -136,6 +136,33 @@ def _without_nulls(value: object) -> object:
     return value
 
 
+def _check_ciphers(names: list[str]) -> list[str]:
+    for number, name in enumerate(names, 1):
+        if name not in CIPHERS and name not in TLS13_CIPHERS:
+            raise ValueError(f"number {number} is not a cipher that Go calls secure")
+    return names
+
+
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if name not in HEADERS:
+            raise ValueError(f"only these can be set: {', '.join(HEADERS)}")
+        if not value.isascii():
+            raise ValueError(f"{name} must be ASCII")
+        if value and HEADERS[name] and value not in HEADERS[name]:
+            raise ValueError(f"{name} must be {' or '.join(HEADERS[name])}")
+    return headers
+
+
+def _check_hash(value: str) -> str:
+    match = _HASH.fullmatch(value)
+    if match is None:
+        raise ValueError("expected a bcrypt hash, such as htpasswd -nBC 10 makes")
+    if not 4 <= int(match[1]) <= _COST_LIMIT:
+        raise ValueError(f"the hash's cost must be between 4 and {_COST_LIMIT}")
+    return value
+
+
 class _TlsModel(StrictModel):
     cert: str = ""
     key: str = ""
@@ -147,48 +174,21 @@ class _TlsModel(StrictModel):
     client_allowed_sans: list[str] | None = None
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
-    cipher_suites: list[str] = Field(default_factory=list)
+    cipher_suites: Annotated[list[str], AfterValidator(_check_ciphers)] = Field(
+        default_factory=list
+    )
     prefer_server_cipher_suites: bool = True
     curve_preferences: list[Curve] = Field(default_factory=list)
-
-    @field_validator("cipher_suites")
-    @classmethod
-    def _check_ciphers(cls, names: list[str]) -> list[str]:
-        for number, name in enumerate(names):
-            if name not in CIPHERS and name not in TLS13_CIPHERS:
-                raise ValueError(f"number {number + 1} is not a cipher that Go calls secure")
-        return names
 
 
 class _HttpModel(StrictModel):
     http2: bool = True
-    headers: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("headers")
-    @classmethod
-    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if name not in HEADERS:
-                raise ValueError(f"only these can be set: {', '.join(HEADERS)}")
-            if not value.isascii():
-                raise ValueError(f"{name} must be ASCII")
-            if value and HEADERS[name] and value not in HEADERS[name]:
-                raise ValueError(f"{name} must be {' or '.join(HEADERS[name])}")
-        return headers
+    headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = Field(default_factory=dict)
 
 
 class _RateModel(StrictModel):
     interval: Annotated[float, BeforeValidator(parse_go_duration)] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-
-
-def _check_hash(value: str) -> str:
-    match = _HASH.fullmatch(value)
-    if match is None:
-        raise ValueError("expected a bcrypt hash, such as htpasswd -nBC 10 makes")
-    if not 4 <= int(match[1]) <= _COST_LIMIT:
-        raise ValueError(f"the hash's cost must be between 4 and {_COST_LIMIT}")
-    return value
 
 
 class _FileModel(StrictModel):
