@@ -106,54 +106,50 @@ class Shows(TypedDict, total=False):
 
 
 def _number(
+    scope: str,
     name: str,
-    help_: str,
     read: Callable[[Subject], float | None],
+    help_: str,
     kind: Literal["gauge", "counter"] = "gauge",
 ) -> Metric[Subject]:
-    """A family of one sample for each subject, of none where the number is not known."""
+    """A family of one sample for each subject, of none where the number is not known. Times
+    are named by their unit as well, as is usual for metrics."""
 
     def samples(subject: Subject) -> Iterable[Sample]:
         number = read(subject)
         return () if number is None else (((), float(number)),)
 
-    return Metric(name, help_, samples, kind=kind)
+    unit = "_seconds" if name.endswith("_timestamp") else ""
+    return Metric(f"datatrove_{scope}{name}{unit}", help_, samples, kind=kind)
 
 
 def of_job(
     name: str,
-    help_: str,
     read: Callable[[Job], float | None],
+    help_: str,
     *,
-    metric: str | None = None,
     as_of_scan: bool = True,
     **shows: Unpack[Shows],
 ) -> Fact[Job, Row]:
-    """A number that a scan finds. `metric` is the end of the metric's name, by default the
-    fact's."""
+    """A number that a scan finds."""
     text = f"{help_} {_AS_OF_SCAN}" if as_of_scan else help_
-    family = _number(f"datatrove_job_{metric or name}", text, read)
+    family = _number("job_", name, read, text)
     return Fact(name, help_, lambda row: read(row.job), family, **shows)
 
 
 def of_reading(
-    name: str,
-    help_: str,
-    read: Callable[[Reading], float | None],
-    *,
-    metric: str | None = None,
-    **shows: Unpack[Shows],
+    name: str, read: Callable[[Reading], float | None], help_: str, **shows: Unpack[Shows]
 ) -> Fact[Job, Row]:
     """The same, known once the job could be read."""
 
     def of_last(job: Job) -> float | None:
         return None if (reading := job.reading) is None else read(reading)
 
-    return of_job(name, help_, of_last, metric=metric, **shows)
+    return of_job(name, of_last, help_, **shows)
 
 
 def of_row(
-    name: str, help_: str, of: Callable[[At], Value], **shows: Unpack[Shows]
+    name: str, of: Callable[[At], Value], help_: str, **shows: Unpack[Shows]
 ) -> Fact[Any, At]:
     """A value that is no metric: text, or what depends on the time of the report."""
     return Fact(name, help_, of, **shows)
@@ -161,11 +157,10 @@ def of_row(
 
 def of_root(
     name: str,
-    help_: str,
     read: Callable[[Root], float | None],
+    help_: str,
     *,
     schema: Mapping[str, Any] | None = None,
-    metric: str | None = None,
     kind: Literal["gauge", "counter"] = "gauge",
     needs_scan: bool = False,
 ) -> Fact[Root, RootRow]:
@@ -175,14 +170,14 @@ def of_root(
     def of_metric(root: Root) -> float | None:
         return read(root) if root.attempted or not needs_scan else None
 
-    family = _number(f"datatrove_root_{metric or name}", help_, of_metric, kind)
+    family = _number("root_", name, of_metric, help_, kind)
     return Fact(name, help_, lambda row: read(row.root), family, schema)
 
 
 def of_totals(
     name: str,
-    help_: str,
     read: Callable[[Totals], float | None],
+    help_: str,
     schema: Mapping[str, Any],
     of_root: str,
     *,
@@ -196,6 +191,7 @@ def of_totals(
         return None if root.totals is None else read(root.totals)
 
     text = f"{of_root} {_AS_OF_SCAN}" if as_of_scan else of_root
-    family = _number(f"datatrove_root_{name}", text, of_metric)
-    over_all = _number(f"datatrove_{name}", f"{overall} {_AS_OF_SCAN}", read) if overall else None
-    return Fact(name, help_, read, family, schema, overall=over_all)
+    over_all = _number("", name, read, f"{overall} {_AS_OF_SCAN}") if overall else None
+    return Fact(
+        name, help_, read, _number("root_", name, of_metric, text), schema, overall=over_all
+    )

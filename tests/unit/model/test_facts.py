@@ -127,9 +127,8 @@ def started(read: Callable[[Any], float | None]) -> Fact[Any, Any]:
     """One row of the table for a value that there is not."""
     return of_reading(
         "first_light_timestamp",
-        "Unix time of the first light.",
         read,
-        metric="first_light_timestamp_seconds",
+        "Unix time of the first light.",
         schema=NUMBER_OR_NULL,
         columns=(Column("First light", "ago", 55, ("terminal", "page", "job")),),
         sort=Sort("light", "First light, newest first", 9, descending=True),
