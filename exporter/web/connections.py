@@ -63,16 +63,18 @@ def connection_limit() -> int:
 
 
 class Connection:
-    """One client's connection: its phase, and since when (`since`, the loop's time). Its
-    protocol reports what happens; used on the loop's thread only."""
+    """One client's connection, among `all_open` until it ends: its phase, and since when
+    (`since`, the loop's time). Its protocol reports what happens; used on the loop's thread
+    only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, all_open: set["Connection"]) -> None:
         self._loop = loop
+        self._all_open = all_open
         self._transport: asyncio.Transport | None = None
         self.opening: asyncio.Task[None] | None = None
-        self.is_closed = False
         self._is_within_request = True
         self._enter("opening")
+        all_open.add(self)
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there, after the TLS handshake if there is one."""
@@ -96,11 +98,11 @@ class Connection:
 
     def closed(self) -> None:
         """The connection has ended."""
-        self.is_closed = True
+        self._all_open.discard(self)
 
     def abort(self) -> None:
         """End it now, whatever is under way."""
-        self.is_closed = True
+        self.closed()
         if self._transport is not None:
             self._transport.abort()
         elif self.opening is not None:
@@ -131,7 +133,7 @@ class Listener:
         self._limit = limit
         self._new_protocol = new_protocol
         self._tls = tls
-        self._connections: list[Connection] = []
+        self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._shortage_logged = float("-inf")
 
@@ -146,7 +148,7 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         self._listener.close()
-        for connection in self._connections:
+        for connection in list(self._connections):
             if connection.opening is not None and not connection.opening.done():
                 connection.abort()
 
@@ -161,11 +163,10 @@ class Listener:
                     self._evict_one()
                     await asyncio.sleep(_WAIT_SECONDS)
                 continue
-            connection = Connection(loop)
-            self._connections.append(connection)
+            connection = Connection(loop, self._connections)
             connection.opening = loop.create_task(self._open(connection, accepted))
             await asyncio.sleep(0)  # or a crowd in the queue would keep the loop for itself
-            while self._is_above_limit() and not self._evict_one():  # noqa: ASYNC110 - time passes
+            while len(self._connections) > self._limit and not self._evict_one():  # noqa: ASYNC110
                 await asyncio.sleep(_WAIT_SECONDS)
 
     async def _open(self, connection: Connection, accepted: socket.socket) -> None:
@@ -186,18 +187,9 @@ class Listener:
         """Abort what takes too long."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            for connection in self._connections:
+            for connection in list(self._connections):
                 if connection.phase_seconds > LIMITS[connection.phase].timeout_seconds:
                     connection.abort()
-            self._drop_closed()
-
-    def _is_above_limit(self) -> bool:
-        if len(self._connections) > self._limit:
-            self._drop_closed()
-        return len(self._connections) > self._limit
-
-    def _drop_closed(self) -> None:
-        self._connections = [each for each in self._connections if not each.is_closed]
 
     def _evict_one(self) -> bool:
         """Abort the connection that is first to go; False if all must be kept for now."""
@@ -205,8 +197,7 @@ class Listener:
         evictable = [
             each
             for each in self._connections
-            if not each.is_closed
-            and each.phase_seconds > LIMITS[each.phase].evictable_after_seconds
+            if each.phase_seconds > LIMITS[each.phase].evictable_after_seconds
         ]
         if not evictable:
             return False
