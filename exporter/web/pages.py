@@ -12,7 +12,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
 from typing import Any
@@ -107,8 +107,8 @@ class Pages:
         ends = (row.eta_timestamp for row in report.rows if row.eta_timestamp is not None)
         return self._render(
             "jobs.html",
-            title=_title(report, states, fresh),
-            icon=_icon(report, states, fresh),
+            title=_title(report, states, fresh["failing"]),
+            icon=_icon(report, states, fresh["failing"]),
             up="",
             now=report.time,
             freshness=fresh,
@@ -171,35 +171,27 @@ class Pages:
         return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", document).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class _Freshness:
+def _freshness(roots: Sequence[RootRow]) -> dict[str, Any]:
     """How recent the information on some roots is. `failing` were scanned and not lately
     or not to the end, `pending` never; `age_seconds` is that of the oldest data."""
-
-    roots: int
-    failing: int
-    pending: int
-    age_seconds: float | None
-
-
-def _freshness(roots: Sequence[RootRow]) -> _Freshness:
-    return _Freshness(
-        len(roots),
-        failing=sum(row.root.attempted and not row.is_up_to_date for row in roots),
-        pending=sum(not row.root.attempted for row in roots),
-        age_seconds=max((r.age_seconds for r in roots if r.age_seconds is not None), default=None),
-    )
+    ages = (row.age_seconds for row in roots if row.age_seconds is not None)
+    return {
+        "roots": len(roots),
+        "failing": sum(row.root.attempted and not row.is_up_to_date for row in roots),
+        "pending": sum(not row.root.attempted for row in roots),
+        "age_seconds": max(ages, default=None),
+    }
 
 
 def _values(drawn: list[_Drawn], row: Row) -> list[tuple[Macro, Value, Column]]:
     return [(macro, fact.of(row), column) for macro, fact, column in drawn]
 
 
-def _title(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
+def _title(report: Report, states: dict[State, int], failing: int) -> str:
     """The bad news first, as far as there is any."""
     parts = []
-    if fresh.failing:
-        parts.append(f"{fresh.failing} root{'s' if fresh.failing > 1 else ''} failing")
+    if failing:
+        parts.append(f"{failing} root{'s' if failing > 1 else ''} failing")
     parts += [f"{states[state]} {state}" for state in ("unreadable", "stalled") if states[state]]
     if not parts and report.rows:
         done = states["complete"] == len(report.rows)
@@ -207,8 +199,8 @@ def _title(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
     return f"{', '.join(parts) or 'no jobs'} – datatrove jobs"
 
 
-def _icon(report: Report, states: dict[State, int], fresh: _Freshness) -> str:
-    if fresh.failing or states["unreadable"] or states["stalled"]:
+def _icon(report: Report, states: dict[State, int], failing: int) -> str:
+    if failing or states["unreadable"] or states["stalled"]:
         return "bad"
     return "ok" if states["complete"] == len(report.rows) else "busy"
 
