@@ -7,16 +7,7 @@ each request. What concerns datatrove is in ``families``, not here.
 import platform
 from collections.abc import Callable, Collection
 
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    Info,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import prometheus_client
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter import __version__
@@ -26,12 +17,12 @@ class ProcessMetrics:
     """Gauges about the process, its configuration and its scan workers."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-        Info(
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self._registry)
+        prometheus_client.PlatformCollector(registry=self._registry)
+        prometheus_client.GCCollector(registry=self._registry)
+        prometheus_client.Info(
             "datatrove_exporter_build",
             "Version of the exporter and of the Python it runs on.",
             registry=self._registry,
@@ -92,7 +83,7 @@ class ProcessMetrics:
         if as_openmetrics:
             page: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
             return page
-        return generate_latest(registry)
+        return prometheus_client.generate_latest(registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"datatrove_exporter_{name}", text, registry=self._registry)
+    def _gauge(self, name: str, text: str) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(f"datatrove_exporter_{name}", text, registry=self._registry)

@@ -54,9 +54,7 @@ def duration(seconds: float) -> str:
             parts.append(f"{amount} {unit}")
         elif parts:
             break
-        if len(parts) == 2:
-            break
-    return " ".join(parts) or "0 s"
+    return " ".join(parts[:2]) or "0 s"
 
 
 def ago(seconds: float) -> str:

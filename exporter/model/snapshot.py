@@ -9,7 +9,7 @@ Times are seconds since the Unix epoch.
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.datatrove.pace import History
@@ -136,11 +136,11 @@ class Snapshot:
     """Every root, in the order of the configuration."""
 
     roots: tuple[Root, ...] = ()
-    totals: Totals = field(init=False)
 
-    def __post_init__(self) -> None:
-        known = (root.totals for root in self.roots if root.totals is not None)
-        object.__setattr__(self, "totals", Totals.of_totals(known))
+    @property
+    def totals(self) -> Totals:
+        """Sums over the roots of which something is known."""
+        return Totals.of_totals(root.totals for root in self.roots if root.totals is not None)
 
     @property
     def is_ready(self) -> bool:

@@ -10,16 +10,8 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
+from exporter.model import facts
 from exporter.model.fact import Fact
-from exporter.model.facts import (
-    JOB_FACTS,
-    ROOT_FACTS,
-    SORTS,
-    SUMS,
-    job_json,
-    root_json,
-    totals_json,
-)
 from exporter.model.report import Report, Row
 from exporter.model.snapshot import Reading
 from exporter.model.stall import STATES
@@ -33,10 +25,10 @@ def description() -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(files("exporter.web").joinpath("openapi.json").read_bytes())
     schemas = whole["components"]["schemas"]
     schemas["State"]["enum"] = STATES
-    schemas["Job"]["properties"] = _fields(JOB_FACTS)
-    schemas["JobDetail"]["properties"] |= _fields(JOB_FACTS)
-    schemas["Root"]["properties"] |= _fields(ROOT_FACTS)
-    schemas["Totals"]["properties"] = _fields(SUMS)
+    schemas["Job"]["properties"] = _fields(facts.JOB_FACTS)
+    schemas["JobDetail"]["properties"] |= _fields(facts.JOB_FACTS)
+    schemas["Root"]["properties"] |= _fields(facts.ROOT_FACTS)
+    schemas["Totals"]["properties"] = _fields(facts.SUMS)
     for schema in schemas.values():
         if "properties" in schema:  # every field is always there, and no other
             schema |= {"required": list(schema["properties"]), "additionalProperties": False}
@@ -44,19 +36,19 @@ def description() -> dict[str, Any]:
         schema = parameter["schema"]
         match parameter["name"]:
             case "sort":
-                schema["enum"] = list(SORTS)
+                schema["enum"] = list(facts.SORTS)
             case "order":
-                named = ", ".join(sort for sort in SORTS if natural_order(sort) == "desc")
+                named = ", ".join(sort for sort in facts.SORTS if natural_order(sort) == "desc")
                 parameter["description"] = f"Default: desc for {named}; asc for the others."
             case "per_page":
                 schema |= {"maximum": MAX_PER_PAGE, "default": PER_PAGE}
     return whole
 
 
-def _fields(facts: Iterable[Fact[Any, Any]]) -> dict[str, Any]:
+def _fields(table: Iterable[Fact[Any, Any]]) -> dict[str, Any]:
     return {
         fact.name: {**fact.schema, "description": fact.help}
-        for fact in facts
+        for fact in table
         if fact.schema is not None
     }
 
@@ -71,7 +63,7 @@ def jobs(report: Report, query: Query) -> bytes:
             "page": query.page,
             "pages": query.pages(len(rows)),
             "per_page": query.per_page,
-            "jobs": [job_json(row) for row in query.cut(rows)],
+            "jobs": [facts.job_json(row) for row in query.cut(rows)],
         }
     )
 
@@ -79,13 +71,13 @@ def jobs(report: Report, query: Query) -> bytes:
 def job(report: Report, row: Row) -> bytes:
     """One job, with what only its own page shows."""
     details = {**_missing(row.reading), **_history(row.reading)}
-    return _json({"time": report.time, **job_json(row), **details})
+    return _json({"time": report.time, **facts.job_json(row), **details})
 
 
 def roots(report: Report) -> bytes:
     """Every root and the sums over all."""
-    listed = [root_json(row) for row in report.roots]
-    return _json({"time": report.time, "roots": listed, "totals": totals_json(report.totals)})
+    listed = [facts.root_json(row) for row in report.roots]
+    return _json({"time": report.time, "roots": listed, "totals": facts.totals_json(report.totals)})
 
 
 def error(message: str) -> bytes:

@@ -19,16 +19,7 @@ from exporter.config.files import read_config_file
 from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.config.validation import StrictModel, mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
-from exporter.web.security.toolkit_format import (
-    CIPHERS,
-    HEADERS,
-    TLS13_CIPHERS,
-    VERSIONS,
-    ClientAuth,
-    Curve,
-    Version,
-    parse_go_duration,
-)
+from exporter.web.security import toolkit_format as toolkit
 
 _HASH = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _COST_LIMIT = 20  # 1.5 minutes for each login; each step more doubles that
@@ -61,12 +52,12 @@ class TlsConfig:
     client_ca: Pem | None
     client_may_stay_unknown: bool
     client_allowed_sans: frozenset[str] | None
-    min_version: Version
-    max_version: Version
+    min_version: toolkit.Version
+    max_version: toolkit.Version
     ciphers: tuple[str, ...]
     tls12_is_off: bool
     prefer_server_ciphers: bool
-    curves: tuple[Curve, ...]
+    curves: tuple[toolkit.Curve, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +129,19 @@ def _without_nulls(value: object) -> object:
 
 def _check_ciphers(names: list[str]) -> list[str]:
     for number, name in enumerate(names, 1):
-        if name not in CIPHERS and name not in TLS13_CIPHERS:
+        if name not in toolkit.CIPHERS and name not in toolkit.TLS13_CIPHERS:
             raise ValueError(f"number {number} is not a cipher that Go calls secure")
     return names
 
 
 def _check_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if name not in HEADERS:
-            raise ValueError(f"only these can be set: {', '.join(HEADERS)}")
+        if name not in toolkit.HEADERS:
+            raise ValueError(f"only these can be set: {', '.join(toolkit.HEADERS)}")
         if not value.isascii():
             raise ValueError(f"{name} must be ASCII")
-        if value and HEADERS[name] and value not in HEADERS[name]:
-            raise ValueError(f"{name} must be {' or '.join(HEADERS[name])}")
+        if value and toolkit.HEADERS[name] and value not in toolkit.HEADERS[name]:
+            raise ValueError(f"{name} must be {' or '.join(toolkit.HEADERS[name])}")
     return headers
 
 
@@ -170,15 +161,15 @@ class _TlsModel(StrictModel):
     cert_file: str = ""
     key_file: str = ""
     client_ca_file: str = ""
-    client_auth_type: ClientAuth = ""
+    client_auth_type: toolkit.ClientAuth = ""
     client_allowed_sans: list[str] | None = None
-    min_version: Version = "TLS12"
-    max_version: Version = "TLS13"
+    min_version: toolkit.Version = "TLS12"
+    max_version: toolkit.Version = "TLS13"
     cipher_suites: Annotated[list[str], AfterValidator(_check_ciphers)] = Field(
         default_factory=list
     )
     prefer_server_cipher_suites: bool = True
-    curve_preferences: list[Curve] = Field(default_factory=list)
+    curve_preferences: list[toolkit.Curve] = Field(default_factory=list)
 
 
 class _HttpModel(StrictModel):
@@ -187,7 +178,7 @@ class _HttpModel(StrictModel):
 
 
 class _RateModel(StrictModel):
-    interval: Annotated[float, BeforeValidator(parse_go_duration)] = 0.0
+    interval: Annotated[float, BeforeValidator(toolkit.parse_go_duration)] = 0.0
     burst: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
@@ -218,7 +209,7 @@ def _check_meaning(model: _FileModel) -> Iterator[Mistake]:
             yield Mistake((_TLS, inline), f"set either this or {file}")
         elif needed and not given:  # the toolkit would serve in the clear without a word
             yield Mistake((_TLS, file), f"is required (or {inline})")
-    if VERSIONS.index(tls.min_version) > VERSIONS.index(tls.max_version):
+    if toolkit.VERSIONS.index(tls.min_version) > toolkit.VERSIONS.index(tls.max_version):
         yield Mistake((_TLS, "min_version"), "is above max_version")
     if tls.max_version != "TLS13" and tls.cipher_suites and not _old_ciphers(tls):
         yield Mistake((_TLS, "cipher_suites"), "has none for TLS 1.2 and below")
@@ -243,7 +234,7 @@ def _check_client_auth(tls: _TlsModel) -> Iterator[Mistake]:
 
 def _old_ciphers(tls: _TlsModel) -> tuple[str, ...]:
     """OpenSSL's names of the ciphers that are not of TLS 1.3."""
-    return tuple(CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS)
+    return tuple(toolkit.CIPHERS[name] for name in tls.cipher_suites if name in toolkit.CIPHERS)
 
 
 def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfig | None:

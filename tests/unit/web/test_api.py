@@ -156,7 +156,7 @@ def test_the_description_names_what_the_code_has() -> None:
 
 def test_a_new_row_of_the_table_is_described_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     fact = of_reading("rows", lambda reading: reading.tasks, "Rows seen.", schema=COUNT_OR_NULL)
-    monkeypatch.setattr(api, "JOB_FACTS", (*JOB_FACTS, fact))
+    monkeypatch.setattr(api.facts, "JOB_FACTS", (*JOB_FACTS, fact))
     schemas = api.description()["components"]["schemas"]
     for schema in ("Job", "JobDetail"):
         assert schemas[schema]["properties"]["rows"] == {
