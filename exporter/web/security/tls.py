@@ -32,7 +32,7 @@ def new_context(config: TlsConfig, source: str) -> ssl.SSLContext:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # who writes TLS10 means it
         context.maximum_version = _VERSIONS[config.max_version]
-        context.minimum_version = _VERSIONS["TLS13" if config.tls12_is_off else config.min_version]
+        context.minimum_version = _VERSIONS[config.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not config.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE

@@ -44,8 +44,7 @@ class Pem:
 class TlsConfig:
     """The section ``tls_server_config``. `client_ca` is there if clients must show a
     certificate, or may (`client_may_stay_unknown`); `client_allowed_sans` restricts whose.
-    `ciphers` are OpenSSL's names, none for its default; `tls12_is_off` if the file names only
-    ciphers of TLS 1.3."""
+    `ciphers` of TLS 1.2 and below are OpenSSL's names, none for its default."""
 
     certificate: Pem
     key: Pem
@@ -55,7 +54,6 @@ class TlsConfig:
     min_version: toolkit.Version
     max_version: toolkit.Version
     ciphers: tuple[str, ...]
-    tls12_is_off: bool
     prefer_server_ciphers: bool
     curves: tuple[toolkit.Curve, ...]
 
@@ -199,11 +197,8 @@ def _check_meaning(model: _FileModel) -> Iterator[Mistake]:
     tls = model.tls_server_config
     if not tls.model_fields_set:
         return
-    for inline, file, needed in (
-        ("cert", "cert_file", True),
-        ("key", "key_file", True),
-        ("client_ca", "client_ca_file", False),
-    ):
+    for inline, needed in (("cert", True), ("key", True), ("client_ca", False)):
+        file = f"{inline}_file"
         given = [name for name in (inline, file) if getattr(tls, name)]
         if len(given) == 2:
             yield Mistake((_TLS, inline), f"set either this or {file}")
@@ -242,6 +237,9 @@ def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfi
     if not tls.model_fields_set:
         return None
 
+    ciphers, sans = _old_ciphers(tls), tls.client_allowed_sans
+    only_tls13 = bool(tls.cipher_suites) and not ciphers
+
     def pem(inline: str) -> Pem:
         text, file = getattr(tls, inline), getattr(tls, f"{inline}_file")
         location = (_TLS, inline if text else f"{inline}_file")
@@ -253,13 +251,10 @@ def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfi
         key=pem("key"),
         client_ca=pem("client_ca") if tls.client_auth_type in _VERIFYING else None,
         client_may_stay_unknown=tls.client_auth_type != "RequireAndVerifyClientCert",
-        client_allowed_sans=(
-            frozenset(tls.client_allowed_sans) if tls.client_allowed_sans is not None else None
-        ),
-        min_version=tls.min_version,
+        client_allowed_sans=None if sans is None else frozenset(sans),
+        min_version="TLS13" if only_tls13 else tls.min_version,
         max_version=tls.max_version,
-        ciphers=_old_ciphers(tls),
-        tls12_is_off=bool(tls.cipher_suites) and not _old_ciphers(tls),
+        ciphers=ciphers,
         prefer_server_ciphers=tls.prefer_server_cipher_suites,
         curves=tuple(tls.curve_preferences),
     )
