@@ -70,8 +70,7 @@ def jobs(report: Report, query: Query) -> bytes:
 
 def job(report: Report, row: Row) -> bytes:
     """One job, with what only its own page shows."""
-    details = {**_missing(row.reading), **_history(row.reading)}
-    return _json({"time": report.time, **facts.job_json(row), **details})
+    return _json({"time": report.time, **facts.job_json(row), **_details(row.reading)})
 
 
 def roots(report: Report) -> bytes:
@@ -85,21 +84,19 @@ def error(message: str) -> bytes:
     return _json({"error": message})
 
 
-def _missing(reading: Reading | None) -> dict[str, object]:
-    if reading is None:
-        return {"missing_runs": None, "missing_runs_truncated": False}
-    runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS + 1))
+def _details(reading: Reading | None) -> dict[str, object]:
+    runs, history = [], None
+    if reading is not None:
+        runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS + 1))
+        if reading.history is not None:
+            points = reading.history.points()
+            history = [{"timestamp": time, "tasks_completed": n} for time, n in points]
+    shown = [{"first": first, "last": last} for first, last in runs[:_RUNS]]
     return {
-        "missing_runs": [{"first": first, "last": last} for first, last in runs[:_RUNS]],
+        "missing_runs": None if reading is None else shown,
         "missing_runs_truncated": len(runs) > _RUNS,
+        "history": history,
     }
-
-
-def _history(reading: Reading | None) -> dict[str, object]:
-    if reading is None or reading.history is None:
-        return {"history": None}
-    points = reading.history.points()
-    return {"history": [{"timestamp": time, "tasks_completed": n} for time, n in points]}
 
 
 def _json(value: object) -> bytes:
