@@ -26,18 +26,19 @@ from exporter.metrics.exposition import PIECE_BYTES, Body
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request
-from exporter.web.connections import Connection, Listener, connection_limit
+from exporter.web.connections import IDLE_SECONDS, Connection, Listener, connection_limit
 from exporter.web.operations import Operations, Reload
 from exporter.web.pages import CONTENT_SECURITY_POLICY
-from exporter.web.protocol import Protocol
 from exporter.web.routes import Route, Thread, routes
 from exporter.web.security.access import Access
 from exporter.web.views import Views
 
 _LOG = logging.getLogger("exporter.web")
+_PROTOCOL_LOG = logging.getLogger("exporter.protocol")
 
 _WRITE_SECONDS = 30
 _DRAIN_SECONDS = 3
+_UNREAD_BODY_SECONDS = 2
 _REST = "{path:(?s:.+)}"  # anything, in the syntax of aiohttp's routes
 
 _HEADERS = {
@@ -49,6 +50,63 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
 }
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's handler of one connection. It reports to `connection`, and answers to what
+    is not HTTP in a word: aiohttp's own answer quotes and logs it. `headers` gives those of
+    every response."""
+
+    __slots__ = ("_headers", "connection")
+
+    def __init__(
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        connection: Connection,
+        headers: Callable[[], Mapping[str, str]],
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type] # None is how to have none
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=_UNREAD_BODY_SECONDS,
+        )
+        self.connection = connection
+        self._headers = headers
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.connection.opened(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.connection.closed()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Also bytes that end no request may end so; then the connection counts as idle, no worse.
+        self.connection.received(ends_request=data.endswith(b"\r\n\r\n"))
+        super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - the base class decides
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """See the base class. Called only before a response has begun."""
+        self.close()  # parse nothing more of what was received
+        if status >= 500:
+            _PROTOCOL_LOG.error("a request met a bug of the exporter", exc_info=exc)
+        elif exc is not None:
+            exc.with_traceback(None)  # its frames hold what was received
+        response = web.Response(
+            status=status, text=f"{HTTPStatus(status).phrase}\n", headers=self._headers()
+        )
+        response.force_close()
+        return response
 
 
 class Server:
@@ -113,7 +171,7 @@ class Server:
 
     def _new_protocol(self, connection: Connection) -> asyncio.Protocol:
         assert self._runner.server is not None
-        return Protocol(self._runner.server, self._loop, connection, self._headers)
+        return _Protocol(self._runner.server, self._loop, connection, self._headers)
 
     def _headers(self) -> Mapping[str, str]:
         """The headers of every response."""
@@ -123,7 +181,7 @@ class Server:
     async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Only those who may; exact methods, our own short error texts, the same headers
         on every response."""
-        assert isinstance(request.protocol, Protocol)
+        assert isinstance(request.protocol, _Protocol)
         with request.protocol.connection.answering():
             try:
                 status = await self._refusal(request)
