@@ -1,9 +1,8 @@
 """What is shown to everyone who asks: the newest snapshot whose page is ready.
 
-To render thousands of jobs that are new takes a second or more, and scans that are under
-way make it longer. No request waits for that: a thread renders each snapshot that was
-published, and only then it is shown, as metrics and on every page for people alike.
-Meanwhile they show the one before.
+To render thousands of new jobs takes a second or more, and longer beside scans. No request
+waits for that: a thread renders each snapshot that was published, and only then it is shown,
+as metrics and on every page for people alike. Until then they show the one before.
 
 Snapshots that come faster than they can be rendered are left out, and half of the time
 belongs to others in any case.

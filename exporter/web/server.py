@@ -102,9 +102,7 @@ class _Protocol(web.RequestHandler):
             _PROTOCOL_LOG.error("a request met a bug of the exporter", exc_info=exc)
         elif exc is not None:
             exc.with_traceback(None)  # its frames hold what was received
-        response = web.Response(
-            status=status, text=f"{HTTPStatus(status).phrase}\n", headers=self._headers()
-        )
+        response = _short(status, self._headers())
         response.force_close()
         return response
 
@@ -185,17 +183,19 @@ class Server:
         with request.protocol.connection.answering():
             try:
                 status = await self._refusal(request)
-                response = _refused(status) if status else await handler(request)
+                if status is None:
+                    response = await handler(request)
+                else:
+                    challenge = {"WWW-Authenticate": "Basic"} if status == 401 else None
+                    response = _short(status, challenge)
             except web.HTTPException as error:
-                allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-                response = web.Response(
-                    status=error.status, text=f"{error.reason}\n", headers=allow
-                )
+                allow = error.headers.get("Allow")
+                response = _short(error.status, {"Allow": allow} if allow else None)
             except (ConnectionError, TimeoutError):
                 raise  # the client is gone or does not read
             except Exception:
                 _LOG.exception("a request met a bug of the exporter")
-                response = web.Response(status=500, text="Internal Server Error\n")
+                response = _short(500)
             if not response.prepared:
                 response.headers.update(self._headers())
             return response
@@ -229,9 +229,9 @@ class Server:
         return response
 
 
-def _refused(status: int) -> web.Response:
-    challenge = {"WWW-Authenticate": "Basic"} if status == 401 else {}
-    return web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers=challenge)
+def _short(status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A response that says no more than its status."""
+    return web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers=headers)
 
 
 async def _send(request: web.Request, response: web.StreamResponse, body: Body) -> None:

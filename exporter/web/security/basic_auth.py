@@ -47,11 +47,9 @@ class BasicAuth:
         if credentials is None:
             return False
         user, password = credentials
-        is_known = user in users
-        hashed = users[user] if is_known else _fake_hash(users)
         # Checked for unknown users, too: that takes its time.
-        is_right = await self._check(user, hashed, password)
-        return is_known and is_right
+        is_right = await self._check(user, users.get(user) or _fake_hash(users), password)
+        return is_right and user in users
 
     async def _check(self, user: bytes, hashed: bytes, password: bytes) -> bool:
         key = self._key_of(user, hashed, password)

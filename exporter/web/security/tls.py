@@ -14,15 +14,8 @@ from ipaddress import ip_address
 from exporter.config.files import read_file, words_of
 from exporter.config.strict_yaml import LIMIT_BYTES
 from exporter.errors import ConfigError, Mistake
-from exporter.web.security.toolkit_format import CURVES, Curve, Version
+from exporter.web.security.toolkit_format import CURVES, VERSIONS, Curve
 from exporter.web.security.web_config import Pem, TlsConfig
-
-_VERSIONS: dict[Version, ssl.TLSVersion] = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 
 
 def new_context(config: TlsConfig, source: str) -> ssl.SSLContext:
@@ -31,8 +24,8 @@ def new_context(config: TlsConfig, source: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # who writes TLS10 means it
-        context.maximum_version = _VERSIONS[config.max_version]
-        context.minimum_version = _VERSIONS[config.min_version]
+        context.maximum_version = VERSIONS[config.max_version]
+        context.minimum_version = VERSIONS[config.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not config.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE

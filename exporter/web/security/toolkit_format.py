@@ -3,7 +3,8 @@ and headers, and durations as Go writes them. Pure; no I/O.
 """
 
 import re
-from typing import Literal, get_args
+import ssl
+from typing import Literal
 
 CIPHERS = {  # of TLS 1.2 and below: Go's name, from crypto/tls -> OpenSSL's
     "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
@@ -35,8 +36,12 @@ CURVES: dict[Curve, str] = {  # Go's name -> OpenSSL's
 }
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
-VERSIONS: tuple[Version, ...] = get_args(Version)
-"""The oldest first."""
+VERSIONS: dict[Version, ssl.TLSVersion] = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 HEADERS: dict[str, tuple[str, ...]] = {
     # Headers that may be set -> their only values, where the toolkit knows them.
     "Content-Security-Policy": (),

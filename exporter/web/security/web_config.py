@@ -80,8 +80,8 @@ class WebConfig:
 
     def secrets(self) -> list[str]:
         """Texts that no log may show."""
-        key = [self.tls.key.text] if self.tls is not None and self.tls.key.text else []
-        return [*(hashed for _, hashed in self.users), *key]
+        keys = [self.tls.key.text] if self.tls is not None else []
+        return [*(hashed for _, hashed in self.users), *keys]
 
 
 def load(file: str) -> WebConfig:
@@ -204,7 +204,7 @@ def _check_meaning(model: _FileModel) -> Iterator[Mistake]:
             yield Mistake((_TLS, inline), f"set either this or {file}")
         elif needed and not given:  # the toolkit would serve in the clear without a word
             yield Mistake((_TLS, file), f"is required (or {inline})")
-    if toolkit.VERSIONS.index(tls.min_version) > toolkit.VERSIONS.index(tls.max_version):
+    if toolkit.VERSIONS[tls.min_version] > toolkit.VERSIONS[tls.max_version]:
         yield Mistake((_TLS, "min_version"), "is above max_version")
     if tls.max_version != "TLS13" and tls.cipher_suites and not _old_ciphers(tls):
         yield Mistake((_TLS, "cipher_suites"), "has none for TLS 1.2 and below")
