@@ -46,7 +46,7 @@ def _exposition(snapshot: Snapshot) -> bytes:
     """The metrics of the scan, and which version made them. Those of the process are left
     out: node_exporter has its own of the same names."""
     version = ProcessMetrics().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
-    return b"".join(Renderer().render(snapshot)["text"].body(version).pieces)
+    return b"".join(Renderer().render(snapshot)["text"].body(version))
 
 
 def _replace(output: str, content: bytes) -> None:

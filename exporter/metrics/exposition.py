@@ -8,7 +8,6 @@ computed anew. What is true only at the moment of the request comes last.
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 Format = Literal["text", "openmetrics"]
@@ -17,6 +16,9 @@ CONTENT_TYPES: dict[Format, str] = {
     "text": "text/plain; version=0.0.4; charset=utf-8",
     "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
 }
+
+Body = tuple[bytes, ...]
+"""A response body in pieces, to be sent in this order."""
 
 _SMALL_BYTES = 16 * 1024  # pieces below this are compressed together with their neighbours
 PIECE_BYTES = 128 * 1024
@@ -49,17 +51,6 @@ def _deflate(raw: bytes) -> bytes:
     return compressor.compress(raw) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A response body as pieces, to be sent in this order."""
-
-    pieces: tuple[bytes, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(map(len, self.pieces))
-
-
 class Exposition:
     """All samples of one snapshot in one format. Immutable to its users; what is derived
     from it is computed once. Thread-safe."""
@@ -71,12 +62,12 @@ class Exposition:
 
     def body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The page, then `live`. With `names`, only those families."""
-        return Body((*(block.raw for block in self._blocks(names)), live))
+        return (*(block.raw for block in self._blocks(names)), live)
 
     def gzip_body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The same, compressed."""
         if names:
-            pieces = self.body(live, names).pieces
+            pieces = self.body(live, names)
             return _gzip((_deflate(b"".join(pieces)),), *_measure(pieces))
         deflated, checksum, size = self.compress()
         return _gzip((*deflated, _deflate(live)), zlib.crc32(live, checksum), size + len(live))
@@ -124,7 +115,7 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _gzip(deflated: tuple[bytes, ...], checksum: int, size: int) -> Body:
     trailer = checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
-    return Body((_GZIP_HEADER, *deflated, _GZIP_END + trailer))
+    return (_GZIP_HEADER, *deflated, _GZIP_END + trailer)
 
 
 def _deflate_together(blocks: Iterable[Block]) -> Iterable[bytes]:

@@ -97,15 +97,11 @@ class Renderer:
             parts[root.name].update(root)
         self._parts = parts
         samples = _samples(snapshot.totals, list(parts.values()))
-        return {
-            page_format: Exposition(
-                [
-                    (family.name, [Block(_header(family, page_format)), *blocks])
-                    for family, blocks in samples
-                ]
-            )
-            for page_format in CONTENT_TYPES
-        }
+        expositions = {}
+        for page_format in CONTENT_TYPES:
+            blocks = [(f.name, [Block(_header(f, page_format)), *lines]) for f, lines in samples]
+            expositions[page_format] = Exposition(blocks)
+        return expositions
 
 
 _Family = Metric[Totals] | Metric[Root] | Metric[Job]

@@ -46,4 +46,4 @@ class Answer:
 
 def text(sentence: str, status: int = 200) -> Answer:
     """One line or a few, for people."""
-    return Answer(Body((f"{sentence}\n".encode(),)), status=status)
+    return Answer((f"{sentence}\n".encode(),), status=status)

@@ -224,7 +224,7 @@ class Server:
         answer = found if isinstance(found, Answer) else await found
         headers = {"Content-Type": answer.content_type, **answer.headers, **self._headers()}
         response = web.StreamResponse(status=answer.status, headers=headers)
-        response.content_length = answer.body.size_bytes
+        response.content_length = sum(map(len, answer.body))
         await _send(request, response, answer.body)
         return response
 
@@ -241,7 +241,7 @@ async def _send(request: web.Request, response: web.StreamResponse, body: Body) 
         async with asyncio.timeout(_WRITE_SECONDS):
             await response.prepare(request)
             if request.method != "HEAD":
-                for piece in body.pieces:
+                for piece in body:
                     for start in range(0, len(piece), PIECE_BYTES):
                         await response.write(piece[start : start + PIECE_BYTES])
             await response.write_eof()

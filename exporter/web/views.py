@@ -9,7 +9,6 @@ import gzip
 import time
 from collections.abc import Callable
 
-from exporter.metrics.exposition import Body
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Snapshot
 from exporter.web import api
@@ -97,4 +96,4 @@ def _answer(request: Request, document: bytes, content_type: str, status: int = 
     if request.accepts_gzip:
         document = gzip.compress(document, _COMPRESSION_LEVEL)
         headers["Content-Encoding"] = "gzip"
-    return Answer(Body((document,)), content_type, status, headers)
+    return Answer((document,), content_type, status, headers)

@@ -94,7 +94,7 @@ def run() -> None:
 
     def scrape() -> bytes:
         live = process_metrics.render(as_openmetrics=False)
-        return b"".join(expositions["text"].gzip_body(live).pieces)
+        return b"".join(expositions["text"].gzip_body(live))
 
     def render_and_scrape(changed: Snapshot) -> None:
         nonlocal expositions
@@ -105,7 +105,7 @@ def run() -> None:
     library_plain = seconds(lambda: generate_latest(registry), 3)
     first = seconds(lambda: render_and_scrape(snapshot), 1)
     # Without the live samples, whose length differs from one moment to the next.
-    page = gzip.decompress(b"".join(expositions["text"].gzip_body(b"").pieces))
+    page = gzip.decompress(b"".join(expositions["text"].gzip_body(b"")))
     expected = generate_latest(registry)
     assert samples_of(page) == samples_of(expected), "our page is not the library's"
     count = len(samples_of(expected))

@@ -78,7 +78,7 @@ def test_names_of_any_bytes_come_back_from_every_page_and_stay_within_their_line
         ("openmetrics", parse_openmetrics, b"# EOF\n"),
     ):
         body = renderer.render(latest.read())[page_format].body(end)  # type: ignore[arg-type]
-        text = b"".join(body.pieces).decode("utf-8")
+        text = b"".join(body).decode("utf-8")
         found = [
             sample.labels["job_name"]
             for family in parse(text)

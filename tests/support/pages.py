@@ -37,7 +37,7 @@ def below(path: str) -> Request:
 
 def shown(answer: Answer) -> str:
     """The document of an answer."""
-    return b"".join(answer.body.pieces).decode()
+    return b"".join(answer.body).decode()
 
 
 def page_of(*roots: Root) -> str:

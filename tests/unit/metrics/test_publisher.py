@@ -19,7 +19,7 @@ def snapshot_of(name: str) -> Snapshot:
 
 
 def text(publisher: Publisher) -> bytes:
-    return b"".join(publisher.exposition("text", compressed=False).body(b"").pieces)
+    return b"".join(publisher.exposition("text", compressed=False).body(b""))
 
 
 @pytest.fixture
