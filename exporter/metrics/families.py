@@ -7,13 +7,9 @@ from exporter.model.fact import Metric
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
 from exporter.model.snapshot import Job, Root, Totals
 
-_up, *_of_root = (fact.metric for fact in ROOT_FACTS if fact.metric is not None)
-_sums = (fact.metric for fact in SUMS if fact.metric is not None)
+_up, *_of_root = (fact.metric for fact in ROOT_FACTS if fact.metric)
+_sums = (fact.metric for fact in SUMS if fact.metric)
 
-OVERALL_FAMILIES: tuple[Metric[Totals], ...] = tuple(
-    fact.overall for fact in SUMS if fact.overall is not None
-)
+OVERALL_FAMILIES: tuple[Metric[Totals], ...] = tuple(fact.overall for fact in SUMS if fact.overall)
 ROOT_FAMILIES: tuple[Metric[Root], ...] = (_up, *_sums, *_of_root)
-JOB_FAMILIES: tuple[Metric[Job], ...] = tuple(
-    fact.metric for fact in JOB_FACTS if fact.metric is not None
-)
+JOB_FAMILIES: tuple[Metric[Job], ...] = tuple(fact.metric for fact in JOB_FACTS if fact.metric)

@@ -191,7 +191,5 @@ def of_totals(
         return None if root.totals is None else read(root.totals)
 
     text = f"{of_root} {_AS_OF_SCAN}" if as_of_scan else of_root
-    over_all = _number("", name, read, f"{overall} {_AS_OF_SCAN}") if overall else None
-    return Fact(
-        name, help_, read, _number("root_", name, of_metric, text), schema, overall=over_all
-    )
+    every = _number("", name, read, f"{overall} {_AS_OF_SCAN}") if overall else None
+    return Fact(name, help_, read, _number("root_", name, of_metric, text), schema, overall=every)

@@ -43,15 +43,13 @@ class Operations:
         page_format, compressed = _format_for(request), request.accepts_gzip
         exposition = self._publisher.exposition(page_format, compressed=compressed)
         body_of = exposition.gzip_body if compressed else exposition.body
-        names = [value for name, value in request.query if name == "name[]"]
-        wanted = frozenset(names[:_MAX_NAMES])
-        live = self._process_metrics.render(
-            as_openmetrics=page_format == "openmetrics", names=wanted
-        )
+        wanted = [value for name, value in request.query if name == "name[]"]
+        names, as_openmetrics = frozenset(wanted[:_MAX_NAMES]), page_format == "openmetrics"
+        live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        return Answer(body_of(live, wanted), CONTENT_TYPES[page_format], headers=headers)
+        return Answer(body_of(live, names), CONTENT_TYPES[page_format], headers=headers)
 
     def healthy(self, _: Request) -> Answer:
         """Says that the exporter itself works, whatever its storage does."""

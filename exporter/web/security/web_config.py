@@ -125,7 +125,7 @@ def _without_nulls(value: object) -> object:
     return value
 
 
-def _check_ciphers(names: list[str]) -> list[str]:
+def _check_suites(names: list[str]) -> list[str]:
     for number, name in enumerate(names, 1):
         if name not in toolkit.CIPHERS and name not in toolkit.TLS13_CIPHERS:
             raise ValueError(f"number {number} is not a cipher that Go calls secure")
@@ -163,9 +163,7 @@ class _TlsModel(StrictModel):
     client_allowed_sans: list[str] | None = None
     min_version: toolkit.Version = "TLS12"
     max_version: toolkit.Version = "TLS13"
-    cipher_suites: Annotated[list[str], AfterValidator(_check_ciphers)] = Field(
-        default_factory=list
-    )
+    cipher_suites: Annotated[list[str], AfterValidator(_check_suites)] = Field(default_factory=list)
     prefer_server_cipher_suites: bool = True
     curve_preferences: list[toolkit.Curve] = Field(default_factory=list)
 
