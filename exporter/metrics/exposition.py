@@ -73,8 +73,7 @@ class Exposition:
         return _gzip((*deflated, _deflate(live)), zlib.crc32(live, checksum), size + len(live))
 
     def compress(self) -> tuple[tuple[bytes, ...], int, int]:
-        """The page as deflate data that more may follow, the checksum of what it says and
-        that one's size in bytes."""
+        """The page as deflate data that more may follow; its own checksum, and size in bytes."""
         with self._lock:
             if self._compressed is None:
                 blocks = self._blocks(frozenset())

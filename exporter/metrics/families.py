@@ -1,7 +1,4 @@
-"""The metric families about datatrove, from the table of facts.
-
-Values are facts of the snapshot; what is not known has no sample.
-"""
+"""The metric families about datatrove, from the table of facts."""
 
 from exporter.model.fact import Metric
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS

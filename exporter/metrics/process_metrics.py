@@ -66,8 +66,7 @@ class ProcessMetrics:
         self._reload_success.set(0)
 
     def watch_web_config(self) -> Callable[[bool], None]:
-        """Publish whether the web configuration file could be read; tell it by the function
-        that is returned."""
+        """Publish whether the web configuration file could be read; the returned function tells."""
         gauge = self._gauge(
             "web_config_last_reload_successful",
             "1 if the last attempt to load the web configuration file succeeded, else 0; "

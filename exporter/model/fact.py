@@ -56,8 +56,7 @@ class Column:
 class Sort:
     """An order of rows: its `name` in commands and addresses, its `label` for people. Rows
     come by the fact's value, or by the `key`, which is never None or the same for two rows;
-    unless told otherwise the largest first where `descending`. Those with the lowest `order`
-    are offered first."""
+    by default the largest first where `descending`. The lowest `order` is offered first."""
 
     name: str
     label: str
@@ -164,8 +163,7 @@ def of_root(
     kind: Literal["gauge", "counter"] = "gauge",
     needs_scan: bool = False,
 ) -> Fact[Root, RootRow]:
-    """A number that is known of a root; as a metric only from the first scan on if it
-    `needs_scan`."""
+    """A number that is known of a root; if it `needs_scan`, a metric from the first one on."""
 
     def of_metric(root: Root) -> float | None:
         return read(root) if root.attempted or not needs_scan else None

@@ -19,11 +19,8 @@ from exporter.errors import Reason
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one successful scan of a job folder found.
-
-    `ranks` are those with a marker, also those beyond `tasks`. `history` says when the
-    counted markers came; None where their times are not known.
-    """
+    """What one successful scan of a job folder found. `ranks` are those with a marker, also
+    those beyond `tasks`. `history` says when the counted markers came, where that is known."""
 
     tasks: int
     tasks_completed: int
@@ -160,8 +157,7 @@ class Latest:
         self._published.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long for a snapshot published since this was last called; whether one
-        was."""
+        """Wait that long for a snapshot published since the last call; whether one was."""
         came = self._published.wait(seconds)
         self._published.clear()  # before the snapshot is read, so that none is missed
         return came

@@ -10,11 +10,9 @@ TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an answer may depend on.
-
-    `below` is the rest of the path after that of the route, still percent-encoded. `query`
-    holds decoded name-value pairs. `headers` are found by their names in any case.
-    """
+    """What an answer may depend on. `below` is the rest of the path after that of the route,
+    still percent-encoded. `query` holds decoded name-value pairs. `headers` are found by
+    their names in any case."""
 
     below: str = ""
     query: tuple[tuple[str, str], ...] = ()

@@ -14,12 +14,9 @@ _LONGEST_AHEAD = 3.0
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A chart and what is said of it. Lines are points as SVG writes them, within `WIDTH`
-    and `HEIGHT`; times are Unix seconds.
-
-    `curve` is the course so far, `area` lies below it, `ahead` leads on to the estimated
-    end. `half_timestamp` says when half of the tasks were completed, if the curve has a
-    point between its first and its last.
-    """
+    and `HEIGHT`; times are Unix seconds. `curve` is the course so far, `area` lies below it,
+    `ahead` leads on to the estimated end. `half_timestamp` says when half of the tasks were
+    completed, if the curve has a point between its first and its last."""
 
     tasks: int
     curve: str

@@ -1,5 +1,4 @@
-"""Accepts connections, ends those that take too long, and evicts some when there are too
-many.
+"""Accepts connections, ends those that take too long, and evicts some if there are too many.
 
 A client that says nothing, dribbles its request, or does not read costs a file descriptor
 until its connection is aborted. While the limit is reached, the connection that has waited
@@ -38,8 +37,7 @@ Phase = Literal["opening", "asking", "idle", "answering"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A connection is aborted after `timeout_seconds` in a phase, and may be evicted after
-    `evictable_after_seconds`."""
+    """Seconds in a phase after which a connection is aborted, and may be evicted."""
 
     timeout_seconds: float
     evictable_after_seconds: float
@@ -63,9 +61,8 @@ def connection_limit() -> int:
 
 
 class Connection:
-    """One client's connection, among `all_open` until it ends: its phase, and since when
-    (`since`, the loop's time). Its protocol reports what happens; used on the loop's thread
-    only."""
+    """One client's connection, among `all_open` until it ends: its phase, and `since` when in
+    the loop's time. Its protocol reports what happens; used on the loop's thread only."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, all_open: set["Connection"]) -> None:
         self._loop = loop

@@ -1,5 +1,4 @@
-"""Answers to Prometheus and to whoever runs the exporter: metrics, health, readiness and
-reloading."""
+"""Answers to Prometheus and to operators: metrics, health, readiness and reloading."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,8 +22,7 @@ _SENT_BY_BROWSERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class Operations:
-    """Answers from what the publisher shows, and about the process. Without `reload`,
-    reloading is refused."""
+    """Answers from what is published, and about the process. `reload` None refuses reloading."""
 
     def __init__(
         self,

@@ -4,8 +4,7 @@ Jinja2 renders them; markup and words are in ``templates``. A page is one docume
 needs nothing from elsewhere: its style and its script are in it, and the
 Content-Security-Policy allows those two texts and no others.
 
-Every value is text to the templates: it is escaped and cannot become an element or an
-attribute.
+Every value is text to the templates: it is escaped and becomes no element or attribute.
 """
 
 import base64

@@ -86,11 +86,8 @@ def natural_order(sort: str) -> Order:
 
 
 def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
-    """The query of decoded name-value pairs; raises QueryError.
-
-    Without `strict` (a form in a browser) parameters of other names and empty values
-    mean nothing.
-    """
+    """The query of decoded name-value pairs; raises QueryError. Without `strict` (a form in a
+    browser) parameters of other names and empty values mean nothing."""
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in _NAMES and (strict or value):

@@ -1,5 +1,4 @@
-"""The table of routes: every path that is served, by which methods, who answers, and on
-which thread. Nothing else knows paths."""
+"""The table of routes: paths, methods, who answers, on which thread. Nothing else knows paths."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

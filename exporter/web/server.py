@@ -177,8 +177,7 @@ class Server:
 
     @web.middleware
     async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Only those who may; exact methods, our own short error texts, the same headers
-        on every response."""
+        """Only those who may; our own short error texts; the same headers on every response."""
         assert isinstance(request.protocol, _Protocol)
         with request.protocol.connection.answering():
             try:

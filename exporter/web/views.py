@@ -1,8 +1,7 @@
 """The pages for people and the documents of the JSON API, as answers.
 
 A report on 20,000 jobs takes a moment to make, so one is kept while its snapshot is the
-latest and it is about a second old. Meant to be called on one thread, which is not that
-of the server.
+latest and it is about a second old. To be called on one thread, not the server's.
 """
 
 import gzip

@@ -88,9 +88,8 @@ class Access:
         self._on_reread(True)  # noqa: FBT003
 
     async def refusal(self, authorization: str, certificate: object, peer: object) -> int | None:
-        """The HTTP status with which to refuse a request, or None to answer it. It depends on
-        the Authorization header and the client's verified certificate; `peer` is its address,
-        for the log."""
+        """The HTTP status with which to refuse a request, or None to answer it. `certificate`
+        is the client's, verified; `peer` is its address, for the log."""
         policy = self.policy
         if policy.rate_limit is not None and not policy.rate_limit.allows():
             return 429
@@ -119,8 +118,7 @@ class Access:
 
 
 def read_policy(file: str, before: Policy | None = None) -> Policy:
-    """The policy that a web configuration file sets, to replace the one `before`; raises
-    ConfigError."""
+    """The policy of a web configuration file, to replace the one `before`; raises ConfigError."""
     config = web_config.load(file)
     log.hide(config.secrets())
     if before is not None and before.config.tls is not None and config.tls is None:

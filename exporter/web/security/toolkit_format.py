@@ -1,6 +1,4 @@
-"""The vocabulary of exporter-toolkit's web configuration: names of ciphers, curves, versions
-and headers, and durations as Go writes them. Pure; no I/O.
-"""
+"""Exporter-toolkit's names of ciphers, curves, versions and headers, and Go's durations. Pure."""
 
 import re
 import ssl

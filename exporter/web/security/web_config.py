@@ -85,8 +85,7 @@ class WebConfig:
 
 
 def load(file: str) -> WebConfig:
-    """Read a web configuration file, not those it names; raises ConfigError with all
-    mistakes at once."""
+    """Read a web configuration file, not those it names; raises ConfigError with all mistakes."""
     data = read_config_file(file, LIMIT_BYTES)
     return parse(data, file, Path(os.path.abspath(file)).parent)
 
