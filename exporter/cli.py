@@ -5,7 +5,6 @@ A command ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage, 3 as
 needs them.
 """
 
-import io
 import logging
 import os
 import signal
@@ -13,19 +12,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from exporter import log
 from exporter.commands import options, python_tuning
+from exporter.commands.targets import config_of, load_config
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
 from exporter.errors import CommandError, ConfigError
-
-if TYPE_CHECKING:
-    from exporter.commands.status.once import Options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,22 +42,18 @@ def main() -> None:
 @options.log_level
 @options.log_format
 def serve(
-    config_file: str,
-    *,
-    enable_lifecycle: bool,
-    watch: bool,
-    shard: Shard,
-    **overrides: str | None,
+    config_file: str, *, enable_lifecycle: bool, watch: bool, shard: Shard, **overrides: str | None
 ) -> None:
     """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from exporter.commands.serve import run
-    from exporter.commands.targets import load_config
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
 
     def read_config() -> Config:
-        return replace(load_config(config_file), **changes).with_shard(shard)
+        config = load_config(config_file)
+        roots = tuple(replace(root, shard=shard) for root in config.roots)
+        return replace(config, roots=roots, shard=shard, **changes)
 
     with _failing_in_words():
         run(read_config, enable_lifecycle=enable_lifecycle, watch=watch)
@@ -74,31 +67,20 @@ def check_config(file: str, *, reach: bool) -> None:
     """Check a configuration file, and the web configuration file it names, and print what
     they mean, secrets masked."""
     from exporter.commands import check_config as command
-    from exporter.commands.targets import load_config
 
     with _failing_in_words():
         config = load_config(file)
         click.echo(command.describe(config))
     if reach:
         log.set_up("error", config.log_format)
-        _end(0 if command.reach(config, click.echo) else 1)
+        _end(0 if command.reach(config) else 1)
 
 
 @main.command()
 @click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
-@options.config_file_option(required=False)
 @options.status_options
-@click.pass_context
 def status(
-    context: click.Context,
-    /,
-    *,
-    targets: tuple[str, ...],
-    config_file: str | None,
-    max_depth: int | None,
-    watch: bool,
-    interval: float | None,
-    **shown: Any,
+    *, targets: tuple[str, ...], config_file: str | None, max_depth: int, prefix: str, **shown: Any
 ) -> None:
     """Scan once and show every job: how far, since when, at what pace.
 
@@ -106,39 +88,21 @@ def status(
     CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
     be, 3 see --fail-incomplete.
     """
-    from exporter.commands.status import once as command
-    from exporter.commands.targets import config_of
+    from exporter.commands import status as command
 
-    if interval is not None and not watch:
+    wanted = command.Options(**shown)
+    if wanted.interval is not None and not wanted.watch:
         raise click.UsageError("--interval is how often to scan with --watch")
-    source = context.get_parameter_source("config_file")
+    source = click.get_current_context().get_parameter_source("config_file")
     if targets and source is ParameterSource.ENVIRONMENT:
         config_file = None  # what is named on the command line is all that is asked for
     with _failing_in_words():
-        config = config_of(targets, config_file, max_depth)
-    wanted = command.Options(**shown)
-    log.set_up("error", "logfmt")
-    for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        if not watch:
-            _end(command.run(config, wanted))
-        _watch(config, wanted, interval)
-    except KeyboardInterrupt:
-        _end(128 + signal.SIGINT)
-    _end(0)
-
-
-def _watch(config: Config, wanted: "Options", interval: float | None) -> None:
-    if wanted.as_json or wanted.missing or wanted.fail_incomplete:
+        config = config_of(targets, config_file, max_depth, prefix)
+    if wanted.watch and (wanted.as_json or wanted.missing or wanted.fail_incomplete):
         raise click.UsageError("--watch shows the table and nothing else")
-    if not sys.stdout.isatty():
+    if wanted.watch and not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
-    from exporter.commands.status.watch import watch
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    watch(config, wanted, interval)
+    _end(command.run(config, wanted))
 
 
 @main.command()
@@ -156,12 +120,11 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     the exit code is 1.
     """
     from exporter.commands import textfile as command
-    from exporter.commands.targets import load_config
 
     with _failing_in_words():
         config = load_config(config_file)
         log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
-        all_read = command.run(config, output, _say_error, partial=partial)
+        all_read = command.run(config, output, partial=partial)
     _end(0 if all_read else 1)
 
 
@@ -189,12 +152,8 @@ def demo(
 
     log.set_up("info", "logfmt")
     with _failing_in_words():
-        run(directory, speed, listen_address, click.echo, write_only=write_only)
+        run(directory, speed, listen_address, write_only=write_only)
     _end(0)
-
-
-def _say_error(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @contextmanager
@@ -203,7 +162,7 @@ def _failing_in_words() -> Iterator[None]:
     try:
         yield
     except (ConfigError, CommandError) as error:
-        _say_error(str(error))
+        click.echo(error, err=True)
         sys.exit(1)
 
 

@@ -42,8 +42,7 @@ class ConfigError(Exception):
 
 
 class CommandError(Exception):
-    """A command of the command line cannot do what it is asked to. One line of text for each
-    reason."""
+    """A command cannot do what it is asked to. One line of text for each reason."""
 
 
 Reason = Literal[
@@ -63,9 +62,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 class StorageError(Exception):
     """The storage, or what lies in it, could not be read.
 
-    `reason` is the class of trouble that metrics count. `detail` is one line for
-    people, made of our own words, system error texts and error codes only: never of
-    data, options or library messages, which may hold secrets.
+    `reason` is the class of trouble that metrics count. `detail` is one line for people, of
+    our own words, system error texts and error codes only: never of data, options or library
+    messages, which may hold secrets.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

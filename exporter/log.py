@@ -3,13 +3,11 @@
 An event is a constant message and named fields; what comes from outside (job names,
 paths) goes into fields only, where it is quoted, so it cannot forge a second line.
 
-Secrets do not get here in the first place. Should one slip through all the same, in the
-text of a library's error or a traceback, the last step before a line is written takes
-out what was registered by `hide`, values of environment variables that sound like
-secrets, and what looks like a signature or a password in a URL.
+Secrets do not get here in the first place. One that slips through, in a library's error or a
+traceback, is taken out as the last step: what was registered by `hide`, environment variables
+that sound like secrets, and what looks like a signature or a password in a URL.
 
-Libraries are held at WARNING whatever the level: at DEBUG botocore prints signatures
-and session tokens.
+Libraries are held at WARNING: at DEBUG botocore prints signatures and session tokens.
 """
 
 import json
@@ -20,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Literal, get_args
 from urllib.parse import quote
 
@@ -48,14 +45,6 @@ def hide(secrets: Iterable[str]) -> None:
                 _secrets.update((part, quote(part, safe=""), repr(part)[1:-1]))
 
 
-def _without_secrets(text: str) -> str:
-    # The longest first: one may be part of another.
-    for secret in sorted(_secrets, key=len, reverse=True):
-        if secret in text:
-            text = text.replace(secret, _HIDDEN)
-    return _LOOKS_SECRET.sub(rf"\g<before>{_HIDDEN}", text)
-
-
 def event(logger: logging.Logger, level: int, message: str, **fields: object) -> None:
     """Log `message` with fields."""
     logger.log(level, message, extra={"fields": fields})
@@ -64,27 +53,22 @@ def event(logger: logging.Logger, level: int, message: str, **fields: object) ->
 def set_up(level: str, log_format: str) -> None:
     """Send the exporter's events to standard error, and only those."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter(_to_json if log_format == "json" else _to_logfmt))
+    handler.setFormatter(_LineFormatter(json.dumps if log_format == "json" else _to_logfmt))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("exporter").setLevel(level.upper() if level != "warn" else "WARNING")
+    logging.getLogger("exporter").setLevel(level.upper())
     logging.captureWarnings(capture=True)
     hide(value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name))
     sys.excepthook = _log_crash
-    threading.excepthook = lambda crash: _log_crash(
-        crash.exc_type, crash.exc_value, crash.exc_traceback
-    )
+    threading.excepthook = lambda crash: _log_crash(*crash[:3])
 
 
-def _log_crash(
-    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
-) -> None:
+def _log_crash(_: object, error: BaseException | None, __: object) -> None:
     """In the place of Python's own hook, whose text would not pass through here."""
-    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
-        logging.getLogger(__name__).critical(
-            "a thread met a bug of the exporter and ended", exc_info=(kind, error, traceback)
-        )
+    if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        message = "a thread met a bug of the exporter and ended"
+        logging.getLogger(__name__).critical(message, exc_info=error)
 
 
 class _LineFormatter(logging.Formatter):
@@ -93,10 +77,9 @@ class _LineFormatter(logging.Formatter):
         self._write = write
 
     def format(self, record: logging.LogRecord) -> str:
-        milliseconds = int(record.msecs)
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
-            "ts": f"{moment}.{milliseconds:03d}Z",
+            "ts": f"{moment}.{int(record.msecs):03d}Z",
             "level": {"WARNING": "warn"}.get(record.levelname, record.levelname.lower()),
             "logger": record.name,
             "msg": record.getMessage(),
@@ -111,11 +94,11 @@ def _clean(value: object) -> object:
     """The value without secrets; a number stays a number."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _without_secrets(str(value))
-
-
-def _to_json(line: dict[str, object]) -> str:
-    return json.dumps(line, default=str)
+    text = str(value)
+    # The longest first: one may be part of another.
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return _LOOKS_SECRET.sub(rf"\g<before>{_HIDDEN}", text)
 
 
 def _to_logfmt(line: dict[str, object]) -> str:

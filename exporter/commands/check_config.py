@@ -1,13 +1,14 @@
 """The command ``check-config``: what a configuration means, in words, and what is there."""
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
+
+import click
 
 from exporter.config.addresses import without_query
 from exporter.config.durations import format_duration
 from exporter.config.settings import Config, RootConfig, StallRule
-from exporter.model.snapshot import Latest, Root
+from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Policy, read_policy
 from exporter.workers import Workers
@@ -29,25 +30,18 @@ def describe(config: Config) -> str:
     lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
     for root in config.roots:
         lines += _describe_root(root)
-    return "\n".join([*lines, _describe_access(policy)])
-
-
-def _describe_access(policy: Policy) -> str:
-    users = len(policy.users)
-    asked = f"a password ({users} users)" if users else "no password"
-    return f"serve {'HTTPS' if policy.tls else 'plain HTTP'} to clients with {asked}"
+    asked = f"a password ({len(policy.users)} users)" if policy.users else "no password"
+    lines.append(f"serve {'HTTPS' if policy.tls else 'plain HTTP'} to clients with {asked}")
+    return "\n".join(lines)
 
 
 def _describe_root(root: RootConfig) -> list[str]:
-    texts = {**_texts_of(root), "url": without_query(root.url)}
-    for told_elsewhere in ("name", "shard", "storage_options"):
-        del texts[told_elsewhere]
-    shown = {_label(name): text for name, text in texts.items()} | root.storage_options.masked()
+    shown = {}
+    for field, text in {**_texts_of(root), "url": without_query(root.url)}.items():
+        if field not in ("name", "shard", "storage_options"):
+            shown[_LABELS.get(field) or field.removesuffix("_seconds").replace("_", " ")] = text
+    shown |= root.storage_options.masked()
     return [f"root {root.name}", *(f"  {key}: {text}" for key, text in shown.items() if text != "")]
-
-
-def _label(field: str) -> str:
-    return _LABELS.get(field) or field.removesuffix("_seconds").replace("_", " ")
 
 
 def _texts_of(settings: RootConfig | StallRule) -> dict[str, str]:
@@ -65,19 +59,15 @@ def _text(field: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def reach(config: Config, say: Callable[[str], object]) -> bool:
-    """Scan every root once and `say` what is there; whether all could be read."""
+def reach(config: Config) -> bool:
+    """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     for root in snapshot.roots:
-        say(_reached(root))
+        if (found := root.totals) is None:
+            click.echo(f"root {root.name} cannot be read: {root.error}")
+            continue
+        click.echo(
+            f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
+            f"{found.tasks_completed} of {found.tasks} tasks completed"
+        )
     return all(root.up for root in snapshot.roots)
-
-
-def _reached(root: Root) -> str:
-    if root.totals is None:
-        return f"root {root.name} cannot be read: {root.error}"
-    found = root.totals
-    return (
-        f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
-        f"{found.tasks_completed} of {found.tasks} tasks completed"
-    )

@@ -10,9 +10,10 @@ import random
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+import click
 
 from exporter.config.addresses import split_listen_address
 from exporter.config.settings import DEFAULT_PORT, Config, RootConfig
@@ -20,19 +21,11 @@ from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_n
 from exporter.errors import CommandError
 
 _TICK_SECONDS = 0.5
-_SCAN_INTERVAL_SECONDS = 2.0
 
 
-def run(
-    directory: str | None,
-    speed: float,
-    listen_address: str | None,
-    say: Callable[[str], object],
-    *,
-    write_only: bool,
-) -> None:
+def run(directory: str | None, speed: float, address: str | None, *, write_only: bool) -> None:
     """Write the tree to `directory`, or to a temporary one, let it make progress, and serve
-    its metrics, or not if `write_only`, until a signal ends it. Raises CommandError."""
+    its metrics at `address`, or not if `write_only`, until a signal. Raises CommandError."""
     with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
         folder = Path(directory or temporary).resolve()
         tree = DemoTree(folder, speed)
@@ -44,24 +37,23 @@ def run(
         if write_only:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
-            say(f"The jobs are in {folder}.")
+            click.echo(f"The jobs are in {folder}.")
             tree.progress(stopping)
         else:
             threading.Thread(target=tree.progress, args=(stopping,), daemon=True).start()
-            _serve(folder, listen_address or f"127.0.0.1:{DEFAULT_PORT}", say)
+            _serve(folder, address or f"127.0.0.1:{DEFAULT_PORT}")
         stopping.set()
 
 
-def _serve(folder: Path, listen_address: str, say: Callable[[str], object]) -> None:
+def _serve(folder: Path, listen_address: str) -> None:
     from exporter.commands.serve import Exporter
 
-    root = RootConfig("demo", str(folder), scan_interval_seconds=_SCAN_INTERVAL_SECONDS)
+    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0)
     exporter = Exporter(Config((root,), listen_address=listen_address))
     host, _ = split_listen_address(listen_address)
     address = f"http://{host}:{exporter.port}"
-    say(
-        f"The jobs are in {folder}.\nOpen {address}/ – metrics: {address}/metrics – Ctrl-C to stop."
-    )
+    click.echo(f"The jobs are in {folder}.")
+    click.echo(f"Open {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     exporter.run()
 
 
@@ -75,7 +67,7 @@ class _DemoJob:
     stops_at: int | None = None
     after: "_DemoJob | None" = None
     completed: int = 0
-    _owed: float = field(default=0.0)
+    _owed: float = 0.0
 
     def launch(self) -> None:
         """Write ``executor.json`` the way a LocalPipelineExecutor does."""
@@ -104,13 +96,9 @@ class _DemoJob:
         (self.folder / "stats" / f"{rank:05d}.json").write_text("[]")
         (self.folder / COMPLETIONS / marker_name(rank)).touch()
 
-    @property
-    def is_over(self) -> bool:
-        return self.completed >= self.tasks
-
     def advance(self, seconds: float) -> None:
         """Complete the tasks that fall into the next `seconds`."""
-        if self.after is not None and not self.after.is_over:
+        if self.after is not None and self.after.completed < self.after.tasks:
             return
         limit = self.tasks if self.stops_at is None else self.stops_at
         self._owed += seconds * self.tasks_per_second * random.uniform(0.5, 1.5)  # noqa: S311
@@ -127,7 +115,14 @@ class DemoTree:
     def __init__(self, folder: Path, speed: float = 1.0) -> None:
         self._folder = folder
         self._speed = speed
-        self._jobs = list(_jobs_below(folder))
+        minhash = folder / "minhash"
+        signatures = _DemoJob(minhash / "signatures", 60, 2.0)
+        buckets = _DemoJob(minhash / "buckets", 14, 0.7, after=signatures)
+        clusters = _DemoJob(minhash / "clusters", 1, 0.2, after=buckets)
+        filtering = _DemoJob(minhash / "filter", 60, 2.0, after=clusters)
+        tokenize = _DemoJob(folder / "tokenize", 200, 1.0)
+        stalls = _DemoJob(folder / "extract-stalls", 32, 1.5, stops_at=23)
+        self._jobs = (signatures, buckets, clusters, filtering, tokenize, stalls)
 
     def write(self) -> None:
         """Write the tree as it is before any progress."""
@@ -138,33 +133,17 @@ class DemoTree:
         (corrupt / EXECUTOR_FILE).write_text('{\n    "pipeline": [\n        {"adapter": ')
         fewer = _DemoJob(self._folder / "relaunched-with-fewer-tasks", 10, 0)
         fewer.launch()
-        for rank in range(10):
+        for rank in range(fewer.tasks):
             fewer.complete(rank)
         fewer.tasks = 4
         fewer.launch()
 
     def progress(self, stopping: threading.Event) -> None:
-        """Complete tasks until every job is over or stalled, or until `stopping`."""
+        """Complete tasks until `stopping`."""
         while not stopping.wait(_TICK_SECONDS):
-            for job in self._jobs:
-                job.advance(_TICK_SECONDS * self._speed)
+            self.advance(_TICK_SECONDS)
 
     def advance(self, seconds: float) -> None:
         """Do at once what `progress` does in `seconds`."""
         for job in self._jobs:
             job.advance(seconds * self._speed)
-
-
-def _jobs_below(folder: Path) -> Iterator[_DemoJob]:
-    before: _DemoJob | None = None
-    stages: Sequence[tuple[str, int, float]] = (
-        ("signatures", 60, 2.0),
-        ("buckets", 14, 0.7),
-        ("clusters", 1, 0.2),
-        ("filter", 60, 2.0),
-    )
-    for name, tasks, tasks_per_second in stages:
-        before = _DemoJob(folder / "minhash" / name, tasks, tasks_per_second, after=before)
-        yield before
-    yield _DemoJob(folder / "tokenize", 200, 1.0)
-    yield _DemoJob(folder / "extract-stalls", 32, 1.5, stops_at=23)

@@ -11,6 +11,7 @@ have changed between being read and the first poll of it.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 _INTERVAL_SECONDS = 1.0
@@ -23,29 +24,24 @@ class FileWatcher:
     def __init__(self, files: Callable[[], Sequence[str]], on_change: Callable[[], object]) -> None:
         self._files = files
         self._on_change = on_change
-        self._told = _poll(files())
-        self._stopping = threading.Event()
+        self._told = self._poll()
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
-    def stop(self) -> None:
-        """Do not poll again; does not wait."""
-        self._stopping.set()
-
     def _run(self) -> None:
         before = self._told
-        while not self._stopping.wait(_INTERVAL_SECONDS):
-            now = _poll(self._files())
+        while True:
+            time.sleep(_INTERVAL_SECONDS)
+            now = self._poll()
             if now == before != self._told:
                 self._told = now
                 self._on_change()
             before = now
 
-
-def _poll(files: Sequence[str]) -> list[tuple[int, ...]]:
-    """A value that is another one when one of the files has changed."""
-    return [_version(file) for file in files]
+    def _poll(self) -> list[tuple[int, ...]]:
+        """A value that is another one when one of the files has changed."""
+        return [_version(file) for file in self._files()]
 
 
 def _version(file: str) -> tuple[int, ...]:

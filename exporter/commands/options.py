@@ -3,7 +3,7 @@ their values. What a command does with them is not known here.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -14,16 +14,13 @@ from exporter.config.settings import DEFAULT_MAX_DEPTH
 from exporter.config.shard import parse_shard
 from exporter.model.facts import SORTS
 
-_ENVIRONMENT = "DATATROVE_EXPORTER_"
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
-def _read_by(
-    read: Callable[[str], object],
-) -> Callable[[click.Context, click.Parameter, str | None], object]:
+def _read_by(read: Callable[[str], object]) -> Callable[[Any, Any, str | None], object]:
     """A click callback: the value of an option as `read` (ValueError) has it."""
 
-    def callback(_: click.Context, __: click.Parameter, value: str | None) -> object:
+    def callback(_: Any, __: Any, value: str | None) -> object:
         try:
             return None if value is None else read(value)
         except ValueError as error:
@@ -32,67 +29,50 @@ def _read_by(
     return callback
 
 
-def config_file_option(*, required: bool) -> Callable[[_Command], _Command]:
-    """The option ``--config.file``."""
-    return click.option(
-        "--config.file",
-        "config_file",
-        envvar=f"{_ENVIRONMENT}CONFIG_FILE",
-        required=required,
-        metavar="FILE",
-        help="Configuration file (YAML).",
-    )
+def _option(name: str, parameter: str, **settings: Any) -> Callable[[_Command], _Command]:
+    """An option for a parameter, which an environment variable may also give:
+    ``DATATROVE_EXPORTER_LOG_LEVEL`` is ``--log.level``."""
+    variable = name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+    return click.option(name, parameter, envvar=f"DATATROVE_EXPORTER_{variable}", **settings)
 
 
-config_file = config_file_option(required=True)
-web_listen_address = click.option(
+def _config_file(*, required: bool) -> Callable[[_Command], _Command]:
+    text = "Configuration file (YAML)."
+    return _option("--config.file", "config_file", required=required, metavar="FILE", help=text)
+
+
+config_file = _config_file(required=True)
+web_listen_address = _option(
     "--web.listen-address",
     "listen_address",
-    envvar=f"{_ENVIRONMENT}WEB_LISTEN_ADDRESS",
     metavar="HOST:PORT",
     callback=_read_by(check_listen_address),
     help="Where to listen; overrides the configuration.",
 )
-web_config_file = click.option(
+web_config_file = _option(
     "--web.config.file",
     "web_config_file",
-    envvar=f"{_ENVIRONMENT}WEB_CONFIG_FILE",
     metavar="FILE",
     help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
 )
-web_enable_lifecycle = click.option(
+web_enable_lifecycle = _option(
     "--web.enable-lifecycle",
     "enable_lifecycle",
-    envvar=f"{_ENVIRONMENT}WEB_ENABLE_LIFECYCLE",
     is_flag=True,
     help="Let POST /-/reload reload the configuration.",
 )
-config_watch = click.option(
+config_watch = _option(
     "--config.watch",
     "watch",
-    envvar=f"{_ENVIRONMENT}CONFIG_WATCH",
     is_flag=True,
     help="Reload the configuration when its file changes, or one it takes secrets from.",
 )
-log_level = click.option(
-    "--log.level",
-    "log_level",
-    envvar=f"{_ENVIRONMENT}LOG_LEVEL",
-    type=click.Choice(log.LEVELS),
-    help="Overrides the configuration.",
-)
-log_format = click.option(
-    "--log.format",
-    "log_format",
-    envvar=f"{_ENVIRONMENT}LOG_FORMAT",
-    type=click.Choice(log.FORMATS),
-    help="Overrides the configuration.",
-)
-
-
-shard = click.option(
+_OVERRIDES = "Overrides the configuration."
+log_level = _option("--log.level", "log_level", type=click.Choice(log.LEVELS), help=_OVERRIDES)
+log_format = _option("--log.format", "log_format", type=click.Choice(log.FORMATS), help=_OVERRIDES)
+shard = _option(
     "--shard",
-    envvar=f"{_ENVIRONMENT}SHARD",
+    "shard",
     default="0/1",
     show_default=True,
     metavar="I/N",
@@ -102,12 +82,9 @@ shard = click.option(
 )
 
 _STATUS = (
+    _config_file(required=False),
     click.option(
-        "-p",
-        "--prefix",
-        "--log_prefix",
-        default="",
-        help="Only jobs whose name starts so.",
+        "-p", "--prefix", "--log_prefix", default="", help="Only jobs whose name starts so."
     ),
     click.option(
         "-hc",
@@ -131,6 +108,7 @@ _STATUS = (
     click.option(
         "--max-depth",
         type=click.IntRange(0, 32),
+        default=DEFAULT_MAX_DEPTH,
         help=f"How deep below a PATH or URL jobs may lie.  [default: {DEFAULT_MAX_DEPTH}]",
     ),
     click.option(

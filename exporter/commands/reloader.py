@@ -11,24 +11,21 @@ from concurrent.futures import Future
 
 _LOG = logging.getLogger("exporter.reload")
 
-Outcome = str | None
-"""Why a reload failed, or None."""
-
 
 class Reloader:
-    """Calls `reload` on a thread of its own, after each request but never twice at once.
-    A thousand requests during a reload lead to one more."""
+    """Calls `reload`, which returns why it failed or None, on a thread of its own, after each
+    request but never twice at once. A thousand requests during a reload lead to one more."""
 
-    def __init__(self, reload: Callable[[], Outcome]) -> None:
+    def __init__(self, reload: Callable[[], str | None]) -> None:
         self._reload = reload
-        self._asked: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Future[str | None]] = queue.SimpleQueue()
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="reload", daemon=True).start()
 
-    def ask(self) -> "Future[Outcome]":
+    def ask(self) -> "Future[str | None]":
         """Ask for a reload that begins after this call."""
-        future: Future[Outcome] = Future()
+        future: Future[str | None] = Future()
         self._asked.put(future)
         return future
 

@@ -1,6 +1,7 @@
 """The command ``serve``. The composition root: builds the parts, connects them, starts and
 stops them."""
 
+import gc
 import logging
 import os
 import signal
@@ -8,10 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 
 from exporter import __version__, log
-from exporter.commands import python_tuning
 from exporter.commands.file_watcher import FileWatcher
 from exporter.commands.reloader import Reloader
 from exporter.commands.systemd import Notifier
@@ -30,7 +29,7 @@ from exporter.workers import Workers
 _LOG = logging.getLogger("exporter.service")
 _SCHEDULER_SILENCE_SECONDS = 60
 _SIGNAL_SECONDS = 0.2
-_GARBAGE_COLLECTION_SECONDS = 600.0
+_GARBAGE_COLLECTION_SECONDS = 600.0  # why: see python_tuning
 _NEED_A_RESTART = {
     # Key of the configuration -> field of Config.
     "web.listen_address": "listen_address",
@@ -67,20 +66,23 @@ class Exporter:
         self._systemd = Notifier()
         self._reloader = Reloader(self._reload)
         self._watched_files = [config.source, *config.secret_files]
-        self._config_watcher = (
-            FileWatcher(lambda: self._watched_files, self._reloader.ask) if watch else None
-        )
+        self._watchers = []
+        if watch:
+            self._watchers.append(FileWatcher(lambda: self._watched_files, self._reloader.ask))
         latest = Latest()
         self._process_metrics = process_metrics = ProcessMetrics()
         process_metrics.config_loaded(time.time())
         process_metrics.watch_shard(config.shard.index, config.shard.count)
-        self._access, self._web_config_watcher = _access(config.web_config_file, process_metrics)
+        if config.web_config_file is None:
+            access = Access(None)
+        else:
+            access = Access(config.web_config_file, process_metrics.watch_web_config())
+            self._watchers.append(FileWatcher(lambda: access.files, access.reread))
+        self._access = access
         workers = Workers(config.scan_workers)
         process_metrics.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
-        self._scheduler = Scheduler(config.roots, latest, workers)
-        self._scheduling = threading.Thread(
-            target=self._scheduler.run, name="scheduler", daemon=True
-        )
+        self._scheduler = scheduler = Scheduler(config.roots, latest, workers)
+        self._scheduling = threading.Thread(target=scheduler.run, name="scheduler", daemon=True)
         self._listener = _bind(config.listen_address)
         self._publisher = Publisher(latest)
         self._server = Server(
@@ -88,15 +90,14 @@ class Exporter:
             self._publisher,
             process_metrics,
             self._is_healthy,
-            access=self._access,
+            access=access,
             reload=self._reloader.ask if enable_lifecycle else None,
         )
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        port: int = self._listener.getsockname()[1]
-        return port
+        return int(self._listener.getsockname()[1])
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Must be called from the main thread. Threads
@@ -104,13 +105,12 @@ class Exporter:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         if self._read_config is not None:
-            signal.signal(signal.SIGHUP, self._on_hangup)
+            signal.signal(signal.SIGHUP, lambda *_: self._reloader.ask())
             self._reloader.start()
         self._publisher.start()
         self._server.start()
-        for watcher in (self._config_watcher, self._web_config_watcher):
-            if watcher is not None:
-                watcher.start()
+        for watcher in self._watchers:
+            watcher.start()
         self._scheduling.start()
         event(
             _LOG,
@@ -140,16 +140,13 @@ class Exporter:
         while not self._stopping.wait(_SIGNAL_SECONDS):
             self._systemd.feed_watchdog(self._is_healthy)
             if time.monotonic() >= due:
-                python_tuning.collect_garbage()
+                gc.collect()
                 due = time.monotonic() + _GARBAGE_COLLECTION_SECONDS
 
-    def _on_signal(self, _: int, __: FrameType | None) -> None:
+    def _on_signal(self, *_: object) -> None:
         if self._stopping.is_set():  # asked twice: do not wait for anything
             os._exit(0)
         self._stopping.set()
-
-    def _on_hangup(self, _: int, __: FrameType | None) -> None:
-        self._reloader.ask()
 
     def _reload(self) -> str | None:
         """Put the configuration in force as it is now; why that failed, if it did. The
@@ -181,25 +178,14 @@ class Exporter:
         return is_scanning and self._publisher.is_alive
 
 
-def _access(file: str | None, process_metrics: ProcessMetrics) -> tuple[Access, FileWatcher | None]:
-    """The access by the web configuration file, and what has it read again when it changes."""
-    if file is None:
-        return Access(None), None
-    access = Access(file, on_reread=process_metrics.watch_web_config())
-    return access, FileWatcher(lambda: access.files, access.reread)
-
-
 def _bind(address: str) -> socket.socket:
     host, port = split_listen_address(address)
+    is_dual = host is None and socket.has_dualstack_ipv6()
+    kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
     try:
-        if host is None and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512
-            )
-        family, _, _, _, sockaddr = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(sockaddr[:2], family=family, backlog=512)
+        found = socket.getaddrinfo("::" if is_dual else host, port, type=kind, flags=flags)
+        family, _, _, _, place = found[0]
+        return socket.create_server(place[:2], family=family, backlog=512, dualstack_ipv6=is_dual)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "unknown host"
         raise CommandError(f"cannot listen on {address}: {reason}") from None

@@ -19,7 +19,9 @@ class Notifier:
     """Notifies the service manager that `environment` names, if it names one."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
-        self._address = _address(environment.get("NOTIFY_SOCKET", ""))
+        name = environment.get("NOTIFY_SOCKET", "")
+        # An abstract address begins with NUL, which sd_notify(3) writes as @.
+        self._address = "\0" + name[1:] if name.startswith("@") else name
         self._feed_seconds = _feed_seconds(environment)
         self._feed_due = 0.0
         self._has_failed = False
@@ -41,7 +43,7 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> None:
-        if self._address is None:
+        if not self._address.startswith(("/", "\0")):  # other kinds of sockets are left alone
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -53,20 +55,11 @@ class Notifier:
             self._has_failed = True
 
 
-def _address(name: str) -> str | None:
-    """A path, or the abstract address that sd_notify(3) writes with ``@`` for its first,
-    NUL byte; other kinds of sockets are left alone."""
-    if name.startswith("@"):
-        return "\0" + name[1:]
-    return name if name.startswith("/") else None
-
-
 def _feed_seconds(environment: Mapping[str, str]) -> float | None:
     """The interval at which to feed the watchdog: half of what it waits, as
     sd_watchdog_enabled(3) advises. None if there is no watchdog for this process."""
     wanted = environment.get("WATCHDOG_USEC", "")
-    if not wanted.isdecimal() or int(wanted) == 0:
-        return None
-    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+    is_ours = environment.get("WATCHDOG_PID") in (None, str(os.getpid()))
+    if not is_ours or not wanted.isdecimal() or int(wanted) == 0:
         return None
     return int(wanted) / 1e6 / 2

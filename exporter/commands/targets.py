@@ -14,18 +14,19 @@ from urllib.parse import urlsplit
 
 from exporter import log, storage
 from exporter.config.settings import Config, RootConfig
-from exporter.datatrove.layout import EXECUTOR_FILE, INNER_FOLDERS, display_name
+from exporter.datatrove.layout import EXECUTOR_FILE, display_name
 from exporter.errors import CommandError, ConfigError
 
-_CONFIG_ENDINGS = (".yaml", ".yml")
 
-
-def config_of(arguments: Sequence[str], config_file: str | None, max_depth: int | None) -> Config:
+def config_of(
+    arguments: Sequence[str], config_file: str | None, max_depth: int, prefix: str
+) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean together;
     the current folder if there are none. Raises CommandError for an argument that is nothing
     to look at, and ConfigError. A root that is named twice is looked at once.
 
-    `max_depth`, if given, is that of the folders and URLs among the arguments.
+    `max_depth` is that of the folders and URLs among the arguments. Only jobs whose names
+    start with `prefix` are wanted.
     """
     config = Config(()) if config_file is None else load_config(config_file)
     if not arguments and config_file is None:
@@ -35,15 +36,15 @@ def config_of(arguments: Sequence[str], config_file: str | None, max_depth: int 
         if "://" in argument:
             roots.append(_root_at_url(argument, max_depth))
         elif os.path.isdir(argument):
-            roots.append(_root_at(argument, max_depth))
-        elif argument.endswith(_CONFIG_ENDINGS) and os.path.exists(argument):
-            more = load_config(argument)
-            config = replace(more, roots=())
-            roots += more.roots
+            folder = os.path.abspath(argument)
+            roots.append(RootConfig(display_name(folder), folder, max_depth=max_depth))
+        elif argument.endswith((".yaml", ".yml")) and os.path.exists(argument):
+            config = load_config(argument)
+            roots += config.roots
         else:
             shown = display_name(argument) or "''"
             raise CommandError(f"{shown}: {_what_is_wrong_with(argument)}")
-    unique = {root.name: root for root in reversed(roots)}
+    unique = {root.name: _with_prefix(root, prefix) for root in reversed(roots)}
     return replace(config, roots=tuple(reversed(unique.values())))
 
 
@@ -58,29 +59,28 @@ def load_config(file: str) -> Config:
     return config
 
 
-def _root_at(folder: str, max_depth: int | None) -> RootConfig:
-    url = os.path.abspath(folder)
-    root = RootConfig(display_name(url), url)
-    return root if max_depth is None else replace(root, max_depth=max_depth)
-
-
-def _root_at_url(url: str, max_depth: int | None) -> RootConfig:
+def _root_at_url(url: str, max_depth: int) -> RootConfig:
     """A root as if the URL stood in a configuration file, with the same checks."""
     from pathlib import Path
 
     from exporter.config.load import parse
 
-    entry: dict[str, object] = {"url": url}
-    if max_depth is not None:
-        entry["max_depth"] = max_depth
-    data = json.dumps({"roots": [entry]}).encode()
+    data = json.dumps({"roots": [{"url": url, "max_depth": max_depth}]}).encode()
     try:
         (root,) = parse(data, "", Path.cwd(), {}, storage.problem_with).roots
     except ConfigError as error:
-        raise CommandError(
-            "\n".join(f"{_without_secrets(url)}: {mistake.text}" for mistake in error.mistakes)
-        ) from None
+        lines = (f"{_without_secrets(url)}: {mistake.text}" for mistake in error.mistakes)
+        raise CommandError("\n".join(lines)) from None
     return root
+
+
+def _with_prefix(root: RootConfig, prefix: str) -> RootConfig:
+    """The root, with only those of its jobs whose names start with `prefix`, too."""
+    if root.prefix.startswith(prefix):
+        return root
+    if prefix.startswith(root.prefix):
+        return replace(root, prefix=prefix)
+    return replace(root, exclude=("*",))
 
 
 def _without_secrets(url: str) -> str:
@@ -105,20 +105,3 @@ def _what_is_wrong_with(path: str) -> str:
     if os.path.basename(path) == EXECUTOR_FILE:
         return "is a job's file; name its folder, or one above"
     return "is a file, and no configuration (*.yaml, *.yml)"
-
-
-def hint_for(root: RootConfig) -> str:
-    """Why a folder may hold no jobs, as far as its name tells."""
-    name = os.path.basename(root.url.rstrip("/"))
-    if name in INNER_FOLDERS:
-        return f"; {name}/ lies inside a job, which may be one folder up"
-    return f", up to {root.max_depth} folders deep (--max-depth)"
-
-
-def with_prefix(root: RootConfig, prefix: str) -> RootConfig:
-    """The root, with only those of its jobs whose names start with `prefix`, too."""
-    if root.prefix.startswith(prefix):
-        return root
-    if prefix.startswith(root.prefix):
-        return replace(root, prefix=prefix)
-    return replace(root, exclude=("*",))

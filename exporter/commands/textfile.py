@@ -7,14 +7,15 @@ the last successful run wrote is the last good state, and its
 
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
+
+import click
 
 from exporter.config.settings import Config
 from exporter.errors import CommandError
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.render import Renderer
-from exporter.model.snapshot import Latest, Snapshot
+from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 
@@ -22,31 +23,27 @@ _ENDING = ".prom"
 _MODE = 0o644  # node_exporter runs as a user of its own
 
 
-def run(config: Config, output: str, say: Callable[[str], object], *, partial: bool) -> bool:
-    """Scan every root and write `output`; whether all could be read. `say` takes a line for
-    each that could not. Raises CommandError if the file was not written. With `partial` it is
-    enough that one root could be read."""
+def run(config: Config, output: str, *, partial: bool) -> bool:
+    """Scan every root and write `output`; whether all could be read. Each that could not is a
+    line on standard error. Raises CommandError if the file was not written. With `partial` it
+    is enough that one root could be read."""
     if not output.endswith(_ENDING):
-        say(f"{output}: node_exporter reads only files that end in {_ENDING}")
+        click.echo(f"{output}: node_exporter reads only files that end in {_ENDING}", err=True)
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     unread = [f"{root.name} cannot be read: {root.error}" for root in snapshot.roots if not root.up]
     if unread and (not partial or len(unread) == len(snapshot.roots)):
         kept = "was left as it is" if os.path.exists(output) else "was not written"
         raise CommandError("\n".join((*unread, f"{output} {kept}")))
+    # Those of the process are left out: node_exporter has its own of the same names.
+    version = ProcessMetrics().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
+    pieces = Renderer().render(snapshot)["text"].body(version)
     try:
-        _replace(output, _exposition(snapshot))
+        _replace(output, b"".join(pieces))
     except OSError as error:
         raise CommandError(f"{output} cannot be written: {error.strerror}") from None
     for line in unread:
-        say(line)
+        click.echo(line, err=True)
     return not unread
-
-
-def _exposition(snapshot: Snapshot) -> bytes:
-    """The metrics of the scan, and which version made them. Those of the process are left
-    out: node_exporter has its own of the same names."""
-    version = ProcessMetrics().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
-    return b"".join(Renderer().render(snapshot)["text"].body(version))
 
 
 def _replace(output: str, content: bytes) -> None:
@@ -58,20 +55,16 @@ def _replace(output: str, content: bytes) -> None:
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), _MODE)
-            os.fsync(file.fileno())
+            os.fchmod(descriptor, _MODE)
+            os.fsync(descriptor)
         os.replace(temporary, output)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
     with suppress(OSError):  # some file systems cannot; the file itself is safe
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -7,7 +7,7 @@ a value: the file holds secrets.
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,16 @@ from exporter.config.durations import parse_interval
 from exporter.config.files import read_config_file
 from exporter.config.schema import ConfigFile, root_entry, said
 from exporter.config.secret_references import SecretResolver
-from exporter.config.settings import (
-    COMPLETED_SCANS,
-    DEFAULT_STALL_RULE,
-    Config,
-    RootConfig,
-    StallRule,
-)
+from exporter.config.settings import COMPLETED_SCANS, Config, RootConfig, StallRule
 from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.config.validation import mistakes_of
 from exporter.errors import ConfigError, Location, Mistake
 
 
-def _no_problem_with(_: str) -> None:
-    """The `problem_with` of those who do not care whether a URL can be read."""
-
-
 def load(
     path: str | os.PathLike[str],
     environment: Mapping[str, str] = os.environ,
-    problem_with: Callable[[str], str | None] = _no_problem_with,
+    problem_with: Callable[[str], str | None] = lambda _: None,
 ) -> Config:
     """Read a configuration file; raises ConfigError with all mistakes at once.
 
@@ -55,30 +45,29 @@ def parse(
     source: str,
     folder: Path,
     environment: Mapping[str, str] = os.environ,
-    problem_with: Callable[[str], str | None] = _no_problem_with,
+    problem_with: Callable[[str], str | None] = lambda _: None,
 ) -> Config:
     """The Config that the YAML text `data` means; see `load`."""
     parsed = ParsedYaml(data, source)
     secrets = SecretResolver(folder, environment)
     value = secrets.resolve(parsed.value)
     roots = _roots_in(value)
-    mistakes = [*parsed.mistakes, *secrets.mistakes]
-    mistakes += [*_check_names(roots, folder), *_check_stall_rules(value, roots)]
-    file, complaints = _shaped(value, parsed.mistakes)
-    places = {mistake.location for mistake in (*parsed.mistakes, *complaints)}
-    mistakes += [*_check_storages(roots, problem_with, places), *complaints]
-    if file is None or mistakes:
-        located = [parsed.locate(mistake) for mistake in mistakes]
-        raise ConfigError(source, located, tuple(secrets.files))
-    return _config(file, source, folder, tuple(secrets.files))
-
-
-def _shaped(value: object, known: list[Mistake]) -> tuple[ConfigFile | None, list[Mistake]]:
-    """The file as its schema has it, or what is wrong with it that is not `known`."""
+    mistakes = [*parsed.mistakes, *secrets.mistakes, *_check_names(roots, folder)]
+    mistakes += _check_stall_rules(value, roots)
+    file, complaints = None, list[Mistake]()
     try:
-        return ConfigFile.model_validate(value), []
+        file = ConfigFile.model_validate(value)
     except ValidationError as error:
-        return None, list(mistakes_of(error, known))
+        complaints = list(mistakes_of(error, parsed.mistakes))
+    wrong = {mistake.location for mistake in (*parsed.mistakes, *complaints)}
+    for index, root in enumerate(roots):
+        place, url = ("roots", index, "url"), root.get("url")
+        if isinstance(url, str) and place not in wrong and (problem := problem_with(url)):
+            mistakes.append(Mistake(place, problem))
+    mistakes += complaints
+    if file is None or mistakes:
+        raise ConfigError(source, [parsed.locate(m) for m in mistakes], tuple(secrets.files))
+    return _config(file, source, folder, tuple(secrets.files))
 
 
 # --- Checks of the plain data: they also see what has mistakes elsewhere
@@ -95,14 +84,13 @@ def _check_names(roots: list[dict[str, Any]], folder: Path) -> Iterator[Mistake]
     """Names become labels: they can be printed, and no two are alike."""
     first: dict[str, int] = {}
     for index, root in enumerate(roots):
-        url = root.get("url")
+        place, url = ("roots", index, "name"), root.get("url")
         if not isinstance(url, str):
             continue
         try:
             name = root.get("name") or without_query(absolute_url(url, folder))
         except ValueError:
             continue  # the URL's own mistake
-        place: Location = ("roots", index, "name")
         if not isinstance(name, str):
             continue
         if name in first:
@@ -121,10 +109,11 @@ def _check_stall_rules(value: object, roots: list[dict[str, Any]]) -> Iterator[M
     for_all = {key: jobs[key] for key in keys if jobs.get(key) is not None}
     places: list[tuple[Location, dict[str, Any]]] = [(("jobs",), for_all)]
     places += [(("roots", index), root) for index, root in enumerate(roots)]
+    default = StallRule()
     for place, own in places:
         rule = {**for_all, **own}
-        after = _seconds(rule.get("stalled_after"), DEFAULT_STALL_RULE.after_seconds)
-        long_after = _seconds(rule.get("stalled_long_after"), DEFAULT_STALL_RULE.long_after_seconds)
+        after = _seconds(rule.get("stalled_after"), default.after_seconds)
+        long_after = _seconds(rule.get("stalled_long_after"), default.long_after_seconds)
         if keys & own.keys() and long_after < after:
             yield Mistake((*place, "stalled_long_after"), "shorter than stalled_after")
 
@@ -136,19 +125,6 @@ def _seconds(duration: object, default: float) -> float:
         return default if duration is None else parse_interval(duration)
     except ValueError:
         return math.nan
-
-
-def _check_storages(
-    roots: list[dict[str, Any]],
-    problem_with: Callable[[str], str | None],
-    wrong: Collection[Location],
-) -> Iterator[Mistake]:
-    """Each URL can be read, as far as there is no mistake in it already: at a `wrong` place."""
-    for index, root in enumerate(roots):
-        place: Location = ("roots", index, "url")
-        url = root.get("url")
-        if isinstance(url, str) and place not in wrong and (problem := problem_with(url)):
-            yield Mistake(place, problem)
 
 
 # --- The meaning
@@ -174,9 +150,8 @@ def _root(keys: dict[str, Any], folder: Path) -> RootConfig:
     root = RootConfig(stall=stall, **_fields_of(RootConfig, keys))
     if "completed_scan_interval" in keys:
         return root
-    return replace(
-        root, completed_scan_interval_seconds=COMPLETED_SCANS * root.scan_interval_seconds
-    )
+    interval = COMPLETED_SCANS * root.scan_interval_seconds
+    return replace(root, completed_scan_interval_seconds=interval)
 
 
 def _fields_of(kind: Any, keys: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

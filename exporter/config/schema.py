@@ -8,6 +8,7 @@
 So a new key is one field here and one there, also if it is one for each root and for all.
 """
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,13 +22,10 @@ from exporter.log import Format, Level
 _UNSAID: Any = None
 """The value of a key that is left out, whatever its type."""
 
-_ROOTS_LIMIT = 1000
 
-
-def _check_factor(value: object) -> float:
+def _check_factor(value: Any) -> float:
     if type(value) not in (int, float):  # a bool is an int, and is not a number
         raise ValueError("expected a number such as 3 or 2.5")
-    assert isinstance(value, int | float)
     if not 1 <= value <= 1000:
         raise ValueError("must be between 1 and 1000")
     return float(value)
@@ -35,8 +33,6 @@ def _check_factor(value: object) -> float:
 
 _Duration = Annotated[float, BeforeValidator(parse_duration)]
 _Interval = Annotated[float, BeforeValidator(parse_interval)]
-_Factor = Annotated[float, BeforeValidator(_check_factor)]
-_Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 _Globs = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=1024)]], AfterValidator(tuple)
 ]
@@ -64,57 +60,48 @@ class _ScanKeys(StrictModel):
     stale_after: _Duration = _UNSAID
 
 
-class _JobsKeys(StrictModel):
-    """Keys of ``jobs``, which a root may have, too."""
+class JobsSection(StrictModel):
+    """The section ``jobs``, whose keys a root may have, too."""
 
     hide_completed_after: _Duration | None = _UNSAID
-    max_per_root: _Limit = _UNSAID
+    max_per_root: Annotated[int, Field(ge=0, le=1_000_000)] = _UNSAID
     stalled_after: _Interval = _UNSAID
-    stalled_gap_factor: _Factor = _UNSAID
+    stalled_gap_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
     stalled_long_after: _Interval = _UNSAID
 
 
-def _within(section: str) -> ConfigDict:
-    """The model of a section, whose keys are written without the section's name."""
-    return ConfigDict(alias_generator=lambda key: key.removeprefix(f"{section}_"))
+class _Section(StrictModel):
+    """A section whose keys are written without its name."""
+
+    model_config = ConfigDict(alias_generator=lambda key: re.sub("^(scan|web|log)_", "", key))
 
 
-class ScanSection(_ScanKeys):
+class ScanSection(_ScanKeys, _Section):
     """The section ``scan``."""
-
-    model_config = _within("scan")
 
     scan_workers: Annotated[int, Field(ge=1, le=256)] = _UNSAID
 
 
-class JobsSection(_JobsKeys):
-    """The section ``jobs``."""
-
-
-class WebSection(StrictModel):
+class WebSection(_Section):
     """The section ``web``."""
-
-    model_config = _within("web")
 
     listen_address: Annotated[str, AfterValidator(check_listen_address)] = _UNSAID
     web_config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = _UNSAID
 
 
-class LogSection(StrictModel):
+class LogSection(_Section):
     """The section ``log``."""
-
-    model_config = _within("log")
 
     log_level: Level = _UNSAID
     log_format: Format = _UNSAID
 
 
-class RootEntry(_JobsKeys, _ScanKeys, _RootKeys):
+class RootEntry(JobsSection, _ScanKeys, _RootKeys):
     """One entry of ``roots``. Mistakes on the same line are told in the order of the bases,
     the last one's first."""
 
 
-_SHARED_KEYS = _ScanKeys.model_fields.keys() | _JobsKeys.model_fields.keys()
+_SHARED_KEYS = _ScanKeys.model_fields.keys() | JobsSection.model_fields.keys()
 
 
 def root_entry(value: object) -> object:
@@ -132,7 +119,7 @@ class ConfigFile(StrictModel):
 
     roots: Annotated[
         list[Annotated[RootEntry, BeforeValidator(root_entry)]],
-        Field(min_length=1, max_length=_ROOTS_LIMIT),
+        Field(min_length=1, max_length=1000),
     ]
     scan: ScanSection = ScanSection()
     jobs: JobsSection = JobsSection()

@@ -10,6 +10,9 @@ from exporter.config.files import read_file, words_of
 from exporter.errors import Location, Mistake
 
 _SECRET_FILE_LIMIT_BYTES = 64 * 1024
+_REFERENCE = re.compile(
+    r"\$(?:\$|\{file:(?P<file>[^}]+)\}|\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|)"
+)
 
 
 class SecretResolver:
@@ -22,26 +25,16 @@ class SecretResolver:
         self._folder = folder
         self._environment = environment
 
-    def resolve(self, value: object) -> object:
+    def resolve(self, value: object, location: Location = ()) -> object:
         """The plain data of a configuration file, with every reference replaced."""
-        if not isinstance(value, dict) or not isinstance(value.get("roots"), list):
-            return value
-        roots = [self._resolved_root(root, index) for index, root in enumerate(value["roots"])]
-        return {**value, "roots": roots}
-
-    def _resolved_root(self, root: object, index: int) -> object:
-        if not isinstance(root, dict) or (options := root.get("storage_options")) is None:
-            return root
-        location: Location = ("roots", index, "storage_options")
-        return {**root, "storage_options": self._resolved(options, location)}
-
-    def _resolved(self, value: object, location: Location) -> object:
         if isinstance(value, dict):
-            return {key: self._resolved(item, (*location, key)) for key, item in value.items()}
+            return {key: self.resolve(item, (*location, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._resolved(item, (*location, i)) for i, item in enumerate(value)]
+            return [self.resolve(item, (*location, i)) for i, item in enumerate(value)]
         if isinstance(value, str) and value.isprintable():  # else ParsedYaml says so
-            return _REFERENCE.sub(lambda match: self._secret(match, location), value)
+            match location:
+                case ("roots", int(), "storage_options", *_):
+                    return _REFERENCE.sub(lambda match: self._secret(match, location), value)
         return value
 
     def _secret(self, match: re.Match[str], location: Location) -> str:
@@ -63,11 +56,6 @@ class SecretResolver:
             problem = f"the file {file} is {error}"
         self.mistakes.append(Mistake(location, problem))
         return ""
-
-
-_REFERENCE = re.compile(
-    r"\$(?:\$|\{file:(?P<file>[^}]+)\}|\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|)"
-)
 
 
 def _read_secret(path: Path) -> str:

@@ -6,22 +6,22 @@ be imported here.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.config.shard import WHOLE, Shard
 
+_SHOWN = frozenset(
+    {"anon", "endpoint_url", "requester_pays", "use_ssl", "profile", "host", "port"}
+    | {"region_name", "client_kwargs", "config_kwargs", "timeout", "token_file"}
+)
 
+
+@dataclass(frozen=True, repr=False)
 class StorageOptions:
     """Keyword arguments for fsspec; never shown, except the harmless ones."""
 
-    _SHOWN = frozenset(
-        {"anon", "endpoint_url", "requester_pays", "use_ssl", "profile", "host", "port"}
-        | {"region_name", "client_kwargs", "config_kwargs", "timeout", "token_file"}
-    )
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
+    _options: Mapping[str, Any]
 
     def reveal(self) -> dict[str, Any]:
         """The real options, for the storage backend only."""
@@ -29,48 +29,44 @@ class StorageOptions:
 
     def masked(self) -> dict[str, Any]:
         """The options with every value masked that is not known to be harmless."""
-        return _masked(self._options, self._SHOWN)
+        return _masked(self._options, [])
 
     def secrets(self) -> Iterator[str]:
         """Every text in the options that is masked, so that logs can be cleaned of it."""
-        yield from _secrets(self._options, self._SHOWN)
+        hidden: list[object] = []
+        _masked(self._options, hidden)
+        return _texts_in(hidden)
 
     def __repr__(self) -> str:
         return f"StorageOptions({self.masked()!r})"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StorageOptions) and self._options == other._options
 
-    def __hash__(self) -> int:
-        return hash(tuple(sorted(self._options)))
-
-
-def _masked(options: Mapping[str, Any], shown: frozenset[str]) -> dict[str, Any]:
+def _masked(options: Mapping[str, Any], hidden: list[object]) -> dict[str, Any]:
+    """The options with masks; what is behind these is added to `hidden`."""
     masked: dict[str, Any] = {}
     for key, value in options.items():
-        if key in shown and isinstance(value, Mapping):
-            masked[key] = _masked(value, shown)
+        if key in _SHOWN and isinstance(value, Mapping):
+            masked[key] = _masked(value, hidden)
+        elif key in _SHOWN and _is_harmless(value):
+            masked[key] = value
         else:
-            masked[key] = value if key in shown and _is_harmless(value) else "<secret>"
+            masked[key] = "<secret>"
+            hidden.append(value)
     return masked
-
-
-def _secrets(value: object, shown: frozenset[str], key: str | None = None) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for inner_key, inner in value.items():
-            within = shown if key is None or key in shown else frozenset[str]()
-            yield from _secrets(inner, within, inner_key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _secrets(inner, frozenset(), "")
-    elif isinstance(value, str) and not (key in shown and _is_harmless(value)):
-        yield value
 
 
 def _is_harmless(value: object) -> bool:
     if isinstance(value, str):
         return "@" not in value and "?" not in value
     return value is None or isinstance(value, int | float)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(part)
 
 
 DEFAULT_PORT = 10170
@@ -133,8 +129,3 @@ class Config:
     log_level: str = "info"
     log_format: str = "logfmt"
     shard: Shard = WHOLE
-
-    def with_shard(self, shard: Shard) -> "Config":
-        """The same configuration for one of several exporters that share its jobs."""
-        roots = tuple(replace(root, shard=shard) for root in self.roots)
-        return replace(self, roots=roots, shard=shard)

@@ -8,13 +8,7 @@ listing. A job that moves to another folder may move to another exporter.
 import re
 from dataclasses import dataclass
 
-_LIMIT = 1000
-# Every shard lists every folder, so many more would only list.
-
-EXPECTED = (
-    "expected I/N: shard I of N, counted from 0, where I may be a name that ends in its number, "
-    f"such as exporter-2/3; N is at most {_LIMIT}"
-)
+_LIMIT = 1000  # every shard lists every folder, so many more would only list
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,10 @@ def parse_shard(text: str) -> Shard:
     I may be the name of a StatefulSet's pod, which ends in ``-`` and its ordinal.
     """
     match = re.fullmatch(r"(?:[^/\s]*-)?([0-9]{1,4})/([0-9]{1,4})", text)
-    if match is None:
-        raise ValueError(EXPECTED)
-    index, count = int(match[1]), int(match[2])
+    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not index < count <= _LIMIT:
-        raise ValueError(EXPECTED)
+        raise ValueError(
+            "expected I/N: shard I of N, counted from 0, where I may be a name that ends in its "
+            f"number, such as exporter-2/3; N is at most {_LIMIT}"
+        )
     return Shard(index, count)

@@ -6,6 +6,8 @@ quotes a value: the file holds secrets.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import replace
 
 import yaml
 
@@ -27,61 +29,38 @@ class ParsedYaml:
         self.lines: dict[Location, int] = {}
         self.mistakes: list[Mistake] = []
         self.value: object = None
-        if len(data) > LIMIT_BYTES:
-            raise ConfigError(source, [Mistake((), f"larger than {LIMIT_BYTES} bytes")])
         try:
-            text = data.decode("utf-8")
-            self._refuse_all_but_data(text, source)
-            node = yaml.compose(text, yaml.SafeLoader)
-            if node is not None:
-                self.value = self._data_of(node, ())
-        except ConfigError:
-            raise
+            refusal = self._read(data)
         except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise ConfigError(source, [Mistake((), "not UTF-8", line)]) from None
+            refusal = Mistake((), "not UTF-8", data.count(b"\n", 0, error.start) + 1)
         except yaml.MarkedYAMLError as error:
             # The library's text quotes the offending line.
             mark = error.problem_mark or error.context_mark
             place = f" near column {mark.column + 1}" if mark else ""
-            line_number = mark.line + 1 if mark else None
-            raise ConfigError(
-                source, [Mistake((), f"not valid YAML{place}", line_number)]
-            ) from None
+            refusal = Mistake((), f"not valid YAML{place}", mark.line + 1 if mark else None)
         except yaml.YAMLError:
-            raise ConfigError(source, [Mistake((), "not valid YAML")]) from None
+            refusal = Mistake((), "not valid YAML")
         except RecursionError:
-            raise ConfigError(source, [Mistake((), "nested too deeply")]) from None
+            refusal = Mistake((), "nested too deeply")
+        if refusal is not None:
+            raise ConfigError(source, [refusal])
 
     def locate(self, mistake: Mistake) -> Mistake:
         """The mistake, with the line of its place or of the nearest part around that."""
-        if mistake.line is not None:
-            return mistake
-        for length in range(len(mistake.location), -1, -1):
-            if (line := self.lines.get(mistake.location[:length])) is not None:
-                return Mistake(mistake.location, mistake.text, line)
-        return mistake
+        place = mistake.location
+        while place and place not in self.lines:
+            place = place[:-1]
+        return replace(mistake, line=mistake.line or self.lines.get(place))
 
-    def _refuse_all_but_data(self, text: str, source: str) -> None:
-        """Raise ConfigError for what is more than data, before anything is built from it."""
-        depth = documents = 0
-        for event in yaml.parse(text, yaml.SafeLoader):
-            problem = None
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                problem = "anchors and aliases are not supported"
-            elif getattr(event, "tag", None):
-                problem = "tags are not supported"
-            elif isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                problem = "only one YAML document is allowed" if documents > 1 else None
-            elif isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                problem = "nested too deeply" if depth > _DEPTH_LIMIT else None
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if problem:
-                line = event.start_mark.line + 1 if event.start_mark else None
-                raise ConfigError(source, [Mistake((), problem, line)])
+    def _read(self, data: bytes) -> Mistake | None:
+        """Read the text, if it is data only and not too large; else return what is wrong."""
+        if len(data) > LIMIT_BYTES:
+            return Mistake((), f"larger than {LIMIT_BYTES} bytes")
+        text = data.decode("utf-8")
+        refusal = _more_than_data(text)
+        if refusal is None and (node := yaml.compose(text, yaml.SafeLoader)) is not None:
+            self.value = self._data_of(node, ())
+        return refusal
 
     def _data_of(self, node: yaml.Node, location: Location) -> object:
         self.lines.setdefault(location, node.start_mark.line + 1)
@@ -96,23 +75,21 @@ class ParsedYaml:
         mapping: dict[str, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            key, place = key_node.value, location
             if not isinstance(key_node, yaml.ScalarNode):
-                self.mistakes.append(Mistake(location, "a key is not text", line))
-                continue
-            key = key_node.value
-            if not key.isprintable():
+                problem = "a key is not text"
+            elif not key.isprintable():
                 problem = "a key holds characters that cannot be printed"
-                self.mistakes.append(Mistake(location, problem, line))
+            elif key_node.tag == "tag:yaml.org,2002:merge":
+                problem = "merge keys are not supported"
+            elif key in mapping:
+                place, problem = (*location, key), "appears twice"
+            else:
+                place = (*location, key)
+                self.lines[place] = line
+                mapping[key] = self._data_of(value_node, place)
                 continue
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                self.mistakes.append(Mistake(location, "merge keys are not supported", line))
-                continue
-            place = (*location, key)
-            if key in mapping:
-                self.mistakes.append(Mistake(place, "appears twice", line))
-                continue
-            self.lines[place] = line
-            mapping[key] = self._data_of(value_node, place)
+            self.mistakes.append(Mistake(place, problem, line))
         return mapping
 
     def _scalar_of(self, node: yaml.ScalarNode, location: Location) -> object:
@@ -123,10 +100,30 @@ class ParsedYaml:
             if not node.value.replace(line_break, "").isprintable():
                 self.mistakes.append(Mistake(location, "holds characters that cannot be printed"))
             return node.value
-        try:
+        with suppress(ValueError, OverflowError):
             if len(node.value) <= _NUMBER_LIMIT:
                 return yaml.SafeLoader("").construct_object(node)
-        except (ValueError, OverflowError):
-            pass
         self.mistakes.append(Mistake(location, "not a number that can be used"))
         return None
+
+
+def _more_than_data(text: str) -> Mistake | None:
+    """What is more than data in a text, found before anything is built from it."""
+    depth = documents = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        problem = None
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            problem = "anchors and aliases are not supported"
+        elif getattr(event, "tag", None):
+            problem = "tags are not supported"
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            problem = "only one YAML document is allowed" if documents > 1 else None
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            problem = "nested too deeply" if depth > _DEPTH_LIMIT else None
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if problem:
+            return Mistake((), problem, event.start_mark.line + 1 if event.start_mark else None)
+    return None

@@ -17,7 +17,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-_TEXT_BY_TYPE = {
+_TEXTS = {
     "missing": "is required",
     "extra_forbidden": "unknown key",
     "string_type": "expected text (put it in quotes)",
@@ -28,8 +28,15 @@ _TEXT_BY_TYPE = {
     "model_type": "expected a mapping",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
+    "too_long": "longer than {max_length}",
+    "string_too_long": "longer than {max_length}",
     "float_type": DURATION_EXPECTED,
+    "literal_error": "expected one of {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "value_error": "{error}",
 }
+"""What is said of each type of error, with its context."""
 
 
 def mistakes_of(
@@ -40,22 +47,10 @@ def mistakes_of(
     known_places = {mistake.location for mistake in known}
     for item in error.errors(include_url=False, include_input=False):
         location = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
-        context = item.get("ctx", {})
-        kind = item["type"]
-        if kind == "value_error":
-            text = str(context["error"])
-        elif kind == "literal_error":
-            text = f"expected one of {context['expected']}"
-        elif kind in ("greater_than_equal", "less_than_equal"):
-            bound = "at least" if kind == "greater_than_equal" else "at most"
-            text = f"must be {bound} {context.get('ge', context.get('le'))}"
-        elif kind in ("too_long", "string_too_long"):
-            text = f"longer than {context['max_length']}"
-        elif kind == "model_type" and location[:1] == ("roots",):
+        text = _TEXTS.get(item["type"], "not valid").format(**item.get("ctx", {}))
+        if item["type"] == "model_type" and location[:1] == ("roots",):
             text = "expected a path, a URL, or a mapping with the key url"
-        else:
-            text = _TEXT_BY_TYPE.get(kind, "not valid")
-        if not location and kind == "model_type":
+        elif item["type"] == "model_type" and not location:
             text = f"expected {whole}"
         if location not in known_places:
             yield Mistake(location, text)

@@ -9,6 +9,7 @@ the first fifth.
     python tests/benchmarks/soak.py [SCANS]
 """
 
+import gc
 import logging
 import os
 import random
@@ -196,7 +197,7 @@ def soak(scans: int, folder: Path) -> None:
                 publisher.exposition("text", compressed=True).gzip_body(b"")
                 if done // 1000 > told:
                     told = done // 1000
-                    python_tuning.collect_garbage()  # as the service does
+                    gc.collect()  # as the service does
                     print(f"{done} scans: {Needs.now()}, {workers.stuck} stuck", flush=True)
             weather.stop()
             _all_well_again(latest, workers)

@@ -38,7 +38,7 @@ class Lines(logging.Handler):
         self.written: dict[str, list[str]] = {"logfmt": [], "json": []}
 
     def emit(self, record: logging.LogRecord) -> None:
-        for name, write in (("logfmt", log._to_logfmt), ("json", log._to_json)):
+        for name, write in (("logfmt", log._to_logfmt), ("json", json.dumps)):
             self.written[name].append(log._LineFormatter(write).format(record))
 
 

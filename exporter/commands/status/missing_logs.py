@@ -5,9 +5,8 @@ says. Storage is asked once for each such job, on worker threads and until a dea
 """
 
 import logging
-import queue
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,8 +21,7 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger("exporter.missing")
 
-JobKey = tuple[str, str]
-"""Root and job_name."""
+JobKey = tuple[str, str]  # root and job_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,64 +33,55 @@ class Logs:
     error: StorageError | None = None
 
 
+_NOT_IN_TIME = Logs(error=StorageError("timeout", "not listed in time"))
+
+
 def logs_of_missing(
     roots: Iterable[RootConfig], rows: Iterable[Row], workers: Workers
-) -> Mapping[JobKey, Logs]:
+) -> dict[JobKey, Logs]:
     """The logs of every missing rank of those of the jobs that are incomplete."""
     by_name = {root.name: root for root in roots}
     storages: dict[str, Storage] = {}
-    answers: queue.Queue[tuple[JobKey, Logs]] = queue.Queue()  # not Simple: see event_queue.py
-    late = Logs(error=StorageError("timeout", "not listed in time"))
-    logs: dict[JobKey, Logs] = {}
+    answers: dict[JobKey, Future[Logs]] = {}
     longest = 0.0
-    asked = 0
     for row in rows:
         if row.reading is None or row.is_complete:
             continue
-        root, key = by_name[row.root.name], row.key
+        root, answer = by_name[row.root.name], Future[Logs]()
+        answers[row.key] = answer
         if not row.reading.started:  # the scan saw no log
-            logs[key] = Logs()
+            answer.set_result(Logs())
             continue
         if root.name not in storages:
             options = root.storage_options.reveal()
             storages[root.name] = open_storage(root.url, options, workers.size)
-        logs[key] = late
-        asked += 1
         longest = max(longest, root.scan_timeout_seconds)
-        workers.submit(root.name, partial(_answer, storages[root.name], root, row, answers))
-    deadline = time.monotonic() + longest
-    try:
-        for _ in range(asked):
-            key, found = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            logs[key] = found
-    except queue.Empty:
-        pass
-    return logs
+        workers.submit(root.name, partial(_list_logs, storages[root.name], root.url, row, answer))
+    wait(answers.values(), longest)
+    return {
+        key: answer.result() if answer.done() else _NOT_IN_TIME for key, answer in answers.items()
+    }
 
 
-def _answer(
-    storage: Storage,
-    root: RootConfig,
-    row: Row,
-    answers: "queue.Queue[tuple[JobKey, Logs]]",
-) -> None:
+def _list_logs(storage: Storage, root_url: str, row: Row, answer: Future[Logs]) -> None:
     """List the logs of one job (on a worker's thread, which an exception would end)."""
     try:
-        names = storage.list_logs(path_of(row.job_name))
-        logs = Logs(tuple(_of_missing(names, row, without_query(root.url))))
+        answer.set_result(Logs(_logs_of(row, storage, without_query(root_url))))
     except StorageError as error:
-        logs = Logs(error=error)
+        answer.set_result(Logs(error=error))
     except Exception as error:
         _LOG.exception("logs could not be listed for a reason that is a bug of the exporter")
-        logs = Logs(error=StorageError("other", f"unexpected {type(error).__name__}"))
-    answers.put((row.key, logs))
+        bug = StorageError("other", f"unexpected {type(error).__name__}")
+        answer.set_result(Logs(error=bug))
 
 
-def _of_missing(names: Iterable[str], row: Row, root_url: str) -> Iterator[tuple[int, str]]:
-    reading = row.reading
-    assert reading is not None
-    folder = "/".join((root_url, *path_of(row.job_name), LOGS))
-    ranks = sorted((rank, name) for name in names if (rank := rank_of_log(name)) is not None)
-    for rank, name in ranks:
-        if rank < reading.tasks and rank not in reading.ranks:
-            yield rank, display_name(f"{folder}/{name}")
+def _logs_of(row: Row, storage: Storage, root_url: str) -> tuple[tuple[int, str], ...]:
+    assert row.reading is not None
+    tasks, completed, path = row.reading.tasks, row.reading.ranks, path_of(row.job_name)
+    folder = "/".join((root_url, *path, LOGS))
+    logs = ((rank_of_log(name), f"{folder}/{name}") for name in storage.list_logs(path))
+    return tuple(
+        (rank, display_name(log))
+        for rank, log in sorted((rank, log) for rank, log in logs if rank is not None)
+        if rank < tasks and rank not in completed
+    )

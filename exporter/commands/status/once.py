@@ -1,123 +1,75 @@
-"""The command ``status``: one scan, shown as a table, as plain text or as JSON.
-
-Nothing that takes long to import is imported before it is needed: the answer for a local
-folder comes sooner than that of datatrove's ``jobs_status``.
-"""
+"""Jobs shown once: one scan, and its rows as a table, as plain text or as JSON."""
 
 import json
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from shutil import get_terminal_size
 
+from exporter.commands.status import Options
 from exporter.commands.status.missing_logs import JobKey, Logs, logs_of_missing
-from exporter.commands.status.table import columns_for, lines, summary
-from exporter.commands.targets import hint_for, with_prefix
-from exporter.config.settings import (
-    Config,
-    RootConfig,
-)
+from exporter.commands.status.table import columns_for, lines, problems, summary
+from exporter.config.settings import Config
 from exporter.model import formatting
 from exporter.model.facts import job_json, root_json, totals_json
-from exporter.model.report import Report, RootRow, Row, report_on
-from exporter.model.selection import Filter, sort_rows
-from exporter.model.snapshot import Latest
+from exporter.model.report import Report, Row, report_on
+from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 
-READ, NOT_READ, INCOMPLETE = 0, 1, 3
-"""Exit codes: everything was read; something could not be; asked to, because not every
-job is complete."""
-
+_READ, _NOT_READ, _INCOMPLETE = 0, 1, 3  # exit codes
 _QUIET_SECONDS = 0.7
+_RETELL_SECONDS = 0.1
 _LOGS_ON_A_TERMINAL = 20
 _ERASE_LINE = "\r\x1b[K"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to show and how. `sort` None: by name."""
-
-    prefix: str = ""
-    hide_complete: bool = False
-    missing: bool = False
-    as_json: bool = False
-    fail_incomplete: bool = False
-    sort: str | None = None
-
-
-def chosen(config: Config, options: Options) -> Config:
-    """The configuration with the options' prefix."""
-    roots = tuple(with_prefix(root, options.prefix) for root in config.roots)
-    return replace(config, roots=roots)
-
-
-def run(config: Config, options: Options) -> int:
+def show(config: Config, options: Options) -> int:
     """Scan, print, and return the exit code."""
-    config = chosen(config, options)
     workers = Workers(config.scan_workers)
     scheduler = Scheduler(config.roots, Latest(), workers)
-    with _progress_of(scheduler):
-        snapshot = scheduler.run_once()
-    report = report_on(snapshot, time.time())
-    wanted = Filter(hide_complete=options.hide_complete)
-    rows = [row for row in sort_rows(report.rows, options.sort or "name") if wanted.keeps(row)]
-    logs: Mapping[JobKey, Logs] | None = None
-    if options.missing:
-        logs = logs_of_missing(config.roots, rows, workers)
+    report = report_on(_scan(scheduler), time.time())
+    rows = options.rows_of(report)
+    logs = logs_of_missing(config.roots, rows, workers) if options.missing else None
     if options.as_json:
         _print_json(report, rows, logs)
     else:
         _print_text(config, report, rows, logs)
-    return _exit_code(report, logs or {}, options)
-
-
-def _exit_code(report: Report, logs: Mapping[JobKey, Logs], options: Options) -> int:
     if (
         any(not row.root.up for row in report.roots)
         or any(row.state == "unreadable" for row in report.rows)
-        or any(found.error is not None for found in logs.values())
+        or any(found.error is not None for found in (logs or {}).values())
     ):
-        return NOT_READ
+        return _NOT_READ
     all_complete = bool(report.rows) and all(row.is_complete for row in report.rows)
-    return READ if all_complete or not options.fail_incomplete else INCOMPLETE
+    return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ
 
 
-@contextmanager
-def _progress_of(scheduler: Scheduler) -> Iterator[None]:
-    """Tell how far a scan is that takes long, if somebody watches standard error."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from shutil import get_terminal_size
-
+def _scan(scheduler: Scheduler) -> Snapshot:
+    """Scan once, telling meanwhile how far that is."""
     ended = threading.Event()
-
-    def tell() -> None:
-        started = time.monotonic()
-        shown = False
-        while not ended.wait(0.1 if shown else _QUIET_SECONDS):
-            shown = True
-            folders, jobs = scheduler.progress
-            passed = formatting.duration(time.monotonic() - started)
-            text = f"scanning: {folders} folders, {jobs} jobs read, {passed}"
-            room = get_terminal_size().columns - 1
-            sys.stderr.write(f"{_ERASE_LINE}{text[:room]}")
-            sys.stderr.flush()
-        if shown:
-            sys.stderr.write(_ERASE_LINE)
-            sys.stderr.flush()
-
-    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller = threading.Thread(target=_tell_progress, args=(scheduler, ended), daemon=True)
     teller.start()
     try:
-        yield
+        return scheduler.run_once()
     finally:
         ended.set()
         teller.join(1)
+
+
+def _tell_progress(scheduler: Scheduler, ended: threading.Event) -> None:
+    """Tell how far a scan is that takes long, if somebody watches standard error."""
+    started = time.monotonic()
+    pause = _QUIET_SECONDS
+    while sys.stderr.isatty() and not ended.wait(pause):
+        pause = _RETELL_SECONDS
+        folders, jobs = scheduler.progress
+        passed = formatting.duration(time.monotonic() - started)
+        text = f"scanning: {folders} folders, {jobs} jobs read, {passed}"
+        sys.stderr.write(f"{_ERASE_LINE}{text[: get_terminal_size().columns - 1]}")
+    if pause == _RETELL_SECONDS:
+        sys.stderr.write(_ERASE_LINE)
 
 
 def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs] | None) -> None:
@@ -149,34 +101,20 @@ def _print_text(
     if rows:
         _print_table(report, rows)
     for row in rows:
-        if logs is not None and row.reading is not None and not row.is_complete:
+        if logs and row.key in logs:
             _print_missing(row, logs[row.key], with_root=len(report.roots) > 1)
     sys.stdout.flush()
-    for line in problems(config.roots, report.roots):
-        sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    sys.stderr.writelines(f"{line}\n" for line in problems(config.roots, report))
     if report.rows:
         if logs:
             sys.stdout.write("\n")
-        sys.stdout.write(f"{summary(report.totals, report.rows)}\n")
-
-
-def problems(configs: Iterable[RootConfig], roots: Iterable[RootRow]) -> Iterator[str]:
-    """One line for each root that could not be read, or that has no jobs."""
-    for config, row in zip(configs, roots, strict=True):
-        root = row.root
-        if not root.up:
-            yield f"{root.name} cannot be read: {root.error}"
-        elif root.totals is not None and root.totals.jobs == 0:
-            named = f" whose name starts with {config.prefix}" if config.prefix else ""
-            yield f"{root.name}: no jobs found{named}{hint_for(config)}"
+        sys.stdout.write(f"{summary(report)}\n")
 
 
 def _print_table(report: Report, rows: Sequence[Row]) -> None:
     columns = columns_for(report, rows)
     if not sys.stdout.isatty():
-        for line in lines(rows, columns, report.time):
-            sys.stdout.write(f"{line}\n")
+        sys.stdout.writelines(f"{line}\n" for line in lines(rows, columns, report.time))
         return
     from rich.console import Console
 
@@ -192,8 +130,7 @@ def _print_missing(row: Row, logs: Logs, *, with_root: bool) -> None:
     if logs.error is not None:
         sys.stdout.write(f"  its logs cannot be listed: {logs.error}\n")
     shown = _LOGS_ON_A_TERMINAL if sys.stdout.isatty() else len(logs.found)
-    for _, path in islice(logs.found, shown):
-        sys.stdout.write(f"  {path}\n")
+    sys.stdout.writelines(f"  {path}\n" for _, path in logs.found[:shown])
     if len(logs.found) > shown:
         more = formatting.count(len(logs.found) - shown)
         sys.stdout.write(f"  … and {more} more logs; all of them in a pipe or with --json\n")

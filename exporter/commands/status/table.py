@@ -4,19 +4,21 @@ For pipes and files: aligned by spaces, one line for each job, as wide as it tak
 ``terminal_table`` lays the same cells out on a terminal.
 """
 
+import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from exporter.config.settings import RootConfig
+from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model import formatting
 from exporter.model.fact import Format
 from exporter.model.facts import columns_of
 from exporter.model.report import Report, Row, count_states
-from exporter.model.snapshot import Totals
 
-UNKNOWN = "-"
+_UNKNOWN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,67 +33,51 @@ class TextColumn:
     may_be_empty: bool = False
 
 
-def _done(_: object, row: Row) -> str:
-    return UNKNOWN if row.reading is None else f"{row.reading.tasks_completed}/{row.reading.tasks}"
-
-
-def _rate(tasks_per_hour: float) -> str:
-    return f"{tasks_per_hour:.3g}" if tasks_per_hour < 1000 else f"{tasks_per_hour:.0f}"
-
-
-def _note(_: object, row: Row) -> str:
-    notes = []
-    if row.error is not None:
-        notes.append(formatting.REASONS[row.error])
+def _note(row: Row) -> str:
+    notes = [] if row.error is None else [formatting.REASONS[row.error]]
     if row.reading is not None and (stray := row.reading.stray_markers):
         notes.append(f"{stray} stray marker{'' if stray == 1 else 's'}")
     return "; ".join(notes)
 
 
-_OF_ROW: Mapping[Format, Callable[[Any, Row], str]] = {
-    "state": lambda state, _: f"{formatting.SYMBOLS[state]} {state}",
-    "done": _done,
-    "note": _note,
-}
-"""Cells that are never unknown, or that take more than the value."""
-
-_OF_VALUE: Mapping[Format, Callable[[Any], str]] = {
+_TEXTS: Mapping[Format, Callable[[Any], str]] = {
     "text": str,
     "job": str,
     "executor": str,
+    "state": lambda state: f"{formatting.SYMBOLS[state]} {state}",
     "count": formatting.count,
     "percent": formatting.percent,
     "duration": formatting.duration,
     "time_left": formatting.duration,
-    "rate": _rate,
+    "rate": lambda per_hour: f"{per_hour:.3g}" if per_hour < 1000 else f"{per_hour:.0f}",
 }
 _TIMES: frozenset[Format] = frozenset({"ago", "launch", "last_completion"})
 _NUMBERS: frozenset[Format] = frozenset({"count", "done", "percent", "rate"})
 
 
 def _cell(of: Callable[[Row], Any], cell_format: Format, row: Row, now: float) -> str:
+    if cell_format == "note":
+        return _note(row)
     value = of(row)
-    if cell_format in _OF_ROW:
-        return _OF_ROW[cell_format](value, row)
     if value is None:
-        return UNKNOWN
+        return _UNKNOWN
     if cell_format in _TIMES:
         return formatting.ago(max(0.0, now - value))
-    return _OF_VALUE[cell_format](value)
+    if cell_format == "done" and row.reading is not None:
+        return f"{value}/{row.reading.tasks}"
+    return _TEXTS[cell_format](value)
 
 
-def _text_columns() -> Iterable[TextColumn]:
-    for fact, column in columns_of("terminal"):
-        yield TextColumn(
-            column.title.upper(),
-            partial(_cell, fact.of, column.format),
-            is_number=column.format in _NUMBERS,
-            give_way=column.give_way,
-            may_be_empty=column.may_be_empty,
-        )
-
-
-_COLUMNS = {column.heading: column for column in _text_columns()}
+_COLUMNS = {
+    column.title.upper(): TextColumn(
+        column.title.upper(),
+        partial(_cell, fact.of, column.format),
+        is_number=column.format in _NUMBERS,
+        give_way=column.give_way,
+        may_be_empty=column.may_be_empty,
+    )
+    for fact, column in columns_of("terminal")
+}
 ROOT, JOB, STATE, DONE, NOTE = (
     _COLUMNS[heading] for heading in ("ROOT", "JOB", "STATE", "DONE", "NOTE")
 )
@@ -100,27 +86,26 @@ ROOT, JOB, STATE, DONE, NOTE = (
 def columns_for(report: Report, rows: Sequence[Row]) -> list[TextColumn]:
     """The columns that these rows need: the root where there are several, and what may be
     empty where it is not."""
-    columns = [
-        column
-        for column in _COLUMNS.values()
-        if not column.may_be_empty
-        or any(column.cell(row, report.time) not in ("", UNKNOWN) for row in rows)
-    ]
-    return columns if len(report.roots) > 1 else [c for c in columns if c is not ROOT]
+
+    def is_needed(column: TextColumn) -> bool:
+        if column is ROOT:
+            return len(report.roots) > 1
+        cells = (column.cell(row, report.time) for row in rows)
+        return not column.may_be_empty or any(cell not in ("", _UNKNOWN) for cell in cells)
+
+    return list(filter(is_needed, _COLUMNS.values()))
 
 
-def lines(rows: Sequence[Row], columns: Sequence[TextColumn], now: float) -> Iterable[str]:
+def lines(rows: Sequence[Row], columns: Sequence[TextColumn], now: float) -> Iterator[str]:
     """A heading and one line for each row."""
     grid = [[column.heading for column in columns]]
     grid += ([column.cell(row, now) for column in columns] for row in rows)
     widths = [max(map(width, cells)) for cells in zip(*grid, strict=True)]
     for cells in grid:
-        padded = (
-            " " * (room - width(cell)) + cell
-            if column.is_number
-            else cell + " " * (room - width(cell))
-            for cell, room, column in zip(cells, widths, columns, strict=True)
-        )
+        padded = []
+        for cell, room, column in zip(cells, widths, columns, strict=True):
+            space = " " * (room - width(cell))
+            padded.append(space + cell if column.is_number else cell + space)
         yield "  ".join(padded).rstrip()
 
 
@@ -134,14 +119,34 @@ def width(text: str) -> int:
     )
 
 
-def summary(totals: Totals, rows: Iterable[Row]) -> str:
+def summary(report: Report) -> str:
     """The line below a table, beginning as that of datatrove's ``jobs_status``."""
+    totals = report.totals
     jobs = formatting.percent(totals.jobs_completed_ratio or 0.0)
     tasks = formatting.percent(totals.tasks_completed_ratio or 0.0)
+    counted = count_states(report.rows)
     parts = [
         f"Summary: {totals.jobs_completed}/{totals.jobs} ({jobs}) jobs completed",
         f"{totals.tasks_completed}/{totals.tasks} ({tasks}) tasks completed",
+        *(f"{counted[state]} {state}" for state in ("unreadable", "stalled") if counted[state]),
     ]
-    counted = count_states(rows)
-    parts += [f"{counted[state]} {state}" for state in ("unreadable", "stalled") if counted[state]]
     return ", ".join(parts) + "."
+
+
+def problems(configs: Iterable[RootConfig], report: Report) -> Iterator[str]:
+    """One line for each root that could not be read, or that has no jobs."""
+    for config, row in zip(configs, report.roots, strict=True):
+        root = row.root
+        if root.error is not None:
+            yield f"{root.name} cannot be read: {root.error}"
+        elif root.totals is not None and root.totals.jobs == 0:
+            named = f" whose name starts with {config.prefix}" if config.prefix else ""
+            yield f"{root.name}: no jobs found{named}{_hint_for(config)}"
+
+
+def _hint_for(config: RootConfig) -> str:
+    """Why a folder may hold no jobs, as far as its name tells."""
+    name = os.path.basename(config.url.rstrip("/"))
+    if name in INNER_FOLDERS:
+        return f"; {name}/ lies inside a job, which may be one folder up"
+    return f", up to {config.max_depth} folders deep (--max-depth)"

@@ -4,9 +4,7 @@ Names of folders are given to rich as text, never as its markup: they are whatev
 folder may be called.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -16,49 +14,74 @@ from exporter.commands.status.table import DONE, JOB, NOTE, ROOT, STATE, TextCol
 from exporter.model.report import Row
 from exporter.model.stall import State
 
-STYLES: Mapping[State, str] = {
+_STYLES: Mapping[State, str] = {
     "unreadable": "bold red",
     "stalled": "bold yellow",
     "running": "cyan",
     "waiting": "dim",
     "complete": "green",
 }
-_TEXTS = (ROOT, JOB, NOTE)
-_TEXT_AT_LEAST = 20
-# Names and notes are folded or cut to fit beside the rest, but not to less than this.
+_TEXTS = (NOTE, JOB, ROOT)
+_TEXT_AT_LEAST = 20  # names and notes are folded or cut to fit beside the rest, not to less
 _GAP = 2
+_BAR = ""
 _BAR_WIDTH = 16
-_BAR = TextColumn("", lambda row, _: "" if row.reading is None else " " * _BAR_WIDTH, give_way=9)
 
 
-def table_of(rows: Sequence[Row], columns: Iterable[TextColumn], now: float, room: int) -> Table:
-    """A table of at most `room` places in width, as long as it takes: columns give way,
-    then names are folded."""
-    cells = _cells(rows, _inserted(columns, _BAR), now)
-    return _drawn(rows, cells, _fitting(cells, room), overflow="fold")
-
-
-def live_table_of(
+def table_of(
     rows: Sequence[Row],
-    columns: Iterable[TextColumn],
+    columns: Sequence[TextColumn],
     now: float,
     room: int,
-    changes: Mapping[tuple[str, str], int],
+    changes: Mapping[tuple[str, str], int] | None = None,
 ) -> Table:
-    """The same with one line for each row: of long names the end is shown. `changes` are
-    tasks completed since some moment, by root and job_name."""
+    """A table of at most `room` places in width: columns give way, then names are folded.
 
-    def new(row: Row, _: float) -> str:
-        return change(changes.get(row.key, 0)).plain
-
-    bar_stays_longer = replace(_BAR, give_way=4)
-    with_new = _inserted(columns, TextColumn("NEW", new, is_number=True), bar_stays_longer)
-    cells = _cells(rows, with_new, now)
+    With `changes`, tasks completed since some moment by root and job_name, it has one line
+    for each row: of long names the end is shown.
+    """
+    is_live = changes is not None
+    shown = _with_progress(columns, changes)
+    cells = {column: [column.cell(row, now) for row in rows] for column in shown}
     fitting = _fitting(cells, room)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column, places in fitting.items():
-        if column in (ROOT, JOB):
+        table.add_column(
+            column.heading,
+            justify="right" if column.is_number else "left",
+            width=places,
+            no_wrap=is_live or column not in _TEXTS,
+            overflow="ellipsis" if is_live else "fold",
+        )
+        if is_live and column in (JOB, ROOT):
             cells[column] = [_end_of(text, places) for text in cells[column]]
-    return _drawn(rows, cells, fitting, overflow="ellipsis")
+    for number, row in enumerate(rows):
+        line: list[Text | ProgressBar] = []
+        for column in fitting:
+            if column.heading == _BAR and row.reading is not None:
+                line.append(bar(row.reading.tasks_completed, row.reading.tasks))
+            else:
+                style = _STYLES[row.state] if column is STATE else ""
+                line.append(Text(cells[column][number], style))
+        table.add_row(*line)
+    return table
+
+
+def _with_progress(
+    columns: Sequence[TextColumn], changes: Mapping[tuple[str, str], int] | None
+) -> list[TextColumn]:
+    """The columns with bars, and if there may be changes with those, after the numbers."""
+
+    def space(row: Row, _: float) -> str:
+        return "" if row.reading is None else " " * _BAR_WIDTH
+
+    more = [TextColumn(_BAR, space, give_way=9 if changes is None else 4)]
+    if changes is not None:
+        of = changes.get
+        new = TextColumn("NEW", lambda row, _: change(of(row.key, 0)).plain, is_number=True)
+        more = [new, *more]
+    position = columns.index(DONE) + 1
+    return [*columns[:position], *more, *columns[position:]]
 
 
 def change(number: int) -> Text:
@@ -71,21 +94,7 @@ def bar(completed: int, total: int) -> ProgressBar:
     return ProgressBar(total=total, completed=completed, width=_BAR_WIDTH)
 
 
-_Cells = dict[TextColumn, list[str]]
-
-
-def _inserted(columns: Iterable[TextColumn], *more: TextColumn) -> list[TextColumn]:
-    """The columns with some more after the numbers they tell of."""
-    found = list(columns)
-    position = found.index(DONE) + 1
-    return [*found[:position], *more, *found[position:]]
-
-
-def _cells(rows: Sequence[Row], columns: Iterable[TextColumn], now: float) -> _Cells:
-    return {column: [column.cell(row, now) for row in rows] for column in columns}
-
-
-def _fitting(cells: _Cells, room: int) -> dict[TextColumn, int]:
+def _fitting(cells: Mapping[TextColumn, list[str]], room: int) -> dict[TextColumn, int]:
     """The columns there is room for, and how much of it each gets."""
     natural = {
         column: max([width(column.heading), *map(width, texts)]) for column, texts in cells.items()
@@ -100,7 +109,7 @@ def _fitting(cells: _Cells, room: int) -> dict[TextColumn, int]:
 
     while left() < 0 and any(column.give_way for column in least):
         del least[max(least, key=lambda column: column.give_way)]
-    for column in (NOTE, JOB, ROOT):
+    for column in _TEXTS:
         if column in least:
             least[column] += max(0, min(left(), natural[column] - least[column]))
     return least
@@ -112,29 +121,3 @@ def _end_of(text: str, places: int) -> str:
     while width(text) > places - 1:
         text = text[1:]
     return f"…{text}"
-
-
-def _drawn(
-    rows: Iterable[Row],
-    cells: _Cells,
-    fitting: Mapping[TextColumn, int],
-    overflow: Literal["fold", "ellipsis"],
-) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column, places in fitting.items():
-        table.add_column(
-            column.heading,
-            justify="right" if column.is_number else "left",
-            width=places,
-            no_wrap=column not in _TEXTS or overflow == "ellipsis",
-            overflow=overflow,
-        )
-    for number, row in enumerate(rows):
-        table.add_row(*(_cell(column, cells[column][number], row) for column in fitting))
-    return table
-
-
-def _cell(column: TextColumn, text: str, row: Row) -> Text | ProgressBar:
-    if column.heading == _BAR.heading and row.reading is not None:
-        return bar(row.reading.tasks_completed, row.reading.tasks)
-    return Text(text, style=STYLES[row.state] if column is STATE else "")

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,18 +30,13 @@ class Told:
 
 
 @pytest.fixture
-def watch() -> Iterator[Callable[[Path], Told]]:
-    watches: list[FileWatcher] = []
-
+def watch() -> Callable[[Path], Told]:
     def start(file: Path) -> Told:
         told = Told(file)
-        watches.append(FileWatcher(lambda: [str(file)], told))
-        watches[-1].start()
+        FileWatcher(lambda: [str(file)], told).start()
         return told
 
-    yield start
-    for started in watches:
-        started.stop()
+    return start
 
 
 def test_each_way_to_change_a_file_is_told(tmp_path: Path, watch: Callable[[Path], Told]) -> None:
@@ -70,7 +65,6 @@ def test_a_change_before_the_start_is_told_too(tmp_path: Path) -> None:
     file.write_text("changed")
     watch.start()
     told.wait_for("changed")
-    watch.stop()
 
 
 def test_a_link_above_the_file_may_change(tmp_path: Path, watch: Callable[[Path], Told]) -> None:

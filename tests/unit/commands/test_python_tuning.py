@@ -20,7 +20,7 @@ assert gc.get_stats()[2]["collections"] == before, "all objects were looked at"
 cycles = [Cycle() for _ in range(100)]
 gc.collect()  # now they are old
 del cycles
-python_tuning.collect_garbage()
+gc.collect()
 assert not any(type(thing) is Cycle for thing in gc.get_objects()), "garbage is left"
 print(sys.getswitchinterval())
 """
