@@ -97,6 +97,10 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         columns=(Column("Longest wait", "duration", 60, _TERMINAL_AND_JOB, give_way=5),)),
     of_reading("started", lambda reading: reading.started,
         "1 once the job shows a log or a completion marker, else 0 (still queued)."),
+    of_reading("start_timestamp", lambda reading: reading.start_timestamp,
+        "Unix time of the first sign of life since the job's last launch, the end of its time in "
+        "a queue; absent before it, and where it is not known.", schema=NUMBER_OR_NULL,
+        columns=(Column("Started", "ago", 105, _TERMINAL_AND_JOB, give_way=8, may_be_empty=True),)),
     of_job("scan_success", lambda job: job.error is None,
         "1 if the last scan could read the job, else 0. Its other series then keep their last "
         "values for a while.", as_of_scan=False),

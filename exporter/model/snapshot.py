@@ -20,7 +20,8 @@ from exporter.errors import Reason
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one successful scan of a job folder found. `ranks` are those with a marker, also
-    those beyond `tasks`. `history` says when the counted markers came, where that is known."""
+    those beyond `tasks`. `history` says when the counted markers came, where that is known.
+    No scan finds out the `start_timestamp` yet."""
 
     tasks: int
     tasks_completed: int
@@ -34,6 +35,7 @@ class Reading:
     slurm_job_name: str
     ranks: Ranks = NO_RANKS
     history: History | None = None
+    start_timestamp: float | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -29,6 +29,7 @@ READING = a_reading(
     tasks_completed=4,
     tasks_completed_since_launch=3,
     stray_markers=2,
+    start_timestamp=130.25,
     launch_timestamp=100.5,
     last_completion_timestamp=200.25,
     longest_completion_gap_seconds=60.0,
@@ -71,6 +72,7 @@ def test_a_job_gives_every_per_job_metric() -> None:
         "last_completion_timestamp_seconds": 200.25,
         "longest_completion_gap_seconds": 60,
         "started": 1,
+        "start_timestamp_seconds": 130.25,
         "scan_success": 1,
     }
     assert {name: job_value(job, name) for name in expected} == expected
@@ -85,6 +87,7 @@ def test_a_job_gives_every_per_job_metric() -> None:
         ("launch_timestamp", "launch_timestamp_seconds"),
         ("last_completion_timestamp", "last_completion_timestamp_seconds"),
         ("longest_completion_gap_seconds", "longest_completion_gap_seconds"),
+        ("start_timestamp", "start_timestamp_seconds"),
     ],
 )
 def test_what_is_not_known_has_no_sample(field: str, metric: str) -> None:

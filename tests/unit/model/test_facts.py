@@ -21,13 +21,14 @@ from exporter.model.facts import (
     totals_json,
 )
 from exporter.model.report import Report, Row, report_on
+from exporter.model.snapshot import Job
 
 FIELDS = [
     "root", "job_name", "state", "error", "tasks", "tasks_completed", "completion_ratio",
     "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
-    "last_completion_timestamp", "longest_completion_gap_seconds", "idle_seconds",
-    "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds", "eta_timestamp", "executor",
-    "slurm_job_name", "hidden",
+    "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
+    "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
+    "eta_timestamp", "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
 """What version 1 of the API says of a job: none of these may go."""
 
@@ -149,6 +150,16 @@ def test_one_row_shows_a_new_value_in_every_place(monkeypatch: pytest.MonkeyPatc
     assert list(fact.metric.samples(an_unreadable_job())) == []
     for place in PLACES:
         assert "First light" in [column.title for _, column in columns_of(place)]
+
+
+def test_a_column_that_may_be_empty_is_there_once_a_row_fills_it() -> None:
+    def headings(*jobs: Job) -> list[str]:
+        report = report_on(a_snapshot(a_root("r", *jobs)), NOW)
+        return [column.heading for column in columns_for(report, report.rows)]
+
+    known = a_job("known", reading=a_reading(start_timestamp=NOW - 60))
+    assert "STARTED" not in headings(a_job("not known"))
+    assert "STARTED" in headings(a_job("not known"), known)
 
 
 def test_everything_can_be_json() -> None:
