@@ -78,7 +78,7 @@ _SCAN_INTERVAL_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StallRule:
-    """When a job without progress is stalled; ``report`` says what the numbers mean."""
+    """When a job without progress is stalled; ``model.stall`` says what the numbers mean."""
 
     after_seconds: float = 3600.0
     gap_factor: float = 3.0

@@ -4,6 +4,7 @@ from exporter.model.fact import Metric
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
 from exporter.model.snapshot import Job, Root, Totals
 
+# In the order of /metrics: of a root, first whether it is up, then its sums.
 _up, *_of_root = (fact.metric for fact in ROOT_FACTS if fact.metric)
 _sums = (fact.metric for fact in SUMS if fact.metric)
 

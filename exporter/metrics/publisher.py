@@ -1,4 +1,4 @@
-"""What is shown to everyone who asks: the newest snapshot whose page is ready.
+"""What is shown to everyone who asks: the newest snapshot whose exposition is ready.
 
 To render thousands of new jobs takes a second or more, and longer beside scans. No request
 waits for that: a thread renders each snapshot that was published, and only then it is shown,

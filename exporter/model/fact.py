@@ -10,6 +10,8 @@ from exporter.model.snapshot import Job, Reading, Root, Totals
 Value = str | float | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
+# What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
+# Totals).
 Sample = tuple[tuple[str, ...], float]
 """Values of a metric's own labels, and the sample's value."""
 

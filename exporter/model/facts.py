@@ -196,7 +196,8 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         lambda root: [((operation,), float(count)) for operation, count in root.requests],
         labels=("operation",), kind="counter")),
 )  # fmt: skip
-"""What is known of a root beside its sums, in the order of the metrics."""
+"""What is known of a root beside its sums, in the order of the metrics; the sums come after
+the first."""
 
 
 SUMS: tuple[Fact[Root, Totals], ...] = (

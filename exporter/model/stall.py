@@ -1,4 +1,5 @@
-"""The state of a job, decided in one place. Pure: facts and the idle time come in.
+"""The state of a job that can be read, from its reading and its idle time. Pure. ``report``
+tells which jobs are unreadable, and whether the idle time is known.
 
 The alert rules say the same in PromQL, from the same facts:
 

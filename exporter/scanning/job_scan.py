@@ -143,7 +143,8 @@ def _with_reading(
     times = markers.times_below(executor.world_size)
     has_times = bool(times) or completed == 0
     pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
-    # Markers without times are written once: the folder changed last when the last one was.
+    # Markers without times were written once each, so their folder's own time, if it has one,
+    # is that of the last.
     last_ns = max(times, default=memory.look.completions_modified_ns if completed else None)
     reading = Reading(
         tasks=executor.world_size,

@@ -75,7 +75,8 @@ class RootHealth:
         self.root = replace(self.root, up=False, attempted=True, error=str(error))
 
     def scan_skipped(self) -> None:
-        """A scan was due and did not start: the one before is still under way."""
+        """A scan was due and did not start: the one before is still under way, or the storage
+        hangs."""
         self.root = replace(self.root, scans_skipped=self.root.scans_skipped + 1)
 
     def backs_off(self, seconds: float) -> None:

@@ -1,4 +1,5 @@
-"""The table of routes: paths, methods, who answers, on which thread. Nothing else knows paths."""
+"""The table of routes: paths, methods, who answers, on which thread. The server knows no others;
+templates and ``openapi.json`` name them to clients."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Every n-th job (n = `UNFINISHED`) has half of its tasks done, the others all of them. A
 LIST takes 60 ms, a GET or HEAD 25 ms, about as AWS from nearby. ``/-/stats`` tells what
 was asked since the last time; ``/-/put?KEY`` writes an empty object. It prints its port.
-Answers are `objects.Objects`', kept once made: the server is not what is measured.
+Answers are `support.in_memory_s3`'s, kept once made: the server is not what is measured.
 """
 
 import asyncio

@@ -55,6 +55,7 @@ def count_by_hand(folder: Path) -> dict[str, object]:
         "tasks_completed_since_launch": len(since_launch),
         "longest_completion_gap_seconds": max(gaps) / 1e9 if gaps else None,
         "started": bool(markers) or any(folder.glob("logs/*")),
+        "start_timestamp": None,  # no scan finds it out yet
         "ranks": Ranks(int(name) for name in markers if name.isdecimal()),
     }
 

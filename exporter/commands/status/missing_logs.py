@@ -64,7 +64,8 @@ def logs_of_missing(
 
 
 def _list_logs(storage: Storage, root_url: str, row: Row, answer: Future[Logs]) -> None:
-    """List the logs of one job (on a worker's thread, which an exception would end)."""
+    """List the logs of one job (on a worker's thread; without an answer its
+    reader would wait for the deadline)."""
     try:
         answer.set_result(Logs(_logs_of(row, storage, without_query(root_url))))
     except StorageError as error:
