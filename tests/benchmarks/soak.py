@@ -50,7 +50,7 @@ _MORE_MEMORY_PER_SCAN_BYTES = 200
 
 @dataclass(frozen=True)
 class Needs:
-    """What the process holds at one moment."""
+    """What the process holds at one moment; `threads` are those beside the pool's."""
 
     threads: int
     files: int
@@ -60,13 +60,17 @@ class Needs:
     def now(cls) -> "Needs":
         resident = int(Path("/proc/self/statm").read_text().split()[1])
         return cls(
-            threads=len(os.listdir("/proc/self/task")),
+            threads=len(os.listdir("/proc/self/task")) - _pool_threads(),
             files=len(os.listdir("/proc/self/fd")),
             memory_bytes=resident * resource.getpagesize(),
         )
 
     def __str__(self) -> str:
         return f"{self.threads} threads, {self.files} files, {self.memory_bytes / 1e6:.1f} MB"
+
+
+def _pool_threads() -> int:
+    return sum(thread.name == "scan-worker" for thread in threading.enumerate())
 
 
 class Weather:
@@ -230,11 +234,14 @@ class _Bugs(logging.Handler):
 
 
 def _all_well_again(latest: Latest, workers: Workers) -> None:
-    """Everything on the mount and on S3 can be read, and no thread is stuck."""
+    """Everything on the mount and on S3 can be read, no thread is stuck, and the pool is no
+    larger than its rules let it be: as many threads run calls as it has slots, and no more
+    than that wait for one."""
 
     def well() -> bool:
         kept = [r for r in latest.read().roots if r.name.startswith(("mounted", "s3"))]
-        return workers.stuck == 0 and all(root.up for root in kept)
+        is_small = _pool_threads() <= 2 * workers.size
+        return workers.stuck == 0 and is_small and all(root.up for root in kept)
 
     wait_until(well, "all is well again", seconds=60)
 
