@@ -188,16 +188,16 @@ class Remembered:
 
 
 def run_memory(jobs: str) -> None:
-    from exporter.metrics.render import Exposition
+    from exporter.metrics.render import Renderer
 
     storage = Remembered(int(jobs))
     latest = Latest()
     config = RootConfig("many", "/many", scan_timeout_seconds=3000)
     scheduler = Scheduler([config], latest, Workers(4), lambda *_: storage)  # type: ignore[arg-type]
-    exposition = Exposition()
+    renderer = Renderer()
     (root,) = scheduler.run_once().roots
     assert root.totals is not None
-    exposition.render(latest.read())["text"]
+    renderer.render(latest.read())["text"]
     scheduler.run_once()
     status = Path("/proc/self/status").read_text()
     now, most = (int(status.partition(name)[2].split()[0]) / 1024 for name in ("VmRSS:", "VmHWM:"))
