@@ -13,7 +13,6 @@ from typing import Any
 from exporter.model import facts
 from exporter.model.fact import Fact
 from exporter.model.report import Report, Row
-from exporter.model.snapshot import Reading
 from exporter.model.stall import STATES
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
@@ -70,7 +69,7 @@ def jobs(report: Report, query: Query) -> bytes:
 
 def job(report: Report, row: Row) -> bytes:
     """One job, with what only its own page shows."""
-    return _json({"time": report.time, **facts.job_json(row), **_details(row.reading)})
+    return _json({"time": report.time, **facts.job_json(row), **_details(row)})
 
 
 def roots(report: Report) -> bytes:
@@ -84,13 +83,12 @@ def error(message: str) -> bytes:
     return _json({"error": message})
 
 
-def _details(reading: Reading | None) -> dict[str, object]:
-    runs, history = [], None
-    if reading is not None:
-        runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS + 1))
-        if reading.history is not None:
-            points = reading.history.points()
-            history = [{"timestamp": time, "tasks_completed": n} for time, n in points]
+def _details(row: Row) -> dict[str, object]:
+    reading, history = row.reading, None
+    runs = list(islice(row.missing, _RUNS + 1))
+    if reading is not None and reading.history is not None:
+        points = reading.history.points()
+        history = [{"timestamp": time, "tasks_completed": n} for time, n in points]
     shown = [{"first": first, "last": last} for first, last in runs[:_RUNS]]
     return {
         "missing_runs": None if reading is None else shown,

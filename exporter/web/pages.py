@@ -26,7 +26,7 @@ from exporter.model import facts, formatting
 from exporter.model.fact import Column, Fact, Place, Value
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
-from exporter.model.snapshot import Job, Reading
+from exporter.model.snapshot import Job
 from exporter.model.stall import STATES, State
 from exporter.web.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.query import Query
@@ -148,7 +148,7 @@ class Pages:
             root_row=root_row,
             entries=_values(self._entries, row),
             chart=chart,
-            missing=_missing(reading),
+            missing=_missing(row),
             path=shell_path(row.root.url, row.job_name),
             promql=f"datatrove_job_completion_ratio{{{selector}}}",
         )
@@ -217,11 +217,12 @@ def _page(query: Query, page: int, pages: int) -> str | None:
     return replace(query, page=page).encode() if 1 <= page <= pages else None
 
 
-def _missing(reading: Reading | None) -> dict[str, object] | None:
+def _missing(row: Row) -> dict[str, object] | None:
     """How many `ranks` have no marker; the first `shown` of them as `ranges`."""
+    reading = row.reading
     if reading is None or reading.is_complete:
         return None
-    runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS_SHOWN))
+    runs = list(islice(row.missing, _RUNS_SHOWN))
     return {
         "ranks": reading.tasks - reading.tasks_completed,
         "shown": sum(last - first + 1 for first, last in runs),
