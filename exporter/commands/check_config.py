@@ -8,7 +8,7 @@ import click
 from exporter.config.addresses import without_query
 from exporter.config.durations import format_duration
 from exporter.config.settings import Config, RootConfig, StallRule
-from exporter.model.snapshot import Latest
+from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Policy, read_policy
 from exporter.workers import Workers
@@ -63,11 +63,15 @@ def reach(config: Config) -> bool:
     """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     for root in snapshot.roots:
-        if (found := root.totals) is None:
-            click.echo(f"root {root.name} cannot be read: {root.error}")
-            continue
-        click.echo(
-            f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
-            f"{found.tasks_completed} of {found.tasks} tasks completed"
-        )
+        for line in (_finding(root), *(f"  {note}" for note in root.notes)):
+            click.echo(line)
     return all(root.up for root in snapshot.roots)
+
+
+def _finding(root: Root) -> str:
+    if (found := root.totals) is None:
+        return f"root {root.name} cannot be read: {root.error}"
+    return (
+        f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
+        f"{found.tasks_completed} of {found.tasks} tasks completed"
+    )

@@ -108,8 +108,9 @@ class Root:
     again when what was read is too old: an unreachable root has no jobs to count, which
     is not the same as 0 jobs. `error` says why the last scan failed as a whole.
     `backoff_seconds` is how much longer than its interval it is left alone for now.
-    `url` is where it lies, without query or credentials. Counters run from the start of
-    the process: `errors` by (scope, reason), `requests` by operation.
+    `url` is where it lies, without query or credentials. `notes` are sentences about its
+    storage that its operator should know. Counters run from the start of the process:
+    `errors` by (scope, reason), `requests` by operation.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Root:
     scans_skipped: int = 0
     errors: tuple[tuple[tuple[str, Reason], int], ...] = ()
     requests: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

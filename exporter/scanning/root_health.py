@@ -44,6 +44,10 @@ class RootHealth:
         """Requests sent to this root's storage so far, by operation."""
         self.root = replace(self.root, requests=totals)
 
+    def storage_noted(self, notes: tuple[str, ...]) -> None:
+        """What was found out about this root's storage so far."""
+        self.root = replace(self.root, notes=notes)
+
     def scan_succeeded(self, *, duration_seconds: float, wall_time: float) -> None:
         """A scan visited every folder."""
         self.failed_since = math.inf

@@ -209,6 +209,7 @@ class RootScan:
         now, wall_time = time.monotonic(), time.time()
         took = now - self._started
         state.health.count_requests(self._storage.requests())
+        state.health.storage_noted(self._storage.notes())
         if error is None:
             state.scan_ended(
                 self._found,

@@ -60,6 +60,10 @@ class RootStorage:
         """(operation, requests so far); none before it was opened."""
         return self._opened.requests.totals() if self._opened is not None else ()
 
+    def notes(self) -> tuple[str, ...]:
+        """What was found out about the storage so far; nothing before it was opened."""
+        return self._opened.notes if self._opened is not None else ()
+
     def close(self) -> None:
         """Give up all calls, and have a worker close the storage: that may take as long as
         the storage does."""

@@ -86,6 +86,11 @@ class Storage(Protocol):
     @property
     def requests(self) -> "Requests": ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found out about this storage that costs time or tells less than usual: a
+        sentence each, for people. Empty for a storage that is as it should be."""
+
     def list_folder(
         self,
         path: Path,

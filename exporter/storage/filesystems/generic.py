@@ -46,6 +46,7 @@ class GenericStorage:
         self._filesystem: fsspec.AbstractFileSystem | None = None
         self._root = ""
         self.requests = Requests("list", "read")
+        self.notes: tuple[str, ...] = ()
 
     def list_folder(
         self,

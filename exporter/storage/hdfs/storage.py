@@ -76,6 +76,7 @@ class HdfsStorage:
         self._namenode = namenode
         self._root = root.rstrip("/")
         self.requests = namenode.requests
+        self.notes: tuple[str, ...] = ()
 
     def list_folder(
         self,

@@ -52,6 +52,7 @@ class LocalStorage:
     def __init__(self, root: str) -> None:
         self._root = root
         self.requests = Requests("stat", "readdir", "read")
+        self.notes: tuple[str, ...] = ()
 
     def list_folder(
         self,

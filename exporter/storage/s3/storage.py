@@ -75,6 +75,7 @@ class S3Storage:
         self._wasted_pages = 0
         self._contradictions = 0
         self.requests = self._client.requests
+        self.notes: tuple[str, ...] = ()
 
     def list_folder(
         self,

@@ -15,8 +15,10 @@ def test_what_concerns_the_schedule_and_the_storage_shows_at_once() -> None:
     health.scan_skipped()
     health.backs_off(30.0)
     health.count_requests((("list", 7),))
+    health.storage_noted(("slow",))
     root = health.root
     assert (root.scans_skipped, root.backoff_seconds, root.requests) == (1, 30.0, (("list", 7),))
+    assert root.notes == ("slow",)
     assert not root.attempted
     assert health.root is root
 
