@@ -1,6 +1,5 @@
 """Jobs shown once: one scan, and its rows as a table, as plain text or as JSON."""
 
-import json
 import sys
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from shutil import get_terminal_size
 
 from exporter.commands.status import Options
+from exporter.commands.status.indented_json import indented
 from exporter.commands.status.missing_logs import JobKey, Logs, logs_of_missing
 from exporter.commands.status.table import columns_for, lines, problems, summary
 from exporter.config.settings import Config
@@ -79,8 +79,7 @@ def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs]
         "jobs": [{**job_json(row), **_missing_facts(row, logs)} for row in rows],
         "totals": totals_json(report.totals),
     }
-    json.dump(value, sys.stdout, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(f"{indented(value)}\n")
 
 
 def _missing_facts(row: Row, logs: Mapping[JobKey, Logs] | None) -> dict[str, object]:
