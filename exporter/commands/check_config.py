@@ -40,7 +40,8 @@ def _describe_root(root: RootConfig) -> list[str]:
     for field, text in {**_texts_of(root), "url": without_query(root.url)}.items():
         if field not in ("name", "shard", "storage_options"):
             shown[_LABELS.get(field) or field.removesuffix("_seconds").replace("_", " ")] = text
-    shown |= root.storage_options.masked()
+    options = root.storage_options.masked()
+    shown |= {f"storage_options.{key}": value for key, value in options.items()}
     return [f"root {root.name}", *(f"  {key}: {text}" for key, text in shown.items() if text != "")]
 
 

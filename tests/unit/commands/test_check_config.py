@@ -16,7 +16,7 @@ ROOT = RootConfig(
     stall=StallRule(gap_factor=2.5),
     prefix="CC-",
     exclude=("*-test", "old/*"),
-    storage_options=StorageOptions({"anon": False, "key": "CANARY"}),
+    storage_options=StorageOptions({"anon": False, "key": "CANARY", "prefix": "CANARY"}),
 )
 
 
@@ -49,8 +49,9 @@ root fineweb
   stalled after: 2.5 times the longest wait, at least 1h; 1d in any case
   prefix: CC-
   exclude: *-test, old/*
-  anon: False
-  key: <secret>
+  storage_options.anon: False
+  storage_options.key: <secret>
+  storage_options.prefix: <secret>
 serve plain HTTP to clients with no password"""
     )
 
