@@ -50,11 +50,18 @@ def _serve(folder: Path, listen_address: str) -> None:
 
     root = RootConfig("demo", str(folder), scan_interval_seconds=2.0)
     exporter = Exporter(Config((root,), listen_address=listen_address))
-    host, _ = split_listen_address(listen_address)
-    address = f"http://{host}:{exporter.port}"
+    address = f"http://{_host_to_open(listen_address)}:{exporter.port}"
     click.echo(f"The jobs are in {folder}.")
     click.echo(f"Open {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
     exporter.run()
+
+
+def _host_to_open(listen_address: str) -> str:
+    """The host as a browser on this machine finds it, within a URL."""
+    host, _ = split_listen_address(listen_address)
+    if host in (None, "0.0.0.0", "::"):  # noqa: S104
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass

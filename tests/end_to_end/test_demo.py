@@ -1,9 +1,13 @@
 """The demo's tree is one that datatrove could have written, and it makes progress."""
 
 import itertools
+import re
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from support.processes import COMMAND
+from support.servers import running, wait_until
 
 from exporter.commands.demo import DemoTree
 from exporter.config.settings import RootConfig
@@ -68,3 +72,21 @@ def test_a_stage_starts_only_when_the_one_before_is_complete(root: Path, steps: 
         assert before is not None
         assert after is not None
         assert after[0] == 0 or before[0] == before[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        (":0", "localhost"),
+        ("0.0.0.0:0", "localhost"),
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("[::1]:0", "[::1]"),
+    ],
+)
+def test_the_address_to_open_can_be_opened(tmp_path: Path, address: str, host: str) -> None:
+    command = [*COMMAND, "demo", f"--web.listen-address={address}"]
+    log = tmp_path / "log"
+    with running(command, log, {"PYTHONUNBUFFERED": "1"}):
+        match = wait_until(lambda: re.search(r"Open (http\S+)", log.read_text()), "it is said")
+        assert match[1].rpartition(":")[0] == f"http://{host}"
+        assert urlopen(f"{match[1]}api/v1/openapi.json", timeout=30).status == 200
