@@ -7,12 +7,12 @@ what to name instead.
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
+from exporter.config.addresses import meant_beginning
 from exporter.config.settings import Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
 from exporter.errors import CommandError, ConfigError
@@ -65,7 +65,12 @@ def _root_at_url(url: str, max_depth: int) -> RootConfig:
 
     from exporter.config.load import parse
 
-    data = json.dumps({"roots": [{"url": url, "max_depth": max_depth}]}).encode()
+    entry = {
+        "url": url.replace("$", "$$"),
+        "max_depth": max_depth,
+    }  # the shell has replaced its own
+    # YAML has no escapes of JSON's kind for what lies beyond U+FFFF.
+    data = json.dumps({"roots": [entry]}, ensure_ascii=not url.isprintable()).encode()
     try:
         (root,) = parse(data, "", Path.cwd(), {}, storage.problem_with).roots
     except ConfigError as error:
@@ -96,10 +101,11 @@ def _without_secrets(url: str) -> str:
 def _what_is_wrong_with(path: str) -> str:
     if not path:
         return "names no folder"
-    if (url := re.match(r"(\w+):/?(?=[^/])", path)) and not os.path.lexists(path):
-        return f"does not exist; if it is a URL, it begins with {url[1]}://"
     if not os.path.lexists(path):
-        return "does not exist"
+        beginning = meant_beginning(path)
+        return (
+            f"does not exist{f'; if it is a URL, it begins with {beginning}' if beginning else ''}"
+        )
     if not os.path.exists(path):
         return "cannot be looked at, or is a link that leads nowhere"
     if os.path.basename(path) == EXECUTOR_FILE:

@@ -4,6 +4,13 @@ import os
 import re
 from urllib.parse import urlsplit
 
+_NEED_A_HOST = frozenset(
+    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "webhdfs", "sftp", "ssh", "ftp"}
+    | {"http", "https"}
+)
+_SCHEMES = _NEED_A_HOST | {"file", "hdfs", "viewfs", "memory"}
+"""Schemes that a mistyped URL is compared with; any other may be used, too."""
+
 
 def absolute_url(url: str, folder: str | os.PathLike[str]) -> str:
     """The one spelling of a root's URL; local paths are relative to `folder`."""
@@ -32,16 +39,32 @@ def check_url(url: str) -> str:
     if "::" in url:
         raise ValueError("chained URLs are not supported")
     scheme, separator, rest = url.partition("://")
+    beginning = meant_beginning(url)
     if not separator:
+        if beginning is not None:
+            raise ValueError(f"a URL begins with {beginning}; a folder of this name is written ./…")
         return url
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
-        raise ValueError("the scheme before :// is not valid")
+        meant = "" if beginning is None else f"; did you mean {beginning}?"
+        raise ValueError(f"the scheme before :// is not valid{meant}")
     if not rest.strip("/") and scheme != "file":
         raise ValueError("nothing follows the scheme")
+    if rest.startswith("/") and scheme in _NEED_A_HOST:
+        raise ValueError(f"one slash too many; {scheme}:// is followed by a name")
     if "@" in rest.partition("/")[0]:
         raise ValueError("credentials do not belong into a URL; use storage_options")
     without_query(url)
     return url
+
+
+def meant_beginning(text: str) -> str | None:
+    """How a text would begin if it were a URL that is mistyped at its beginning, such as
+    ``s3//bucket``, ``s3:/bucket`` or ``S3://bucket``; None if it looks like none."""
+    match = re.match(r"\s*([A-Za-z][A-Za-z0-9]*)(?::|//)", text)
+    scheme = match[1].lower() if match else ""
+    if scheme not in _SCHEMES:
+        return None
+    return "file:///" if scheme == "file" else f"{scheme}://"
 
 
 def check_listen_address(address: str) -> str:

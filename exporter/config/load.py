@@ -1,7 +1,7 @@
 """YAML file -> one frozen Config, or ConfigError with every mistake in it.
 
-Four steps: plain data with line numbers (``strict_yaml``), secrets from elsewhere
-(``secret_references``), the file's shape (``schema``), its meaning. A message never quotes
+Four steps: plain data with line numbers (``strict_yaml``), what comes from elsewhere
+(``references``), the file's shape (``schema``), its meaning. A message never quotes
 a value: the file holds secrets.
 """
 
@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from exporter.config.addresses import absolute_url, without_query
 from exporter.config.durations import parse_interval
 from exporter.config.files import read_config_file
+from exporter.config.references import ReferenceResolver
 from exporter.config.schema import ConfigFile, root_entry, said
-from exporter.config.secret_references import SecretResolver
 from exporter.config.settings import COMPLETED_SCANS, Config, RootConfig, StallRule
 from exporter.config.strict_yaml import LIMIT_BYTES, ParsedYaml
 from exporter.config.validation import mistakes_of
@@ -49,25 +49,26 @@ def parse(
 ) -> Config:
     """The Config that the YAML text `data` means; see `load`."""
     parsed = ParsedYaml(data, source)
-    secrets = SecretResolver(folder, environment)
-    value = secrets.resolve(parsed.value)
+    references = ReferenceResolver(folder, environment)
+    value = references.resolve(parsed.value)
     roots = _roots_in(value)
-    mistakes = [*parsed.mistakes, *secrets.mistakes, *_check_names(roots, folder)]
+    known = (*parsed.mistakes, *references.mistakes)
+    mistakes = [*known, *_check_names(roots, folder)]
     mistakes += _check_stall_rules(value, roots)
     file, complaints = None, list[Mistake]()
     try:
         file = ConfigFile.model_validate(value)
     except ValidationError as error:
-        complaints = list(mistakes_of(error, parsed.mistakes))
-    wrong = {mistake.location for mistake in (*parsed.mistakes, *complaints)}
+        complaints = list(mistakes_of(error, ConfigFile, known))
+    wrong = {mistake.location for mistake in (*known, *complaints)}
     for index, root in enumerate(roots):
         place, url = ("roots", index, "url"), root.get("url")
         if isinstance(url, str) and place not in wrong and (problem := problem_with(url)):
             mistakes.append(Mistake(place, problem))
     mistakes += complaints
     if file is None or mistakes:
-        raise ConfigError(source, [parsed.locate(m) for m in mistakes], tuple(secrets.files))
-    return _config(file, source, folder, tuple(secrets.files))
+        raise ConfigError(source, [parsed.locate(m) for m in mistakes], tuple(references.files))
+    return _config(file, source, folder, tuple(references.files))
 
 
 # --- Checks of the plain data: they also see what has mistakes elsewhere

@@ -4,11 +4,13 @@ pydantic's own texts may quote the value, which may be a secret.
 """
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from exporter.config.durations import DURATION_EXPECTED
-from exporter.errors import Mistake
+from exporter.errors import Location, Mistake
 
 
 class StrictModel(BaseModel):
@@ -40,10 +42,13 @@ _TEXTS = {
 
 
 def mistakes_of(
-    error: ValidationError, known: Iterable[Mistake], whole: str = "a mapping with the key roots"
+    error: ValidationError,
+    model: type[BaseModel],
+    known: Iterable[Mistake],
+    whole: str = "a mapping with the key roots",
 ) -> Iterator[Mistake]:
-    """A mistake for each of pydantic's errors, but none for a place that is among the `known`
-    mistakes. `whole` is what the file as a whole should be."""
+    """A mistake for each error of the `model` of a whole file, but none for a place that is among
+    the `known` mistakes. `whole` is what the file as a whole should be."""
     known_places = {mistake.location for mistake in known}
     for item in error.errors(include_url=False, include_input=False):
         location = tuple(part for part in item["loc"] if not str(part).startswith("function-"))
@@ -52,5 +57,30 @@ def mistakes_of(
             text = "expected a path, a URL, or a mapping with the key url"
         elif item["type"] == "model_type" and not location:
             text = f"expected {whole}"
+        elif item["type"] == "extra_forbidden":
+            text += _meant(model, location)
         if location not in known_places:
             yield Mistake(location, text)
+
+
+def _meant(model: type[BaseModel], location: Location) -> str:
+    """Which key of the `model` was probably meant by an unknown one, if any is like it."""
+    keys = _keys_at(model, location[:-1])
+    close = get_close_matches(str(location[-1]), keys, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that the mapping at this place may have."""
+    for part in location:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if isinstance(part, str) and (inner := _model_in(fields[part].annotation)):
+            model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a type is, or is made of; the entries' of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

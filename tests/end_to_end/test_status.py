@@ -233,6 +233,15 @@ def test_without_arguments_it_looks_at_the_current_folder(make_job: Callable[...
     assert status(cwd=root / "j").out.splitlines()[1].startswith(". ")
 
 
+@pytest.mark.parametrize("name", ["r😀", "日本 ü", "${HOME}", "a$b", "~", "#", "'\"", "%41"])
+def test_a_folder_that_is_named_as_a_url_may_have_any_name_that_can_be_printed(
+    make_job: Callable[..., Path], name: str
+) -> None:
+    root = make_job(f"{name}/j", tasks=2, completed=[0]).parent
+    run = status(f"file://{root}")
+    assert (run.code, run.err, run.summary) == (0, "", (0, 1, 1, 2))
+
+
 def test_a_configuration_is_told_from_a_folder(make_job: Callable[..., Path]) -> None:
     """A folder may be called like a configuration."""
     root = make_job("c.yaml/j", tasks=2, completed=[0]).parent.parent
@@ -330,6 +339,9 @@ def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
     [
         ("nowhere", "nowhere: does not exist"),
         ("s3:/b/x", "s3:/b/x: does not exist; if it is a URL, it begins with s3://"),
+        ("s3//b/x", "s3//b/x: does not exist; if it is a URL, it begins with s3://"),
+        ("S3://b/x", "s3://b/x: the scheme before :// is not valid; did you mean s3://?"),
+        ("s3://b\x0a/x", "s3://b"),
         ("", "'': names no folder"),
         ("nowhere.yaml", "nowhere.yaml: does not exist"),
         ("link", "link: cannot be looked at, or is a link that leads nowhere"),

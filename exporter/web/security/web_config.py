@@ -102,7 +102,7 @@ def parse(data: bytes, source: str, folder: Path) -> WebConfig:
         model = _FileModel.model_validate(_without_nulls(parsed.value) or {})
     except ValidationError as error:
         whole = "a mapping such as tls_server_config, basic_auth_users"
-        mistakes += mistakes_of(error, parsed.mistakes, whole)
+        mistakes += mistakes_of(error, _FileModel, parsed.mistakes, whole)
     else:
         mistakes += _check_meaning(model)
         if not mistakes:

@@ -1,8 +1,9 @@
-"""Where to listen, as one text."""
+"""Where to listen, and what a mistyped URL was meant to be."""
 
 import pytest
 
-from exporter.config.addresses import split_listen_address
+from exporter.config.addresses import meant_beginning, split_listen_address
+from exporter.storage import SCHEMES
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,11 @@ def test_a_listen_address_is_a_host_and_a_port(address: str, host: str | None, p
 def test_what_is_no_listen_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"^expected HOST:PORT or :PORT$"):
         split_listen_address(address)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_mistyped_url_of_every_scheme_is_recognised(scheme: str) -> None:
+    beginning = f"{scheme}://" + ("/" if scheme == "file" else "")
+    for text in (f"{scheme}:/x", f"{scheme}//x", f"{scheme.upper()}://x", f"{scheme}:x"):
+        assert meant_beginning(text) == beginning
+    assert meant_beginning(f"./{scheme}:/x") is None

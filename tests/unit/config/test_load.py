@@ -309,7 +309,8 @@ def test_a_thousand_roots_are_read_and_one_more_is_refused() -> None:
 def test_a_thousand_mistakes_are_a_thousand_lines() -> None:
     roots = "".join(f"- {{url: /data/{number}, depth: 3}}\n" for number in range(1000))
     assert mistakes_of(f"roots:\n{roots}") == [
-        f"config.yaml:{number + 2}: roots[{number}].depth: unknown key" for number in range(1000)
+        f"config.yaml:{number + 2}: roots[{number}].depth: unknown key; did you mean max_depth?"
+        for number in range(1000)
     ]
 
 
@@ -355,6 +356,78 @@ def test_references_stand_for_the_environment_and_files(
     environment = {"A": "one", "B": "two", "EMPTY": "", "AGAIN": "${A}$x"}
     root = root_of(f"url: s3://b/x, storage_options: {{o: {text}}}", tmp_path, **environment)
     assert root.storage_options.reveal() == {"o": value}
+
+
+@pytest.mark.parametrize(
+    ("url", "means"),
+    [
+        ("s3://${BUCKET}/logs", "s3://b/logs"),
+        ("${DATA}/logs", "/data/logs"),
+        ("${DATA}", "/data"),
+        ("https://h/x?sig=${file:signature}", "https://h/x?sig=CANARY"),
+        ("~", "/home/me"),
+        ("~/", "/home/me"),
+        ("~/logs/${BUCKET}", "/home/me/logs/b"),
+        ("./~", "/etc/exporter/~"),
+        ("/data/~", "/data/~"),
+        ("/data/$${BUCKET}", "/data/${BUCKET}"),
+        ("${TILDE}", "/etc/exporter/~"),
+    ],
+)
+@pytest.mark.parametrize("entry", ["{}", "{{url: {}}}"])
+def test_references_and_the_home_folder_stand_in_the_url_of_a_root(
+    tmp_path: Path, url: str, means: str, entry: str
+) -> None:
+    (tmp_path / "signature").write_text("CANARY\n")
+    environment = {"BUCKET": "b", "DATA": "/data", "HOME": "/home/me", "TILDE": "~"}
+    text = f"roots:\n- {entry.format(json.dumps(url))}\n"
+    (root,) = config_of(text, tmp_path, **environment).roots
+    means = means.replace(str(FOLDER), str(tmp_path))
+    assert (root.url, root.name) == (means, means.partition("?")[0])
+    assert list(root.secrets()) == [means.partition("=")[2]]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("s3://${MISSING}/logs", "the environment variable MISSING is not set"),
+        ("${MISSING}", "the environment variable MISSING is not set"),
+        ("/data/a$b", "a $ must be written $$, or begin ${NAME} or ${file:PATH}"),
+        ("${file:gone}/x", "the file gone cannot be read: No such file or directory"),
+        ("s3://${LINES}/x", "a reference brings characters that cannot be printed"),
+        ("${TURNS}", "a reference brings characters that cannot be printed"),
+        ("s3://${LOGIN}/x", "credentials do not belong into a URL; use storage_options"),
+        ("${EMPTY}", "must not be empty"),
+        (
+            "~me/logs",
+            "only ~/ at the beginning is a home folder; a folder named ~… is written ./~…",
+        ),
+        (
+            "file://~/logs",
+            "only ~/ at the beginning is a home folder; a folder named ~… is written ./~…",
+        ),
+        ("~/logs", "HOME, which ~ stands for, is not set to a folder"),
+        ("s3//bucket/logs", "a URL begins with s3://; a folder of this name is written ./…"),
+        ("s3:/bucket", "a URL begins with s3://; a folder of this name is written ./…"),
+        ("s3:bucket", "a URL begins with s3://; a folder of this name is written ./…"),
+        ("S3:/bucket", "a URL begins with s3://; a folder of this name is written ./…"),
+        ("http:/host/x", "a URL begins with http://; a folder of this name is written ./…"),
+        ("file:/x", "a URL begins with file:///; a folder of this name is written ./…"),
+        ("S3://bucket", "the scheme before :// is not valid; did you mean s3://?"),
+        (" s3://bucket", "the scheme before :// is not valid; did you mean s3://?"),
+        ("s3:///bucket", "one slash too many; s3:// is followed by a name"),
+    ],
+)
+@pytest.mark.parametrize("entry", ["{}", "{{url: {}}}"])
+def test_a_url_that_was_meant_otherwise_is_one_mistake(url: str, says: str, entry: str) -> None:
+    environment = {"LINES": "a\nb", "TURNS": "/data/\u202e", "LOGIN": "me:CANARY@b", "EMPTY": ""}
+    text = f"roots:\n- {entry.format(json.dumps(url))}\n"
+    assert mistakes_of(text, **environment) == [f"config.yaml:2: roots[0].url: {says}"]
+
+
+@pytest.mark.parametrize("path", ["./s3:/bucket", "data//logs", "a:b", "s3/bucket"])
+def test_a_folder_that_only_resembles_a_url_is_one(path: str) -> None:
+    assert root_of(f"url: {json.dumps(path)}").url == os.path.normpath(FOLDER / path)
 
 
 def test_a_secret_file_may_have_an_absolute_path(tmp_path: Path) -> None:

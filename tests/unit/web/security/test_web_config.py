@@ -115,7 +115,10 @@ def test_the_rate_limits_interval_is_a_duration_of_go(text: str, seconds: float)
     [
         ("nosuch: 1", "web.yml:1: nosuch: unknown key"),
         ("- a", "web.yml:1: expected a mapping such as tls_server_config, basic_auth_users"),
-        ("tls_server_config: {cert_fil: a}", "web.yml:1: tls_server_config.cert_fil: unknown key"),
+        (
+            "tls_server_config: {cert_fil: a}",
+            "web.yml:1: tls_server_config.cert_fil: unknown key; did you mean cert_file?",
+        ),
         ("tls_server_config: yes", "web.yml:1: tls_server_config: expected a mapping"),
         (
             "tls_server_config: {cert_file: a.crt}",

@@ -1,5 +1,8 @@
-"""References to secrets, which do not belong into a configuration file: ``${NAME}`` in storage
-options is an environment variable, ``${file:PATH}`` the content of a file.
+"""References to what differs from machine to machine, and to secrets, which do not belong into a
+configuration file.
+
+In storage options and in the URL of a root, ``${NAME}`` is an environment variable and
+``${file:PATH}`` the content of a file. A root's path may begin with ``~/``, as in a shell.
 """
 
 import re
@@ -15,9 +18,9 @@ _REFERENCE = re.compile(
 )
 
 
-class SecretResolver:
-    """Replaces references by secrets. `mistakes` are the references that lead to none; `files`
-    are all that were named, missing ones included. Relative files are below `folder`."""
+class ReferenceResolver:
+    """Replaces references by what they stand for. `mistakes` are those that stand for nothing;
+    `files` are all that were named, missing ones included. Relative files are below `folder`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
@@ -34,10 +37,37 @@ class SecretResolver:
         if isinstance(value, str) and value.isprintable():  # else ParsedYaml says so
             match location:
                 case ("roots", int(), "storage_options", *_):
-                    return _REFERENCE.sub(lambda match: self._secret(match, location), value)
+                    return self._replace(value, location)
+                case ("roots", int(), "url"):
+                    return self._url(value, location)
+                case ("roots", int()):
+                    return self._url(value, (*location, "url"))
         return value
 
-    def _secret(self, match: re.Match[str], location: Location) -> str:
+    def _url(self, text: str, location: Location) -> str:
+        """The URL or path that a text means; the text as it is beside a mistake in it."""
+        known = len(self.mistakes)
+        home, path = "", text
+        if text.startswith(("~", "file://~")):
+            home, path = self._environment.get("HOME", ""), text[1:]
+            if path[:1] not in ("", "/"):
+                problem = (
+                    "only ~/ at the beginning is a home folder; a folder named ~… is written ./~…"
+                )
+                self.mistakes.append(Mistake(location, problem))
+            elif not home.startswith("/"):
+                problem = "HOME, which ~ stands for, is not set to a folder"
+                self.mistakes.append(Mistake(location, problem))
+        url = home + self._replace(path, location)
+        if len(self.mistakes) == known and not url.isprintable():
+            problem = "a reference brings characters that cannot be printed"
+            self.mistakes.append(Mistake(location, problem))
+        return url if len(self.mistakes) == known else text
+
+    def _replace(self, text: str, location: Location) -> str:
+        return _REFERENCE.sub(lambda match: self._meant(match, location), text)
+
+    def _meant(self, match: re.Match[str], location: Location) -> str:
         file, variable = match["file"], match["variable"]
         if match[0] == "$$":
             return "$"
