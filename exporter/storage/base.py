@@ -29,7 +29,12 @@ from exporter.datatrove.ranks import Markers
 from exporter.errors import Reason, StorageError
 
 Path = tuple[str, ...]
+Choose = Callable[[Sequence[str]], Iterable[str]]
+"""Picks from file names those that are wanted."""
 T = TypeVar("T")
+
+PART_BYTES = 64 * 1024
+"""What `Storage.read_part` reads at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,23 @@ class Look:
     world_size: int | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as a listing of its folder shows it; None for what that did not tell."""
+
+    name: str
+    modified_ns: int | None = None
+    size: int | None = None
+
+
 class Storage(Protocol):
-    """One root. See the module's docstring for what every backend promises."""
+    """One root. See the module's docstring for what every backend promises.
+
+    `is_object_store` tells that there are no folders, only names with slashes, and that a file
+    is there only once it was closed. Nothing but datatrove itself writes into a job there.
+    """
+
+    is_object_store: bool
 
     @property
     def requests(self) -> "Requests": ...
@@ -120,8 +140,15 @@ class Storage(Protocol):
         """Modification times of markers, one per rank; None for a marker that is gone.
         Called only for looks whose markers have no times."""
 
-    def list_logs(self, path: Path) -> list[str]:
-        """The names of the files in the job's ``logs/``; none if there is no such folder."""
+    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+        """The files directly in an inner folder of the job, such as ``logs``; none if there is no
+        such folder. `wanted` chooses among them; only where it is given do files come with time
+        and size, as far as the storage tells these, and for each a system call may be spent."""
+
+    def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        """The first `PART_BYTES` of a regular file of the job, or the last, which may be all of
+        it. `file` is its path below the job's folder. StorageError("not_found") if there is no
+        such file."""
 
     def close(self) -> None:
         """Give up connections. Calls in flight may fail."""

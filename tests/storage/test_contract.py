@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +23,7 @@ from support.job_folder import JobFolder
 from support.servers import FTP_BUSY, FTP_UNLISTABLE, FtpServer, ftp, wait_until
 
 from exporter.storage import open_storage
-from exporter.storage.base import Storage, Version
+from exporter.storage.base import PART_BYTES, Storage, Version
 from exporter.storage.filesystems.generic import GenericStorage
 from exporter.storage.hdfs.storage import HdfsStorage
 from exporter.storage.s3.storage import S3Storage
@@ -160,7 +160,7 @@ def test_every_change_is_seen_at_the_next_call(backend: Backend, storage: Storag
     remember_everything()
     backend.write("job/logs/task_00000.log", b"log")
     assert job.has_logs()
-    assert storage.list_logs(("job",)) == ["task_00000.log"]
+    assert log_names(storage, "job") == ["task_00000.log"]
     remember_everything()
     write_small_job(backend, "new/job")
     assert sorted(storage.list_folder((), with_subfolders=True).subfolders) == ["job", "new"]
@@ -312,9 +312,9 @@ def test_logs_are_there_once_the_folder_holds_anything(backend: Backend, storage
     found = {name: JobFolder(storage, name).has_logs() for name in ("job", "nested", "other")}
     assert found == {"job": True, "nested": True, "other": False}
     assert not JobFolder(storage, "file").has_logs()
-    assert sorted(storage.list_logs(("job",))) == ["task_00000.log", "task_00012.log"]
+    assert log_names(storage, "job") == ["task_00000.log", "task_00012.log"]
     for name in ("nested", "other", "file", "none"):
-        assert storage.list_logs((name,)) == []
+        assert log_names(storage, name) == []
 
 
 def test_logs_deleted_while_the_job_is_scanned_do_not_make_the_job_gone(
@@ -327,6 +327,62 @@ def test_logs_deleted_while_the_job_is_scanned_do_not_make_the_job_gone(
     first = storage.look(("job",), folder)
     if not isinstance(storage, S3Storage):  # whose listing had shown them
         assert not first.has_logs
+
+
+def log_names(storage: Storage, job: str) -> list[str]:
+    return sorted(file.name for file in storage.list_files((job,), "logs"))
+
+
+def test_only_the_files_that_are_wanted_are_listed_with_time_and_size(
+    backend: Backend, storage: Storage
+) -> None:
+    write_small_job(backend, "job")
+    for name in ("7_0.out", "7_1.out", "8_0.out", "deep/9_0.out"):
+        backend.write(f"job/slurm_logs/{name}", b"log")
+    offered: list[str] = []
+
+    def of_array_7(names: Sequence[str]) -> list[str]:
+        offered.extend(names)
+        return [name for name in names if name.startswith("7_")]
+
+    files = storage.list_files(("job",), "slurm_logs", of_array_7)
+    assert sorted(offered) == ["7_0.out", "7_1.out", "8_0.out"]
+    assert sorted(file.name for file in files) == ["7_0.out", "7_1.out"]
+    for file in files:
+        assert file.modified_ns is not None
+        assert int(file.modified_ns / 1e9) == int(backend.modified(f"job/slurm_logs/{file.name}"))
+        assert file.size == (None if isinstance(storage, S3Storage) else 3)
+    assert storage.list_files(("job",), "logs", of_array_7) == []
+
+
+LOG = b"".join(b"line %d\n" % number for number in range(20_000))
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, len(LOG)])
+def test_a_part_of_a_file_is_its_beginning_or_its_end(
+    backend: Backend, storage: Storage, size: int
+) -> None:
+    write_small_job(backend, "job")
+    log = LOG[:size]
+    backend.write("job/logs/task_00000.log", log)
+    backend.write("job/ranks_to_run.json", b"[0]")
+    file = "logs/task_00000.log"
+    assert storage.read_part(("job",), file) == log[:PART_BYTES]
+    assert storage.read_part(("job",), file, of_end=True) == log[-PART_BYTES:]
+    assert storage.read_part(("job",), "ranks_to_run.json", of_end=True) == b"[0]"
+    # Nothing is left behind that the next call stumbles over.
+    assert JobFolder(storage, "job").ranks() == [0, 1]
+
+
+@pytest.mark.parametrize("of_end", [False, True])
+def test_a_part_of_what_is_no_file_is_an_error(
+    backend: Backend, storage: Storage, of_end: bool
+) -> None:
+    backend.write("job/logs/task_00000.log/file", b"log")
+    backend.write("job/executor.json", b"{}")
+    for file in ("logs/task_00000.log", "logs/task_00001.log", "no/task_00000.log"):
+        error = failure(lambda file=file: storage.read_part(("job",), file, of_end=of_end))
+        assert error.reason in ("not_found", "invalid")
 
 
 # Requests, threads, the end
@@ -343,7 +399,8 @@ def test_every_call_counts_its_requests_also_when_it_fails(
         lambda: storage.list_folder(("job",), with_subfolders=False),
         JobFolder(storage, "job").look,
         JobFolder(storage, "job").read,
-        lambda: storage.list_logs(("job",)),
+        lambda: storage.list_files(("job",), "logs"),
+        lambda: storage.read_part(("job",), "executor.json"),
         lambda: failure(JobFolder(storage, "no-job").look),
         lambda: failure(JobFolder(storage, "no-job").read),
     ]

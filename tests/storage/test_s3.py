@@ -36,7 +36,7 @@ from exporter.config.settings import (
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.storage.base import Folder, Version
+from exporter.storage.base import File, Folder, Version
 from exporter.storage.s3.storage import S3Storage
 from exporter.workers import Workers
 
@@ -110,11 +110,12 @@ def calls_of(storage: S3Storage) -> dict[str, Callable[[], object]]:
         "has_executor_file": lambda: storage.list_folder(("job",), with_subfolders=False),
         "look": lambda: storage.look(("job",), Folder((), has_executor_file=True)),
         "read_executor": JobFolder(storage, "job").read,
-        "list_logs": lambda: storage.list_logs(("job",)),
+        "list_files": lambda: storage.list_files(("job",), "logs"),
+        "read_part": lambda: storage.read_part(("job",), "executor.json", of_end=True),
     }
 
 
-LISTINGS = ("list_folder", "has_executor_file", "look", "list_logs")
+LISTINGS = ("list_folder", "has_executor_file", "look", "list_files")
 
 
 # Keys
@@ -440,6 +441,8 @@ def error_body(code: str) -> bytes:
     return _HEADER + body.encode()
 
 
+PAGE_TIME_NS = 1_767_225_600 * 10**9  # of every key on a `page`
+
 WHOLE_PAGE = page("logs/job/completions/00000", "logs/job/completions/00001")
 
 
@@ -529,7 +532,7 @@ def test_an_error_is_classified_by_what_the_server_says(
     with HttpServer(lambda _: Answer(status, body, XML)) as server:
         with closing(storage_on(server)) as storage:
             calls = calls_of(storage)
-            for name in (*LISTINGS, "read_executor"):
+            for name in (*LISTINGS, "read_executor", "read_part"):
                 with pytest.raises(StorageError) as caught:
                     calls[name]()
                 assert caught.value.reason == reason, name
@@ -552,9 +555,12 @@ def test_a_page_that_fails_is_asked_for_again_and_only_that_page() -> None:
     answers = iter([Answer(200, first), Answer(500, error_body("InternalError")), Answer(200, b"")])
     with HttpServer(lambda _: next(answers, Answer(200, second))) as server:
         with closing(storage_on(server)) as storage:
-            failure(lambda: storage.list_logs(("job",)))
+            failure(lambda: storage.list_files(("job",), "logs"))
             answers = iter([Answer(200, first), Answer(500, error_body("InternalError"))])
-            assert storage.list_logs(("job",)) == ["a", "b"]
+            assert storage.list_files(("job",), "logs") == [
+                File("a", PAGE_TIME_NS),
+                File("b", PAGE_TIME_NS),
+            ]
             tokens = [request.query.get("continuation-token") for request in server.received]
             assert tokens == [None, "next", "next", None, "next", "next"]
             assert_counts_are_right(storage, server)
@@ -643,7 +649,7 @@ def hanging_calls() -> Iterator[dict[str, _Hang]]:
         stack.enter_context(closing(stopping))
         for name, call in calls_of(silent).items():
             calls[f"silent {name}"] = _Hang(call)
-        for name in (*LISTINGS, "read_executor"):
+        for name in (*LISTINGS, "read_executor", "read_part"):
             calls[f"stopping {name}"] = _Hang(calls_of(stopping)[name])
         yield calls
 
@@ -738,7 +744,7 @@ def test_calls_to_a_server_that_hangs_end_within_their_limit(
     hanging_calls: dict[str, _Hang],
 ) -> None:
     """Last in this module: these calls run since its beginning."""
-    assert len(hanging_calls) == 10
+    assert len(hanging_calls) == 12
     for name, hang in hanging_calls.items():
         error = failure(lambda hang=hang: hang.outcome.result(CALL_SECONDS + 15))
         assert error.reason == "timeout", name

@@ -16,7 +16,16 @@ from urllib.parse import quote, unquote, urlencode
 import requests
 
 from support.paths import CACHE
-from support.servers import BUCKET, HOST, Answer, HttpServer, Request, listening, wait_until
+from support.servers import (
+    BUCKET,
+    HOST,
+    Answer,
+    HttpServer,
+    Request,
+    answer_with,
+    listening,
+    wait_until,
+)
 
 AZURITE = CACHE / "servers" / "azurite"
 
@@ -172,7 +181,7 @@ class Hub:
         found = self.files.get("/".join(where))
         if found is None:
             return Answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-        return Answer(200, found[0])
+        return answer_with(found[0], request)
 
     def _tree(self, request: Request, where: str, path: str, *, is_bucket: bool) -> Answer:
         """A bucket's prefixes are letters, a repository's are folders."""

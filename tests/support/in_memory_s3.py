@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote_plus, unquote
 from xml.sax.saxutils import escape
 
-from support.servers import Answer, Request
+from support.servers import Answer, Request, answer_with
 
 XML = {"Content-Type": "application/xml"}
 _HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -72,7 +72,7 @@ class Objects:
             "ETag": f'"{_md5(data)}"',
             "Last-Modified": written.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         }
-        return self._sent(Answer(200, data, headers))
+        return self._sent(answer_with(data, request, headers))
 
     def _sent(self, answer: Answer) -> Answer:
         self.bytes_sent += len(answer.body)

@@ -361,6 +361,20 @@ class Answer:
     hangs: bool = False
 
 
+def answer_with(data: bytes, request: Request, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer with this content, or with the part of it that the request asks for."""
+    asked = {name.lower(): value for name, value in request.headers.items()}.get("range")
+    if asked is None:
+        return Answer(200, data, headers or {})
+    first, _, last = asked.removeprefix("bytes=").partition("-")
+    begin = int(first) if first else max(0, len(data) - int(last))
+    if begin >= len(data):
+        return Answer(416, b"<Error><Code>InvalidRange</Code></Error>", headers or {})
+    return Answer(
+        206, data[begin : int(last) + 1] if first and last else data[begin:], headers or {}
+    )
+
+
 class HttpServer:
     """An HTTP server on this process' threads that gives the answers of a function."""
 

@@ -80,7 +80,8 @@ def _logs_of(row: Row, storage: Storage, root_url: str) -> tuple[tuple[int, str]
     assert row.reading is not None
     tasks, completed, path = row.reading.tasks, row.reading.ranks, path_of(row.job_name)
     folder = "/".join((root_url, *path, LOGS))
-    logs = ((rank_of_log(name), f"{folder}/{name}") for name in storage.list_logs(path))
+    listed = storage.list_files(path, LOGS)
+    logs = ((rank_of_log(file.name), f"{folder}/{file.name}") for file in listed)
     return tuple(
         (rank, display_name(log))
         for rank, log in sorted((rank, log) for rank, log in logs if rank is not None)

@@ -1,5 +1,6 @@
 """Replaces single operations of an fsspec filesystem, and reads what its listings show."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from typing import Any
 
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
-from exporter.storage.base import Version
+from exporter.storage.base import PART_BYTES, Version
 
 Entries = list[dict[str, Any]]
 Count = Callable[[], None]
@@ -29,6 +30,22 @@ def read_opened(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     return data
 
 
+def read_part_opened(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa: FBT001
+    """The first or the last `PART_BYTES` of a file by the filesystem's own ``open``."""
+    # What is read ahead is of this size as well.
+    with filesystem.open(file, "rb", block_size=PART_BYTES) as stream:
+        if of_end:
+            size: int = stream.seek(0, os.SEEK_END) or stream.tell()
+            stream.seek(max(0, size - PART_BYTES))
+        data: bytes = stream.read(PART_BYTES)
+    return data
+
+
+def part_range(*, of_end: bool) -> dict[str, str]:
+    """The HTTP header that asks for the first `PART_BYTES` of a file, or the last."""
+    return {"Range": f"bytes=-{PART_BYTES}" if of_end else f"bytes=0-{PART_BYTES - 1}"}
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """The operations that `GenericStorage` uses, and how it may use them. The defaults are
@@ -38,15 +55,17 @@ class Adapter:
     call before each request. It returns entries as fsspec does; that of a folder may have a
     ``tree``, a token that changes with anything below the folder. `read` takes the filesystem, a
     file and a limit. It returns the whole content, or at least one byte more than the limit if
-    the file is larger. `error_of` classifies errors that only this filesystem raises; None for
-    any other. `close` ends the connections; the default leaves that to the garbage collector.
-    `options` are keyword arguments of the filesystem; they override those of the root. In an
-    object store a folder exists while anything lies below it, several threads may call the
-    filesystem at once, and a call is tried twice if the store is unavailable.
+    the file is larger. `read_part` takes the filesystem, a file, and whether its end is wanted;
+    it may return the whole file instead. `error_of` classifies errors that only this filesystem
+    raises; None for any other. `close` ends the connections; the default leaves that to the
+    garbage collector. `options` are keyword arguments of the filesystem; they override those of
+    the root. In an object store a folder exists while anything lies below it, several threads may
+    call the filesystem at once, and a call is tried twice if the store is unavailable.
     """
 
     ls: Callable[[Any, str, Count], Entries] = _ls
     read: Callable[[Any, str, int], bytes] = read_opened
+    read_part: Callable[[Any, str, bool], bytes] = read_part_opened
     error_of: Callable[[Exception], StorageError | None] = lambda _: None
     close: Callable[[Any], None] = lambda _: None
     options: Mapping[str, Any] = field(default_factory=lambda: {"use_listings_cache": False})
@@ -88,7 +107,8 @@ class Entry:
         self.is_file = item.get("type") == "file" and not str(item["name"]).endswith("/")
         self.modified_ns = _modified_ns(item)
         self.version_token = tuple(str(item[key]) for key in _VERSION_KEYS if item.get(key))
-        self.size = item.get("size")
+        size = item.get("size")
+        self.size: int | None = int(size) if size is not None and str(size).isdecimal() else None
         self.tree = item.get("tree") if self.is_folder else None
 
 

@@ -13,7 +13,7 @@ from azure.core import exceptions
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
-from exporter.storage.base import ErrorTypes, error_of_status, error_of_type
+from exporter.storage.base import PART_BYTES, ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,
@@ -68,6 +68,22 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
     return sync(filesystem.loop, download, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
 
 
+def _read_part(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa: FBT001
+    container, _, key = file.partition("/")
+
+    async def download() -> bytes:
+        async with filesystem.service_client.get_blob_client(container, key) as client:
+            size = (await client.get_blob_properties(**_ONCE)).size  # there are no suffix ranges
+            length = min(size, PART_BYTES)
+            if not length:
+                return b""
+            begin = size - length if of_end else 0
+            stream = await client.download_blob(begin, length, max_concurrency=1, **_ONCE)
+            return bytes(await stream.readall())
+
+    return sync(filesystem.loop, download, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]
+
+
 def _close(filesystem: Any) -> None:
     sync(filesystem.loop, filesystem.service_client.close, timeout=_CALL_SECONDS)
 
@@ -97,4 +113,11 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-ADAPTER = Adapter(ls=_ls, read=_read, error_of=_error_of, close=_close, is_object_store=True)
+ADAPTER = Adapter(
+    ls=_ls,
+    read=_read,
+    read_part=_read_part,
+    error_of=_error_of,
+    close=_close,
+    is_object_store=True,
+)

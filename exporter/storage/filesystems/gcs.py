@@ -9,6 +9,7 @@ a minute to fail where gRPC is blocked.
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,7 @@ from exporter.storage.filesystems.adapter import (
     Entries,
     bucket_and_prefix,
     entries_of,
+    part_range,
 )
 
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read at the import
@@ -53,8 +55,15 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
 
 
 def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
+    return _read_range(filesystem, file, {"Range": f"bytes=0-{limit_bytes}"})
+
+
+def _read_part(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa: FBT001
+    return _read_range(filesystem, file, part_range(of_end=of_end))
+
+
+def _read_range(filesystem: Any, file: str, headers: Mapping[str, str]) -> bytes:
     bucket, _, key = file.partition("/")
-    headers = {"Range": f"bytes=0-{limit_bytes}"}
     try:
         return _get(filesystem, "b/{}/o/{}", bucket, key, headers=headers, alt="media")
     except HttpError as error:
@@ -99,4 +108,11 @@ def _error_of(error: Exception) -> StorageError | None:
     return error_of_type(error, _REASON_BY_TYPE)
 
 
-ADAPTER = Adapter(ls=_ls, read=_read, error_of=_error_of, close=_close, is_object_store=True)
+ADAPTER = Adapter(
+    ls=_ls,
+    read=_read,
+    read_part=_read_part,
+    error_of=_error_of,
+    close=_close,
+    is_object_store=True,
+)

@@ -26,7 +26,18 @@ from fsspec.core import url_to_fs
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error, or_none
+from exporter.storage.base import (
+    PART_BYTES,
+    Choose,
+    File,
+    Folder,
+    Look,
+    Path,
+    Requests,
+    Version,
+    from_os_error,
+    or_none,
+)
 from exporter.storage.filesystems.adapter import Adapter, Entries, Entry, executor_version
 
 _FAILURES_OF_THE_CONNECTION = ("unavailable", "timeout", "partial", "other")
@@ -41,6 +52,7 @@ class GenericStorage:
         self._url = url
         self._options = options
         self._adapter = adapter
+        self.is_object_store = adapter.is_object_store
         self._turn = nullcontext() if adapter.is_object_store else threading.Lock()
         self._opening = threading.Lock()
         self._filesystem: fsspec.AbstractFileSystem | None = None
@@ -122,9 +134,25 @@ class GenericStorage:
         """None for each: a filesystem that does not list times is not asked file by file."""
         return [None for _ in ranks]
 
-    def list_logs(self, path: Path) -> list[str]:
-        listed = or_none(lambda: self._list((*path, LOGS)), "not_found", "invalid") or []
-        return [e.name for e in listed if e.is_file]
+    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+        listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or []
+        files = {e.name: e for e in listed if e.is_file}
+        chosen = files if wanted is None else wanted(list(files))
+        return [File(name, files[name].modified_ns, files[name].size) for name in chosen]
+
+    def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        def read(filesystem: fsspec.AbstractFileSystem, name: str) -> bytes:
+            self.requests.add("read")
+            return self._adapter.read_part(filesystem, name, of_end)
+
+        *folders, name = (*path, *file.split("/"))
+        data = self._call((*folders, name), read)
+        # FTP, for one, reads nothing where there is no file.
+        if not data and name not in {e.name for e in self._list(tuple(folders)) if e.is_file}:
+            raise StorageError("not_found", "no such file")
+        if of_end and len(data) > PART_BYTES:
+            raise StorageError("too_large", "the server sends no parts of files")
+        return data[:PART_BYTES]
 
     def close(self) -> None:
         with self._opening:

@@ -14,7 +14,7 @@ upload.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -26,11 +26,12 @@ from huggingface_hub.utils._hf_uris import parse_hf_uri
 from huggingface_hub.utils._http import get_session
 
 from exporter.errors import StorageError
-from exporter.storage.base import ErrorTypes, error_of_status, error_of_type
-from exporter.storage.filesystems.adapter import Adapter, Count, Entries
+from exporter.storage.base import PART_BYTES, ErrorTypes, error_of_status, error_of_type
+from exporter.storage.filesystems.adapter import Adapter, Count, Entries, part_range
 
 _TIMEOUT = httpx2.Timeout(15, connect=5)
 _CALL_SECONDS = 60
+_NO_MORE: Mapping[str, str] = {}
 
 
 def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
@@ -87,6 +88,16 @@ def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
 
 
 def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
+    return _get(filesystem, file, limit_bytes)
+
+
+def _read_part(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa: FBT001
+    # A part of something compressed would be of no use.
+    headers = {**part_range(of_end=of_end), "Accept-Encoding": "identity"}
+    return _get(filesystem, file, PART_BYTES, headers)
+
+
+def _get(filesystem: Any, file: str, limit_bytes: int, more: Mapping[str, str] = _NO_MORE) -> bytes:
     place = parse_hf_uri(f"{constants.HF_PROTOCOL}{file}")
     path, endpoint = place.path_in_repo, filesystem.endpoint
     if place.is_bucket:
@@ -95,11 +106,13 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
         url = hf_hub_url(
             place.id, path, repo_type=place.type, revision=place.revision, endpoint=endpoint
         )
-    data, headers = bytearray(), build_hf_headers(token=filesystem.token)
+    data, headers = bytearray(), {**build_hf_headers(token=filesystem.token), **more}
     with get_session().stream(
         "GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True
     ) as answer:
-        if answer.status_code != httpx2.codes.OK:
+        if more and answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
+            return b""  # an empty file has no first byte
+        if answer.status_code not in (httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT):
             raise error_of_status(answer.status_code)
         for piece in answer.iter_bytes():
             data += piece
@@ -119,6 +132,7 @@ _REASON_BY_TYPE: ErrorTypes = (
 ADAPTER = Adapter(
     ls=_ls,
     read=_read,
+    read_part=_read_part,
     error_of=lambda error: error_of_type(error, _REASON_BY_TYPE),
     is_object_store=True,
 )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import hdfs_native
 
 from exporter.errors import StorageError
-from exporter.storage.base import Requests, from_os_error, reasons_by_word
+from exporter.storage.base import PART_BYTES, Requests, from_os_error, reasons_by_word
 from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
@@ -71,6 +71,15 @@ class RpcNameNode:
 
         self.requests.add("read")
         return self._call(read_all, _READ_SECONDS)
+
+    def read_part(self, path: str, *, of_end: bool) -> bytes:
+        def read(client: hdfs_native.Client) -> bytes:
+            reader = client.read(path)
+            size = min(len(reader), PART_BYTES)
+            return reader.read_range(len(reader) - size if of_end else 0, size)
+
+        self.requests.add("read")
+        return self._call(read, _READ_SECONDS)
 
     def close(self) -> None:
         with self._lock:

@@ -23,7 +23,17 @@ from typing import Protocol
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version, or_none, reasons_by_word
+from exporter.storage.base import (
+    Choose,
+    File,
+    Folder,
+    Look,
+    Path,
+    Requests,
+    Version,
+    or_none,
+    reasons_by_word,
+)
 
 _SETTLING_SECONDS = 0.01
 
@@ -49,6 +59,9 @@ class NameNode(Protocol):
     def read(self, path: str, limit_bytes: int) -> bytes:
         """Content of a file; "too_large" beyond the limit, before it is read."""
 
+    def read_part(self, path: str, *, of_end: bool) -> bytes:
+        """The first or the last `PART_BYTES` of a file."""
+
     def close(self) -> None: ...
 
 
@@ -71,6 +84,8 @@ class _LookState:
 
 class HdfsStorage:
     """The root at the absolute path `root`."""
+
+    is_object_store = False
 
     def __init__(self, namenode: NameNode, root: str) -> None:
         self._namenode = namenode
@@ -150,9 +165,14 @@ class HdfsStorage:
         statuses = (listed.get(marker_name(rank)) for rank in ranks)
         return [s.modified_ms * 1_000_000 if s is not None else None for s in statuses]
 
-    def list_logs(self, path: Path) -> list[str]:
-        listed = or_none(lambda: self._list((*path, LOGS)), "not_found", "invalid") or {}
-        return [s.name for s in listed.values() if not s.is_folder]
+    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+        listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or {}
+        files = {s.name: s for s in listed.values() if not s.is_folder}
+        chosen = files if wanted is None else wanted(list(files))
+        return [File(n, files[n].modified_ms * 1_000_000, files[n].size) for n in chosen]
+
+    def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        return self._namenode.read_part(self._absolute((*path, file)), of_end=of_end)
 
     def close(self) -> None:
         self._namenode.close()

@@ -20,7 +20,13 @@ import urllib3
 from fsspec.implementations.webhdfs import WebHDFS
 
 from exporter.errors import StorageError
-from exporter.storage.base import ErrorTypes, Requests, error_of_status, error_of_type
+from exporter.storage.base import (
+    PART_BYTES,
+    ErrorTypes,
+    Requests,
+    error_of_status,
+    error_of_type,
+)
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CONNECT_SECONDS = 5
@@ -59,8 +65,18 @@ class WebNameNode:
             raise StorageError("partial", "the answer is not WebHDFS's") from None
 
     def read(self, path: str, limit_bytes: int) -> bytes:
+        return self._open(path, limit_bytes)
+
+    def read_part(self, path: str, *, of_end: bool) -> bytes:
+        offset = 0
+        if of_end:  # WebHDFS counts from the beginning only
+            of_file = [status.size for status in self.list_status(path) if not status.name]
+            offset = max(0, *of_file, PART_BYTES) - PART_BYTES
+        return self._open(path, PART_BYTES, offset=offset, length=PART_BYTES)
+
+    def _open(self, path: str, limit_bytes: int, **part: int) -> bytes:
         self.requests.add("read")
-        with _errors_classified(), self._send("OPEN", path) as answer:
+        with _errors_classified(), self._send("OPEN", path, **part) as answer:
             if answer.is_redirect:
                 self.requests.add("read")
                 url = self._connected()._apply_proxy(answer.headers["Location"])  # noqa: SLF001
@@ -74,10 +90,10 @@ class WebNameNode:
         if filesystem is not None:
             filesystem.session.close()
 
-    def _send(self, operation: str, path: str) -> requests.Response:
+    def _send(self, operation: str, path: str, **parameters: int) -> requests.Response:
         filesystem = self._connected()
         url = filesystem._apply_proxy(filesystem.url + quote(path, safe="/"))  # noqa: SLF001
-        return self._get(url, params={**filesystem.pars, "op": operation})
+        return self._get(url, params={**filesystem.pars, "op": operation, **parameters})
 
     def _get(self, url: str, params: Mapping[str, Any] | None = None) -> requests.Response:
         timeout = _CONNECT_SECONDS, _READ_SECONDS

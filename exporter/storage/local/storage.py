@@ -17,16 +17,25 @@ the job folder's own link count proves that its file system does so, only the na
 """
 
 import os
-import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Folder, Look, Path, Requests, Version, from_os_error
+from exporter.storage.base import (
+    Choose,
+    File,
+    Folder,
+    Look,
+    Path,
+    Requests,
+    Version,
+    from_os_error,
+)
 from exporter.storage.local import fingerprint
 from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
+from exporter.storage.local.opened import read_part, read_whole, statuses_of
 
 _LINKS_WITHOUT_SUBFOLDERS = 2  # the folder's name, and its own "."
 _NO_FILE = ExecutorFile(is_file=False)
@@ -48,6 +57,8 @@ _NOTHING_SEEN = _FolderState(None, _NO_FILE)
 
 class LocalStorage:
     """The root at `root`, an absolute path."""
+
+    is_object_store = False
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -204,9 +215,11 @@ class LocalStorage:
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             with open(descriptor, "rb", buffering=0):
-                version, data = _read_regular(descriptor, limit_bytes)
+                found, data = read_whole(descriptor, limit_bytes)
         except OSError as error:
             raise from_os_error(error) from None
+        # The version from before reading: the next scan sees another if the file changed meanwhile.
+        version = fingerprint.version_of(found)
         return (seen if fingerprint.is_same_file(seen, version) else version), data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
@@ -217,7 +230,8 @@ class LocalStorage:
             folder = os.open(completions, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 self.requests.add("stat", len(names))
-                return _times_of(names, folder)
+                found = statuses_of(names, folder)
+                return [None if status is None else status.st_mtime_ns for status in found]
             finally:
                 os.close(folder)
         except FileNotFoundError:  # there is no such folder
@@ -225,13 +239,38 @@ class LocalStorage:
         except OSError as error:
             raise from_os_error(error) from None
 
-    def list_logs(self, path: Path) -> list[str]:
+    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
         self.requests.add("readdir")
         try:
-            with os.scandir("/".join((self._root, *path, LOGS))) as entries:
-                return [entry.name for entry in entries if not entry.is_dir()]
+            folder = os.open("/".join((self._root, *path, inner)), os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with os.scandir(folder) as entries:
+                    names = [entry.name for entry in entries if not entry.is_dir()]
+                if wanted is None:
+                    return [File(name) for name in names]
+                chosen = list(wanted(names))
+                self.requests.add("stat", len(chosen))
+                return [
+                    File(name, found.st_mtime_ns, found.st_size)
+                    for name, found in zip(chosen, statuses_of(chosen, folder), strict=True)
+                    if found is not None
+                ]
+            finally:
+                os.close(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        self.requests.add("read")
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
+        try:
+            descriptor = os.open("/".join((self._root, *path, file)), flags)
+            try:
+                return read_part(descriptor, of_end=of_end)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise from_os_error(error) from None
 
@@ -251,29 +290,3 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _times_of(names: Sequence[str], folder: int) -> list[int | None]:
-    """Modification times of files in an open folder, None for those that are gone."""
-    times: list[int | None] = []
-    for name in names:
-        try:
-            times.append(os.stat(name, dir_fd=folder).st_mtime_ns)
-        except FileNotFoundError:
-            times.append(None)
-    return times
-
-
-def _read_regular(descriptor: int, limit_bytes: int) -> tuple[Version, bytes]:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise StorageError("invalid", "not a regular file")
-    if found.st_size > limit_bytes:
-        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-    data = bytearray()
-    while len(data) <= limit_bytes and (piece := os.read(descriptor, 1 << 20)):
-        data += piece
-    if len(data) > limit_bytes:
-        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-    # The version from before reading: the next scan sees another if the file changed meanwhile.
-    return fingerprint.version_of(found), bytes(data)

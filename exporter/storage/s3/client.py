@@ -29,9 +29,9 @@ from fsspec.asyn import sync
 from exporter import __version__
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
-from exporter.storage.base import Requests, Version
+from exporter.storage.base import PART_BYTES, Requests, Version
 from exporter.storage.s3 import listing_page
-from exporter.storage.s3.errors import is_about_credentials, storage_error
+from exporter.storage.s3.errors import is_about_credentials, is_empty_range, storage_error
 from exporter.storage.s3.listed_job import executor_version
 from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
 
@@ -87,16 +87,32 @@ class Session:
 
     async def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
         """The version and the content of an ``executor.json`` of at most `limit_bytes`."""
+        response, content = await self._get(key, limit_bytes)
+        return executor_version(etag_of(response), modified_ns(response)), content
 
-        async def read() -> tuple[Version, bytes]:
+    async def get_part(self, key: str, *, of_end: bool) -> bytes:
+        """The first `PART_BYTES` of an object, or the last."""
+        part = f"bytes=-{PART_BYTES}" if of_end else f"bytes=0-{PART_BYTES - 1}"
+        try:
+            return (await self._get(key, PART_BYTES, Range=part))[1]
+        except Exception as error:
+            if is_empty_range(error):  # an empty object has no first byte
+                return b""
+            raise
+
+    async def _get(
+        self, key: str, limit_bytes: int, **part: str
+    ) -> tuple[Mapping[str, Any], bytes]:
+        """The answer to one GET, and its content of at most `limit_bytes`."""
+
+        async def read() -> tuple[Mapping[str, Any], bytes]:
             response = await self._filesystem._call_s3(  # noqa: SLF001
-                "get_object", Bucket=self._bucket, Key=key
+                "get_object", Bucket=self._bucket, Key=key, **part
             )
             async with response["Body"] as body:
                 if response["ContentLength"] > limit_bytes:
                     raise StorageError("too_large", f"larger than {limit_bytes} bytes")
-                version = executor_version(etag_of(response), modified_ns(response))
-                return version, await body.read()
+                return response, await body.read()
 
         async with self._slots:
             return await asyncio.wait_for(read(), _CALL_SECONDS)

@@ -76,6 +76,12 @@ def is_about_credentials(error: BaseException) -> bool:
     return any(base.error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
 
 
+def is_empty_range(error: BaseException) -> bool:
+    """The object has none of the bytes that were asked for."""
+    answer = _answer_in(error)
+    return answer is not None and "InvalidRange" in answer
+
+
 def _answer_in(error: BaseException) -> tuple[str, str] | None:
     """Error code and HTTP status of the answer that led to the error; None if none did."""
     for link in _chain(error):

@@ -36,9 +36,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from exporter.datatrove.layout import EXECUTOR_FILE, LOGS
+from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.log import event
-from exporter.storage.base import Folder, Look, Path, Version
+from exporter.storage.base import Choose, File, Folder, Look, Path, Version
 from exporter.storage.s3.client import Client, Session
 from exporter.storage.s3.job_listing import JobListing, MissingKeyError, UnorderedListingError
 from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_in
@@ -64,6 +64,8 @@ class _FirstPage:
 class S3Storage:
     """The root ``s3://bucket/prefix``. `options` and `connections` are those of `Client`;
     `page_keys` is how many keys the server puts on a page at most."""
+
+    is_object_store = True
 
     def __init__(
         self, url: str, options: Mapping[str, Any], connections: int, page_keys: int = PAGE_KEYS
@@ -199,11 +201,21 @@ class S3Storage:
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         raise NotImplementedError("a look at S3 has the times")
 
-    def list_logs(self, path: Path) -> list[str]:
-        prefix = self._key(path, f"{LOGS}/")
+    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+        prefix = self._key(path, f"{inner}/")
         pages = self._client.run(lambda session: session.list_pages(prefix))
-        names = (key[len(prefix) :] for page in pages for key in page.keys)
-        return [name for name in names if name and "/" not in name]
+        files = {
+            name: File(name, time_ns)
+            for page in pages
+            for key, time_ns in zip(page.keys, page.modified_ns, strict=True)
+            if (name := key[len(prefix) :]) and "/" not in name
+        }
+        chosen = files if wanted is None else wanted(list(files))
+        return [files[name] for name in chosen]
+
+    def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        key = self._key(path, file)
+        return self._client.run(lambda session: session.get_part(key, of_end=of_end))
 
     def close(self) -> None:
         self._client.close()

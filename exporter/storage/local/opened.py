@@ -1,0 +1,49 @@
+"""Reads what is open: a regular file, whole or in part, or the status of files in a folder."""
+
+import os
+import stat
+from collections.abc import Sequence
+
+from exporter.errors import StorageError
+from exporter.storage.base import PART_BYTES
+
+
+def statuses_of(names: Sequence[str], folder: int) -> list[os.stat_result | None]:
+    """The status of each file in an open folder, None for those that are gone."""
+    found: list[os.stat_result | None] = []
+    for name in names:
+        try:
+            found.append(os.stat(name, dir_fd=folder))
+        except FileNotFoundError:
+            found.append(None)
+    return found
+
+
+def read_part(descriptor: int, *, of_end: bool) -> bytes:
+    """The first or the last `PART_BYTES` of an open file."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise StorageError("invalid", "not a regular file")
+    begin = max(0, found.st_size - PART_BYTES) if of_end else 0
+    end = min(begin + PART_BYTES, found.st_size)
+    data = b""
+    while begin + len(data) < end and (
+        piece := os.pread(descriptor, end - begin - len(data), begin + len(data))
+    ):
+        data += piece
+    return data
+
+
+def read_whole(descriptor: int, limit_bytes: int) -> tuple[os.stat_result, bytes]:
+    """The status of an open file before it was read, and its content."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise StorageError("invalid", "not a regular file")
+    if found.st_size > limit_bytes:
+        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+    data = bytearray()
+    while len(data) <= limit_bytes and (piece := os.read(descriptor, 1 << 20)):
+        data += piece
+    if len(data) > limit_bytes:
+        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+    return found, bytes(data)
