@@ -96,7 +96,8 @@ class Renderer:
             parts[root.name] = self._parts.get(root.name) or _RootPart(root.name)
             parts[root.name].update(root)
         self._parts = parts
-        samples = _samples(snapshot.totals, list(parts.values()))
+        totals = snapshot.totals if snapshot.has_totals else None
+        samples = _samples(totals, list(parts.values()))
         expositions = {}
         for page_format in CONTENT_TYPES:
             blocks = [(f.name, [Block(_header(f, page_format)), *lines]) for f, lines in samples]
@@ -107,10 +108,12 @@ class Renderer:
 _Family = Metric[Totals] | Metric[Root] | Metric[Job]
 
 
-def _samples(totals: Totals, parts: list[_RootPart]) -> list[tuple[_Family, list[Block]]]:
+def _samples(totals: Totals | None, parts: list[_RootPart]) -> list[tuple[_Family, list[Block]]]:
     """The sample lines of every family."""
+    sums = () if totals is None else (totals,)
     samples: list[tuple[_Family, list[Block]]] = [
-        (family, [Block(_render_lines(family, _Labels(), totals))]) for family in OVERALL_FAMILIES
+        (family, [Block(_render_lines(family, _Labels(), each)) for each in sums])
+        for family in OVERALL_FAMILIES
     ]
     for i, of_root in enumerate(ROOT_FAMILIES):
         samples.append((of_root, [Block(b"".join(part.root_lines[i] for part in parts))]))

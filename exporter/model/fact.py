@@ -96,6 +96,7 @@ NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
 _AS_OF_SCAN = "As of the last scan, not the scrape."
+_WHILE_KNOWN = "Absent while a root is lost that was counted before."
 
 
 class Shows(TypedDict, total=False):
@@ -191,5 +192,6 @@ def of_totals(
         return None if root.totals is None else read(root.totals)
 
     text = f"{of_root} {_AS_OF_SCAN}" if as_of_scan else of_root
-    every = _number("", name, read, f"{overall} {_AS_OF_SCAN}") if overall else None
+    overall = f"{overall} {_WHILE_KNOWN} {_AS_OF_SCAN}" if overall else ""
+    every = _number("", name, read, overall) if overall else None
     return Fact(name, help_, read, _number("root_", name, of_metric, text), schema, overall=every)

@@ -61,6 +61,9 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "Why the last scan could not read the job; the other values are then those of its last "
         "good reading.", schema={**TEXT_OR_NULL, "enum": [*REASONS, None]},
         columns=(Column("Note", "note", 200, ("terminal",), may_be_empty=True),)),
+    of_row("as_of_timestamp", lambda row: row.job.as_of,
+        "Unix time of the scan that found the job as it is shown, where the root cannot be "
+        "scanned any more; null where the last scan got to the job.", schema=NUMBER_OR_NULL),
     of_reading("tasks", lambda reading: reading.tasks,
         "Tasks of the job: world_size of its last launch.", schema=COUNT_OR_NULL),
     of_reading("tasks_completed", lambda reading: reading.tasks_completed,
@@ -102,8 +105,9 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "a queue; absent before it, and where it is not known.", schema=NUMBER_OR_NULL,
         columns=(Column("Started", "ago", 105, _TERMINAL_AND_JOB, give_way=8, may_be_empty=True),)),
     of_job("scan_success", lambda job: job.error is None,
-        "1 if the last scan could read the job, else 0. Its other series then keep their last "
-        "values for a while.", as_of_scan=False),
+        "1 if the last scan that got to the job could read it, else 0. Its other series then keep "
+        "their last values for a while. Whether the root can be scanned is datatrove_root_up.",
+        as_of_scan=False),
     of_row("idle_seconds", lambda row: row.idle_seconds,
         "Time since the newest completion or the launch, for a job under way whose data is fresh.",
         schema=NUMBER_OR_NULL, sort=Sort("idle", "Idle, longest first", 5, descending=True)),
@@ -155,6 +159,9 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
     of_root("last_successful_scan_timestamp", lambda root: root.last_successful_scan_timestamp,
         "Unix time when the last scan that read the whole root ended; absent before the first.",
         schema=NUMBER_OR_NULL),
+    of_row("jobs_lost", lambda row: row.root.jobs_lost,
+        "How many jobs the root had when it was last read, where that is too long ago for its "
+        "sums; else null.", schema=COUNT_OR_NULL),
     of_row("age_seconds", lambda row: row.age_seconds, "Age of what is known.",
         schema=NUMBER_OR_NULL),
     of_row("is_fresh", lambda row: row.is_fresh,
@@ -209,8 +216,10 @@ SUMS: tuple[Fact[Root, Totals], ...] = (
         "Jobs of the root whose tasks are all completed.",
         overall="Jobs of all roots whose tasks are all completed."),
     of_totals("jobs_unreadable", lambda totals: totals.jobs_unreadable,
-        "Jobs that the last scan could not read.", COUNT,
-        "Jobs of the root that the last scan could not read.", as_of_scan=False),
+        "Jobs that the last scan of their root could not read; none because the root could not "
+        "be scanned.", COUNT,
+        "Jobs of the root that the last scan that got to them could not read; a root that cannot "
+        "be scanned is down, and its jobs are not unreadable.", as_of_scan=False),
     of_totals("jobs_hidden", lambda totals: totals.jobs_hidden,
         "Jobs without metrics of their own.", COUNT,
         "Jobs of the root that are read and in its sums but have no series of their own, because "

@@ -5,7 +5,7 @@ completed is never 0 %.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SYMBOLS = {"unreadable": "✗", "stalled": "!", "running": "▶", "waiting": "…", "complete": "✓"}
 """Beside the word for a job's state, never instead of it."""
@@ -81,6 +81,12 @@ def clock(timestamp: float, now: float) -> str:
 def _calendar(timestamp: float) -> time.struct_time:
     # A file may have any modification time, and an estimate may lie at any distance.
     return time.gmtime(min(max(timestamp, 0), _LATEST))
+
+
+def series(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def ranges(runs: Iterable[tuple[int, int]]) -> str:

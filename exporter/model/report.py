@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.errors import Reason
+from exporter.model import formatting
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
 from exporter.model.stall import STATES, State, idle_seconds, stall_threshold_seconds, state_of
 
 FRESH_SECONDS = 600.0
 FRESH_INTERVALS = 3
 """Data is recent for this long, or for this many scan intervals if that is longer."""
+_ROOTS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Row:
     def error(self) -> Reason | None:
         """Why the job cannot be read; its `reading` is then the last good one."""
         return self.job.error
+
+    @property
+    def as_of(self) -> float | None:
+        """When what is shown was found, where scans of the root do not get to the job."""
+        return self.job.as_of
 
     @property
     def reading(self) -> Reading | None:
@@ -91,6 +98,31 @@ class Report:
     rows: tuple[Row, ...]
     totals: Totals
 
+    @property
+    def roots_missing(self) -> tuple[str, ...]:
+        """Names of the roots that the totals leave out, because nothing of them is known: those
+        never read, and those *lost*, whose jobs were known and are too old."""
+        return tuple(row.root.name for row in self.roots if row.root.totals is None)
+
+    @property
+    def left_out(self) -> str:
+        """The same in words, ``without root scratch (583 jobs as of 14:02 UTC)``, but for
+        roots that no scan was tried of yet; empty if there are none."""
+        roots = [row.root for row in self.roots if row.root.totals is None and row.root.attempted]
+        if not roots:
+            return ""
+        named = [self._last_known(root) for root in roots[:_ROOTS_NAMED]]
+        if more := len(roots) - len(named):
+            named.append(f"{more} more")
+        return f"without root{'s' * (len(roots) > 1)} {formatting.series(named)}"
+
+    def _last_known(self, root: Root) -> str:
+        if root.jobs_lost is None or root.last_successful_scan_timestamp is None:
+            return f"{root.name} (never read)"
+        jobs = f"{formatting.count(root.jobs_lost)} job{'s' * (root.jobs_lost != 1)}"
+        at = formatting.clock(root.last_successful_scan_timestamp, self.time)
+        return f"{root.name} ({jobs} as of {at})"
+
 
 def report_on(snapshot: Snapshot, now: float) -> Report:
     """The report on a snapshot at the Unix time `now`."""
@@ -130,12 +162,14 @@ def _row(root_row: RootRow, job: Job, now: float) -> Row:
     root, reading = root_row.root, job.reading
     if reading is None:
         return Row(root, job, "unreadable")
-    under_way = root_row.is_fresh and job.error is None and not reading.is_complete
+    is_old = job.as_of is not None
+    now = now if job.as_of is None else job.as_of  # then it is in the state that it had
+    under_way = (root_row.is_fresh or is_old) and job.error is None and not reading.is_complete
     idle = idle_seconds(reading, now) if under_way else None
     state: State = "unreadable" if job.error else state_of(reading, idle, root.stall)
     seconds_per_task = _seconds_per_task(reading)
     remaining = None
-    if state == "running" and idle is not None and seconds_per_task is not None:
+    if state == "running" and idle is not None and seconds_per_task is not None and not is_old:
         to_do = reading.tasks - reading.tasks_completed
         remaining = max(0.0, to_do * seconds_per_task - idle)
     return Row(

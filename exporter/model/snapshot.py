@@ -54,12 +54,16 @@ class Job:
     `name` is the `job_name` of metrics and pages. `error` says why the last scan could
     not read the job; then `reading` is the last good one, or None if there never was
     one or it is too old. A hidden job counts in sums and has no series of its own.
+
+    Where scans of the root fail before they get to the job, everything is as the last scan
+    that did found it; `as_of` is when that ended.
     """
 
     name: str
     reading: Reading | None
     error: Reason | None = None
     hidden: bool = False
+    as_of: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,8 @@ class Root:
 
     `jobs` are sorted by name. `totals` is None until the whole root was read once, and
     again when what was read is too old: an unreachable root has no jobs to count, which
-    is not the same as 0 jobs. `error` says why the last scan failed as a whole.
+    is not the same as 0 jobs. `jobs_lost` is how many there were then, None unless the
+    root is so *lost*. `error` says why the last scan failed as a whole.
     `backoff_seconds` is how much longer than its interval it is left alone for now.
     `url` is where it lies, without query or credentials. `notes` are sentences about its
     storage that its operator should know. Counters run from the start of the process:
@@ -122,6 +127,7 @@ class Root:
     error: str | None = None
     jobs: tuple[Job, ...] = ()
     totals: Totals | None = None
+    jobs_lost: int | None = None
     last_successful_scan_timestamp: float | None = None
     last_scan_duration_seconds: float | None = None
     backoff_seconds: float = 0.0
@@ -142,6 +148,12 @@ class Snapshot:
     def totals(self) -> Totals:
         """Sums over the roots of which something is known."""
         return Totals.of_totals(root.totals for root in self.roots if root.totals is not None)
+
+    @property
+    def has_totals(self) -> bool:
+        """Those sums say something about all roots: one was read, and none is lost since."""
+        is_known = any(root.totals is not None for root in self.roots)
+        return is_known and all(root.jobs_lost is None for root in self.roots)
 
     @property
     def is_ready(self) -> bool:

@@ -21,8 +21,10 @@ def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: fl
     # no jobs to count, which is not the same as 0 jobs.
     was_read = root.up or root.totals is not None
     nothing_left = root.error is not None and not published
-    totals = Totals.of_jobs(published) if was_read and not nothing_left else None
-    return replace(root, jobs=published, totals=totals)
+    if was_read and not nothing_left:
+        return replace(root, jobs=published, totals=Totals.of_jobs(published), jobs_lost=None)
+    lost = root.jobs_lost if root.totals is None else root.totals.jobs
+    return replace(root, jobs=published, totals=None, jobs_lost=lost)
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:

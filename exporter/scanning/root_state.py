@@ -5,7 +5,7 @@ Monotonic times (`now`) decide what is too old; wall-clock times are only publis
 
 What was read stays for `stale_after` once it cannot be read any more, then goes. What a
 successful listing no longer shows goes at once. Nothing is made up from a listing that did
-not end.
+not end: jobs that a failed scan of the root did not reach stay as they were, and are old.
 """
 
 import math
@@ -27,8 +27,9 @@ from exporter.storage.base import Folder, Path
 @dataclass(slots=True)
 class _JobState:
     """`job` has the last good reading, and why the last scan could not read the job;
-    `failed_since` is since when, `logged` what the log said of it last. While nothing
-    changes, `job` stays the very same object."""
+    `failed_since` is since when, `logged` what the log said of it last. `reached` is the
+    number of the scan that last got to it, `reached_at` (wall-clock) when the last one ended
+    that did and failed. While nothing changes, `job` stays the very same object."""
 
     job: Job
     verify_due: float
@@ -37,18 +38,27 @@ class _JobState:
     memory: Memory | None = None
     failed_since: float = math.inf
     logged: Reason | None = None
+    reached: int = -1
+    reached_at: float = 0.0
 
     def was_read(self, reading: Reading | None) -> None:
         job = self.job
-        if job.error is not None or (job.reading is not reading and job.reading != reading):
+        was_good = job.error is None and job.as_of is None
+        if not was_good or (job.reading is not reading and job.reading != reading):
             self.job = Job(job.name, reading)
         self.failed_since, self.logged = math.inf, None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
-        if self.job.error != reason:
-            self.job = replace(self.job, error=reason)
+        if self.job.error != reason or self.job.as_of is not None:
+            self.job = replace(self.job, error=reason, as_of=None)
         self.is_settled = False
         self.failed_since = min(self.failed_since, now)
+
+    def was_not_reached(self, last_read: float | None) -> None:
+        """A scan of the root failed before it got here; the root was `last_read` then."""
+        if self.job.as_of is None:
+            self.job = replace(self.job, as_of=max(self.reached_at, last_read or 0.0))
+        self.is_settled = False
 
     def expire(self, failed_until: float) -> None:
         """Forget the reading if the job could not be read since that time or longer."""
@@ -118,6 +128,7 @@ class RootState:
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
         state.memory = scan.memory or state.memory
+        state.reached = self.health.root.scans
         if scan.error is not None:
             self.health.count_job_error(scan.error)
             self._fail(state, scan.error, now)
@@ -152,6 +163,7 @@ class RootState:
             affected = [self._jobs.setdefault(path, self._new_job(path, now))]
         self.health.count_job_error(error)
         for state in affected:
+            state.reached = self.health.root.scans
             self._fail(state, error, now)
 
     def _new_job(self, path: Path, now: float) -> _JobState:
@@ -193,23 +205,27 @@ class RootState:
     ) -> None:
         """The root could not be listed, or not to the end. What this scan did `read` counts;
         nothing is taken to be gone."""
-        self._mark_unread(read, error, now)
+        self._keep_unreached(read, wall_time)
         self.health.scan_failed(error, duration_seconds=duration_seconds, now=now)
-        self._publish(wall_time)
+        self.expire(now, wall_time)
 
     def scan_impossible(self, error: StorageError, now: float, wall_time: float) -> None:
         """No scan can begin, or come to an end: nothing of the root is known any more. A
         root that is down already stays as it is."""
         if self.health.failed_since == math.inf:
-            self._mark_unread(set(), error, now)
+            self._keep_unreached(set(), wall_time)
             self.health.scan_impossible(error, now)
             self._publish(wall_time)
 
-    def _mark_unread(self, read: set[Path], error: StorageError, now: float) -> None:
-        """Jobs that a failed scan did not get to were not read by it."""
+    def _keep_unreached(self, read: set[Path], wall_time: float) -> None:
+        """A scan failed that had `read` these jobs, and perhaps met others that cannot be read.
+        The rest is as old as it was: the root is what fails, and not each of its jobs."""
+        root = self.health.root
         for path, state in self._jobs.items():
-            if path not in read and state.job.error is None:
-                state.was_not_read(error.reason, now)
+            if path in read or state.reached == root.scans:
+                state.reached_at = wall_time
+            else:
+                state.was_not_reached(root.last_successful_scan_timestamp)
 
     @property
     def next_expiry(self) -> float:

@@ -62,6 +62,7 @@ def jobs(report: Report, query: Query) -> bytes:
             "page": query.page,
             "pages": query.pages(len(rows)),
             "per_page": query.per_page,
+            "roots_missing": report.roots_missing,
             "jobs": [facts.job_json(row) for row in query.cut(rows)],
         }
     )
@@ -74,8 +75,14 @@ def job(report: Report, row: Row) -> bytes:
 
 def roots(report: Report) -> bytes:
     """Every root and the sums over all."""
-    listed = [facts.root_json(row) for row in report.roots]
-    return _json({"time": report.time, "roots": listed, "totals": facts.totals_json(report.totals)})
+    return _json(
+        {
+            "time": report.time,
+            "roots": [facts.root_json(row) for row in report.roots],
+            "totals": facts.totals_json(report.totals),
+            "roots_missing": report.roots_missing,
+        }
+    )
 
 
 def error(message: str) -> bytes:

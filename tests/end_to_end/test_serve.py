@@ -733,9 +733,17 @@ def test_what_can_be_read_beside_bad_things_is_summed_up(
 class Weather:
     """The pages while three roots were broken, and the first after their repair."""
 
-    def __init__(self, broken_at: float, pages: list[tuple[float, Page]], after: Page) -> None:
+    def __init__(
+        self,
+        broken_at: float,
+        pages: list[tuple[float, Page]],
+        told: dict[str, str],
+        after: Page,
+    ) -> None:
         self.broken_at = broken_at
         self.pages = pages
+        self.told = told
+        """What was said elsewhere once the root was lost, by path."""
         self.after = after
 
     def first_time(self, condition: Callable[[Page], object]) -> float:
@@ -778,6 +786,8 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Weather,
             )
 
         wait_until(nothing_is_kept, "old values go")
+        paths = ("/", "/api/v1/roots", "/api/v1/jobs")
+        told = {path: exporter.get(path).body.decode() for path in paths}
         write_executor(folder / "job" / "one")
         (folder / "root away").rename(folder / "root")
         (folder / "emptied").rmdir()
@@ -785,7 +795,7 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Weather,
         after = exporter.wait_for(
             lambda page: page.value("datatrove_tasks") == 3 * 7, "all is read again"
         )
-        yield Weather(broken_at, pages, after), exporter.lines
+        yield Weather(broken_at, pages, told, after), exporter.lines
 
 
 def test_a_job_that_breaks_keeps_its_values_and_says_so(
@@ -817,21 +827,37 @@ def test_a_root_that_goes_away_is_never_zero_jobs(weather: tuple[Weather, list[s
             page.value("datatrove_root_up", root="root"),
             page.value("datatrove_root_jobs", root="root"),
             page.value("datatrove_root_tasks", root="root"),
+            page.value("datatrove_root_jobs_unreadable", root="root"),
             len(page.having(root="root", job_name="one")),
         )
         for _, page in seen.pages
     ]
-    kept, gone = (0, 2, 7, len(HALF_DONE)), (0, None, None, 0)
+    kept, gone = (0, 2, 7, 0, len(HALF_DONE)), (0, None, None, None, 0)
     assert kept in states
     assert states[-1] == gone
-    assert set(states) <= {(1, 2, 7, len(HALF_DONE)), kept, gone}
+    assert set(states) <= {(1, 2, 7, 0, len(HALF_DONE)), kept, gone}
     before = [page.having(root="root", job_name="one") for _, page in seen.pages]
-    for series in filter(None, before):
-        assert {**series, "datatrove_job_scan_success": 1} == HALF_DONE
+    assert all(series == HALF_DONE for series in filter(None, before)), "its jobs can be read"
     assert (
         seen.first_time(lambda page: page.value("datatrove_root_jobs", root="root") is None)
         >= STALE_AFTER_SECONDS
     )
+
+
+def test_sums_over_everything_go_with_a_root_and_those_for_people_say_what_they_lack(
+    weather: tuple[Weather, list[str]],
+) -> None:
+    seen, _ = weather
+    for _, page in seen.pages:
+        is_known = page.value("datatrove_root_jobs", root="root") is not None
+        assert (page.value("datatrove_jobs") is not None) == is_known
+        assert (page.value("datatrove_tasks_completed_ratio") is not None) == is_known
+    assert seen.after.value("datatrove_jobs") == 6
+    assert re.search(r"These sums are without root root \(2 jobs as of \S+ UTC\)\.", seen.told["/"])
+    api = json.loads(seen.told["/api/v1/roots"])
+    assert (api["roots_missing"], api["totals"]["jobs"]) == (["root"], 2)
+    assert [root["jobs_lost"] for root in api["roots"]] == [None, 2, None]
+    assert json.loads(seen.told["/api/v1/jobs"])["roots_missing"] == ["root"]
 
 
 def test_a_root_that_is_emptied_has_zero_jobs_at_once(weather: tuple[Weather, list[str]]) -> None:

@@ -27,7 +27,7 @@ class SnapshotCollector(Collector):
 def collect(snapshot: Snapshot) -> Iterator[LibraryMetric]:
     """The families of one snapshot, as the library's own objects."""
     for overall in OVERALL_FAMILIES:
-        yield _metric(overall, (), [((), snapshot.totals)])
+        yield _metric(overall, (), [((), snapshot.totals)] if snapshot.has_totals else [])
     for per_root in ROOT_FAMILIES:
         yield _metric(per_root, ("root",), [((r.name,), r) for r in snapshot.roots])
     jobs = [

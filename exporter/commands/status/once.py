@@ -78,6 +78,7 @@ def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs]
         "roots": [root_json(root) for root in report.roots],
         "jobs": [{**job_json(row), **_missing_facts(row, logs)} for row in rows],
         "totals": totals_json(report.totals),
+        "roots_missing": report.roots_missing,
     }
     sys.stdout.write(f"{indented(value)}\n")
 

@@ -33,8 +33,10 @@ class TextColumn:
     may_be_empty: bool = False
 
 
-def _note(row: Row) -> str:
-    notes = [] if row.error is None else [formatting.REASONS[row.error]]
+def _note(row: Row, now: float) -> str:
+    notes = [] if row.as_of is None else [f"as of {formatting.ago(max(0.0, now - row.as_of))}"]
+    if row.error is not None:
+        notes.append(formatting.REASONS[row.error])
     if row.reading is not None and (stray := row.reading.stray_markers):
         notes.append(f"{stray} stray marker{'' if stray == 1 else 's'}")
     return "; ".join(notes)
@@ -57,7 +59,7 @@ _NUMBERS: frozenset[Format] = frozenset({"count", "done", "percent", "rate"})
 
 def _cell(of: Callable[[Row], Any], cell_format: Format, row: Row, now: float) -> str:
     if cell_format == "note":
-        return _note(row)
+        return _note(row, now)
     value = of(row)
     if value is None:
         return _UNKNOWN
@@ -129,6 +131,7 @@ def summary(report: Report) -> str:
         f"Summary: {totals.jobs_completed}/{totals.jobs} ({jobs}) jobs completed",
         f"{totals.tasks_completed}/{totals.tasks} ({tasks}) tasks completed",
         *(f"{counted[state]} {state}" for state in ("unreadable", "stalled") if counted[state]),
+        *filter(None, [report.left_out]),
     ]
     return ", ".join(parts) + "."
 

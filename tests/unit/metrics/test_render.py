@@ -83,6 +83,9 @@ SNAPSHOTS = {
     "no roots": a_snapshot(),
     "a root before its first scan": a_snapshot(an_unscanned_root("r", errors=ERRORS)),
     "two roots": a_snapshot(root_of("a", *jobs_of(600)), root_of("b\\", *jobs_of(3))),
+    "a root that is lost": a_snapshot(
+        root_of("a", *jobs_of(3)), a_root("b", totals=None, jobs_lost=583, up=False)
+    ),
     "names that need escapes": a_snapshot(
         root_of(
             'quo"te\nbreak',

@@ -24,8 +24,8 @@ from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Job
 
 FIELDS = [
-    "root", "job_name", "state", "error", "tasks", "tasks_completed", "completion_ratio",
-    "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
+    "root", "job_name", "state", "error", "as_of_timestamp", "tasks", "tasks_completed",
+    "completion_ratio", "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
     "eta_timestamp", "executor", "slurm_job_name", "hidden",
@@ -33,8 +33,8 @@ FIELDS = [
 """What version 1 of the API says of a job: none of these may go."""
 
 ROOT_FIELDS = [
-    "root", "url", "up", "attempted", "error", "last_successful_scan_timestamp", "age_seconds",
-    "is_fresh", "last_scan_duration_seconds", "scan_interval_seconds", "totals",
+    "root", "url", "up", "attempted", "error", "last_successful_scan_timestamp", "jobs_lost",
+    "age_seconds", "is_fresh", "last_scan_duration_seconds", "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [
     "jobs", "jobs_completed", "jobs_unreadable", "jobs_hidden", "jobs_completed_ratio", "tasks",

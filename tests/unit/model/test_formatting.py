@@ -81,3 +81,8 @@ def test_thousands_are_separated() -> None:
 def test_what_just_happened_is_not_0_seconds_ago() -> None:
     assert formatting.ago(0.2) == "just now"
     assert formatting.ago(12) == "12 s ago"
+
+
+def test_words_in_a_row_end_with_and() -> None:
+    assert formatting.series(["a"]) == "a"
+    assert formatting.series(["a", "b", "c"]) == "a, b and c"

@@ -14,8 +14,10 @@ from support.readings import (
     UNDER_WAY,
     a_job,
     a_reading,
+    a_root,
     a_snapshot,
     an_unreadable_job,
+    an_unscanned_root,
     completed,
     nothing_completed,
     report_of,
@@ -27,7 +29,7 @@ from exporter.datatrove.ranks import Ranks
 from exporter.model.facts import SORTS, job_json
 from exporter.model.report import count_states, report_on
 from exporter.model.selection import sort_rows
-from exporter.model.snapshot import Reading
+from exporter.model.snapshot import Reading, Root
 from exporter.model.stall import STATES
 
 
@@ -52,6 +54,47 @@ def test_old_data_says_nothing_about_idleness(
     assert states == {"stalled": stalled, "done": "complete", "queued": "waiting"}
     idle = {row.job_name: row.idle_seconds for row in report.rows}
     assert idle["stalled"] == (2 * HOUR if is_fresh else None)
+
+
+def test_a_job_of_a_root_that_cannot_be_scanned_stays_in_the_state_it_had() -> None:
+    """However old that is, and whatever state it would be in by now."""
+    at = NOW - HOUR
+    stalled = a_job("s", reading=completed(10, ago=3 * HOUR, gap=600), as_of=at)
+    running = a_job("r", reading=completed(10, ago=1.5 * HOUR, gap=600), as_of=at)
+    unreadable = a_job("u", error="denied", as_of=at)
+    report = report_of(stalled, running, unreadable, age=HOUR, up=False, error="timeout: late")
+    assert {row.job_name: row.state for row in report.rows} == {
+        "s": "stalled",
+        "r": "running",
+        "u": "unreadable",
+    }
+    assert {row.idle_seconds for row in report.rows} == {2 * HOUR, HOUR / 2, None}
+    assert {row.remaining_seconds for row in report.rows} == {None}, "old data says nothing of now"
+
+
+@pytest.mark.parametrize(
+    ("roots", "words"),
+    [
+        ([a_root("a"), an_unscanned_root("b")], ""),
+        ([an_unscanned_root("b", attempted=True)], "without root b (never read)"),
+        (
+            [
+                a_root("scratch", totals=None, jobs_lost=1583),
+                a_root("b", totals=None, jobs_lost=1, last_successful_scan_timestamp=NOW - DAY),
+            ],
+            "without roots scratch (1,583 jobs as of 22:13 UTC) and b (1 job as of 13 Nov 22:13 UTC)",
+        ),
+        (
+            [an_unscanned_root(name, attempted=True) for name in "abcde"],
+            "without roots a (never read), b (never read), c (never read) and 2 more",
+        ),
+    ],
+)
+def test_sums_say_which_roots_are_not_in_them(roots: list[Root], words: str) -> None:
+    report = report_on(a_snapshot(*roots), NOW)
+    assert report.left_out == words
+    unknown = tuple(root.name for root in roots if root.totals is None)
+    assert report.roots_missing == unknown
 
 
 def test_idleness_counts_from_the_launch_if_that_is_later() -> None:

@@ -152,14 +152,62 @@ def test_an_unreachable_root_keeps_its_values_for_a_while_and_then_has_none() ->
     bad = fail(state, now=NOW + 10)
     assert (bad.up, bad.error) == (False, "unavailable: no answer")
     assert [job.reading for job in bad.jobs] == [READING, COMPLETE]
-    assert {job.error for job in bad.jobs} == {"unavailable"}
+    assert [(job.error, job.as_of) for job in bad.jobs] == [(None, WALL), (None, WALL)]
     assert bad.totals is not None
-    assert bad.totals.tasks == 20
+    assert (bad.totals.tasks, bad.totals.jobs_unreadable, bad.jobs_lost) == (20, 0, None)
     assert bad.last_successful_scan_timestamp == good.last_successful_scan_timestamp
+    assert fail(state, now=NOW + 20).jobs[0] is bad.jobs[0]
     state.expire(NOW + 70, WALL)
-    assert (state.health.root.jobs, state.health.root.totals) == ((), None)
+    lost = state.health.root
+    assert (lost.jobs, lost.totals, lost.jobs_lost) == ((), None, 2)
+    assert fail(state, now=NOW + 80).jobs_lost == 2
     again = scan(state, {"a": READING}, now=NOW + 100)
-    assert (again.up, again.error) == (True, None)
+    assert (again.up, again.error, again.jobs_lost) == (True, None, None)
+    assert again.jobs == (a_job("a", reading=READING),)
+
+
+def test_jobs_of_a_root_that_comes_back_are_new_again_whether_they_can_be_read_or_not() -> None:
+    state = state_of()
+    scan(state, {"a": READING, "b": DENIED, "c": DENIED})
+    failed = fail(state, now=NOW + 10)
+    assert [(job.error, job.as_of) for job in failed.jobs] == [
+        (None, WALL),
+        ("denied", WALL),
+        ("denied", WALL),
+    ]
+    assert scan(state, {"a": DENIED, "b": READING, "c": DENIED}, now=NOW + 20).jobs == (
+        a_job("a", reading=READING, error="denied"),
+        a_job("b", reading=READING),
+        an_unreadable_job("c"),
+    )
+
+
+def test_a_scan_that_is_given_up_half_way_makes_old_only_what_it_did_not_reach() -> None:
+    """What it read is new, and a job whose own visit hung is unreadable."""
+    state = state_of()
+    scan(state, {"a": READING, "b": READING, "c": READING})
+    late = StorageError("timeout", "not read within 5 s")
+    more = replace(READING, tasks_completed=7)
+    state.job_scanned(("a",), JobScan(more, None), NOW + 10)
+    state.folder_failed(("b",), late, NOW + 10)
+    state.scan_failed({("a",)}, late, duration_seconds=5, now=NOW + 10, wall_time=WALL + 10)
+    assert state.health.root.jobs == (
+        a_job("a", reading=more),
+        a_job("b", reading=READING, error="timeout"),
+        a_job("c", reading=READING, as_of=WALL),
+    )
+    assert [job.as_of for job in fail(state, now=NOW + 20).jobs] == [WALL + 10, WALL + 10, WALL]
+
+
+def test_a_root_of_which_scans_read_a_part_for_too_long_shows_nothing_in_between() -> None:
+    state = state_of()
+    scan(state, {"a": READING})
+    fail(state, now=NOW + 10)
+    state.expire(NOW + 70, WALL)
+    state.job_scanned(("a",), JobScan(READING, None), NOW + 80)
+    late = StorageError("timeout", "late")
+    state.scan_failed({("a",)}, late, duration_seconds=5, now=NOW + 80, wall_time=WALL + 80)
+    assert (state.health.root.jobs, state.health.root.jobs_lost) == ((), 1)
 
 
 def test_an_empty_root_that_becomes_unreachable_has_no_number_of_jobs() -> None:

@@ -265,8 +265,10 @@ def test_values_of_a_root_that_hangs_are_kept_for_stale_after_and_then_go(
     kept = running.root(root)
     assert kept.totals is not None
     assert job_in(kept, "j").reading is not None
+    assert job_in(kept, "j").as_of == kept.last_successful_scan_timestamp
     wait_until(lambda: running.root(root).totals is None)
     assert running.root(root).jobs == ()
+    assert running.root(root).jobs_lost == 1
 
 
 def test_a_folder_that_fails_to_list_keeps_the_jobs_below_it(
@@ -492,13 +494,14 @@ def test_a_root_that_goes_while_it_is_scanned_loses_no_job(
     assert dict(found.errors)["root", "partial" if replaced else "not_found"] == 1
     assert names_in(found) == ["a", "b", "p/c"]
     assert all(job.reading is not None for job in found.jobs)
-    assert any(job.error is not None for job in found.jobs)
+    assert any(job.as_of is not None for job in found.jobs)
+    assert not any(job.error for job in found.jobs)
     if replaced:
         root.rmdir()
     elsewhere.rename(root)
     (found,) = scheduler.run_once().roots
     assert found.up
-    assert not any(job.error for job in found.jobs)
+    assert not any(job.error or job.as_of for job in found.jobs)
 
 
 def test_jobs_that_go_while_the_root_is_scanned_are_no_error(root: Path, make_job: MakeJob) -> None:

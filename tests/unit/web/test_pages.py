@@ -195,9 +195,12 @@ def every_kind() -> tuple[Root, ...]:
     return (
         a_root("prod", *jobs),
         a_root("old & slow", *jobs[:1], last_successful_scan_timestamp=NOW - 2 * HOUR),
-        a_root("gone", totals=None, up=False, error="not_found: No such folder"),
+        a_root("gone", totals=None, jobs_lost=583, up=False, error="not_found: No such folder",
+               last_successful_scan_timestamp=NOW - HOUR),
+        a_root("away", Job("g/old", READING, as_of=NOW - 600), up=False,
+               error="unavailable: Stale file handle", last_successful_scan_timestamp=NOW - 600),
         an_unscanned_root("new"),
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("page", ["status", "stalled-job"])
