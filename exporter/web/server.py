@@ -22,7 +22,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.metrics.exposition import PIECE_BYTES, Body
+from exporter.metrics.exposition import Body, in_pieces
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request
@@ -240,9 +240,8 @@ async def _send(request: web.Request, response: web.StreamResponse, body: Body) 
         async with asyncio.timeout(_WRITE_SECONDS):
             await response.prepare(request)
             if request.method != "HEAD":
-                for piece in body:
-                    for start in range(0, len(piece), PIECE_BYTES):
-                        await response.write(piece[start : start + PIECE_BYTES])
+                for piece in in_pieces(body):
+                    await response.write(piece)
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         if transport is not None:
