@@ -3,10 +3,13 @@
 Pure decisions on names. A job is a folder that holds a regular file ``executor.json``. Jobs
 may lie inside jobs, but not inside the folders that datatrove itself fills. A folder reached
 through a symbolic link counts under the name it was reached by; a link back to a folder on
-the way to itself is not followed.
+the way to itself is not followed. Numbers of devices and inodes do not tell which folders are
+the same: mounts that show several file systems have some twice (openzfs #14932, kata #3507,
+mergerfs #692), so where a link leads is told by its path. A loop made of bind mounts ends at
+`max_depth`.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -44,32 +47,30 @@ def _may_hold_wanted(path: Path, prefix: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FolderToVisit:
-    """A folder that was seen and not yet listed. `ancestors` are the identities of the
-    folders above it."""
+    """A folder that was seen and not yet listed. `real_path` is where it really lies, None for
+    the root and where no links are known of; `ancestors` are those of the folders above it."""
 
     path: Path
-    ancestors: frozenset[Hashable] = frozenset()
-
-
-def is_loop(target: FolderToVisit, folder: Folder) -> bool:
-    """The target turned out, when listed, to be one of the folders above it."""
-    return folder.identity is not None and folder.identity in target.ancestors
+    real_path: str | None = None
+    ancestors: frozenset[str] = frozenset()
 
 
 def folders_below(
     target: FolderToVisit, folder: Folder, config: RootConfig
 ) -> Sequence[FolderToVisit]:
     """The folders to visit next, given the listing of the target."""
-    if len(target.path) >= config.max_depth or is_loop(target, folder):
+    if len(target.path) >= config.max_depth:
         return ()
-    ancestors = target.ancestors
-    if folder.identity is not None:
-        ancestors = ancestors | {folder.identity}
+    place, ancestors = target.real_path if target.path else folder.real_path, target.ancestors
+    if place is not None:
+        ancestors = ancestors | {place}
+    links = dict(folder.links)
     below = []
     for name in folder.subfolders:
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
         path = (*target.path, name)
-        if _may_hold_wanted(path, config.prefix):
-            below.append(FolderToVisit(path, ancestors))
+        inner = None if place is None else links.get(name, f"{place}/{name}")
+        if inner not in ancestors and _may_hold_wanted(path, config.prefix):
+            below.append(FolderToVisit(path, inner, ancestors))
     return below

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.errors import StorageError
-from exporter.scanning.discovery import FolderToVisit, folders_below, is_loop, is_wanted, job_name
+from exporter.scanning.discovery import FolderToVisit, folders_below, is_wanted, job_name
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.root_storage import RootStorage
 from exporter.storage.base import Folder
@@ -148,8 +148,7 @@ class Visitor:
                 thorough=visit.list_thoroughly,
             )
             below = folders_below(target, folder, config)
-            is_job = folder.has_executor_file and not is_loop(target, folder)
-            if not is_job or not is_wanted(job_name(target.path), config):
+            if not (folder.has_executor_file and is_wanted(job_name(target.path), config)):
                 report(folder=folder, below=below)
                 return
             if below:  # others can begin with them

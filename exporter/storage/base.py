@@ -42,14 +42,18 @@ class Folder:
     """One listed folder.
 
     `subfolders` holds names, not paths; it is empty when they were not asked for.
-    `identity` is equal for two paths that lead to the same folder (through a symbolic
-    link); None where the storage has no such links. `state` is for the backend alone.
+    `identity` tells whether another folder took its place; None where the storage does not tell.
+    `links` are those of the sub-folders that are symbolic links, with the path where each really
+    leads to; `real_path` is that of the root, None where the storage has no such links. `state` is
+    for the backend alone.
     """
 
     subfolders: tuple[str, ...]
     has_executor_file: bool
     identity: Hashable | None = None
     state: object = field(default=None, compare=False, repr=False)
+    links: tuple[tuple[str, str], ...] = ()
+    real_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,11 +96,12 @@ class LocalStorage:
         if executor is before.executor:
             return last
         state = replace(before, executor=executor)
-        return Folder(last.subfolders, executor.is_file, last.identity, state)
+        return replace(last, has_executor_file=executor.is_file, state=state)
 
     def _list(self, folder: str, found: os.stat_result, before: _FolderState) -> Folder:
         listed = Listed.now(fingerprint.of(found), before.listed)
         subfolders = []
+        links = []
         executor = _NO_FILE
         self.requests.add("readdir")
         with os.scandir(folder) as entries:
@@ -109,11 +110,19 @@ class LocalStorage:
                     executor = self._find_executor_file(folder, before)
                 elif _is_folder(entry):
                     subfolders.append(entry.name)
+                    if entry.is_symlink():
+                        links.append((entry.name, _real_path(entry.path)))
         links = _LINKS_WITHOUT_SUBFOLDERS + len(subfolders)
         counts_subfolders = subfolders and found.st_nlink == links
         state = _FolderState(listed, executor, found.st_dev if counts_subfolders else None)
-        identity = (found.st_dev, found.st_ino)
-        return Folder(tuple(subfolders), executor.is_file, identity, state)
+        return Folder(
+            tuple(subfolders),
+            executor.is_file,
+            (found.st_dev, found.st_ino),
+            state,
+            links=tuple(links),
+            real_path=_real_path(folder) if folder == self._root else None,
+        )
 
     def _find_executor_file(self, folder: str, before: _FolderState) -> ExecutorFile:
         self.requests.add("stat")
@@ -281,6 +290,11 @@ class LocalStorage:
 def _state_of(folder: Folder | None) -> _FolderState:
     state = folder.state if folder is not None else None
     return state if isinstance(state, _FolderState) else _NOTHING_SEEN
+
+
+def _real_path(folder: str) -> str:
+    """Where it really lies, without a slash at the end."""
+    return os.path.realpath(folder).rstrip("/")
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -7,7 +7,6 @@ from exporter.datatrove.layout import path_of
 from exporter.scanning.discovery import (
     FolderToVisit,
     folders_below,
-    is_loop,
     is_wanted,
     job_name,
 )
@@ -47,13 +46,20 @@ def test_nothing_is_visited_below_the_maximum_depth(max_depth: int, deeper: bool
     assert bool(below) is deeper
 
 
-def test_a_link_back_to_a_folder_on_the_way_is_a_loop() -> None:
-    root = Folder(("a",), False, identity=1)
-    (a,) = folders_below(FolderToVisit(()), root, choosing())
-    (again,) = folders_below(a, Folder(("again",), False, identity=2), choosing())
-    assert is_loop(again, root)
-    assert not folders_below(again, root, choosing())
-    assert not is_loop(again, Folder((), False, identity=3))
+def test_only_a_link_back_to_a_folder_on_the_way_is_a_loop() -> None:
+    """Whatever the numbers of its device and inode are."""
+    links = (("back", "/real/root"), ("here", "/real/root/a"), ("aside", "/real/root/b"))
+    root = Folder(("a", "b"), False, identity=1, real_path="/real/root")
+    a = Folder(("back", "here", "aside", "inner"), False, identity=1, links=links)
+    target = folders_below(FolderToVisit(()), root, choosing())[0]
+    assert names_below(choosing(), target, a) == ["a/aside", "a/inner"]
+
+
+def test_a_link_to_above_the_root_shows_all_but_the_root() -> None:
+    root = Folder(("up",), False, real_path="/real/root", links=(("up", "/real"),))
+    (up,) = folders_below(FolderToVisit(()), root, choosing())
+    above = Folder(("root", "beside"), False, identity=1)
+    assert names_below(choosing(), up, above) == ["up/beside"]
 
 
 @pytest.mark.parametrize(
