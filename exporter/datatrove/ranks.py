@@ -141,6 +141,10 @@ class Markers:
         ordered = sorted(by_rank)
         return cls(Ranks(ordered), others, array("q", map(by_rank.__getitem__, ordered)))
 
+    def has_same_entries(self, other: "Markers") -> bool:
+        """As many others, and the same ranks; times aside."""
+        return self.ranks == other.ranks and self.others == other.others
+
     def by_rank(self) -> dict[int, int]:
         """Known times, by rank."""
         if self.modified_ns is None:

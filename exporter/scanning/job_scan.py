@@ -171,7 +171,7 @@ def _with_times(
 ) -> Markers:
     """The markers with the time of every one that counts; or with none where each would cost a
     system call and the job was already complete when first seen. (That price is paid if its
-    markers may have been written again, which no folder's time shows.)"""
+    markers may have been written again, which no folder's time shows, or the folder has none.)"""
     markers = memory.look.markers
     launch_ns = memory.version.modified_ns
     if before is not None:
@@ -180,7 +180,8 @@ def _with_times(
     counting = markers.ranks.count_below(executor.world_size)
     if markers.modified_ns is None:
         had_times = before is not None and before.reading is not None and before.reading.history
-        if counting == executor.world_size and executor.skip_completed and not had_times:
+        is_enough = executor.skip_completed and memory.look.completions_modified_ns is not None
+        if counting == executor.world_size and is_enough and not had_times:
             return markers
         times = array("q", [UNKNOWN]) * len(markers.ranks)
     else:

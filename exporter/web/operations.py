@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from exporter.metrics.exposition import CONTENT_TYPES, Body, Format
+from exporter.metrics.exposition import CONTENT_TYPES, Format
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request, text
@@ -39,20 +39,15 @@ class Operations:
     def metrics(self, request: Request) -> Answer:
         """A scrape: the snapshot's exposition, then the exporter's own metrics."""
         page_format, compressed = _format_for(request), request.accepts_gzip
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        body = self._body(request, page_format, compressed=compressed) if request.wants_body else ()
-        return Answer(body, CONTENT_TYPES[page_format], headers=headers)
-
-    def _body(self, request: Request, page_format: Format, *, compressed: bool) -> Body:
         exposition = self._publisher.exposition(page_format, compressed=compressed)
         body_of = exposition.gzip_body if compressed else exposition.body
         wanted = [value for name, value in request.query if name == "name[]"]
         names, as_openmetrics = frozenset(wanted[:_MAX_NAMES]), page_format == "openmetrics"
-        return body_of(
-            self._process_metrics.render(as_openmetrics=as_openmetrics, names=names), names
-        )
+        live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        return Answer(body_of(live, names), CONTENT_TYPES[page_format], headers=headers)
 
     def healthy(self, _: Request) -> Answer:
         """Says that the exporter itself works, whatever its storage does."""

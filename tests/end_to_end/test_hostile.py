@@ -19,7 +19,7 @@ from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.storage.base import Look, Version
+from exporter.storage.base import Version
 from exporter.storage.local.storage import LocalStorage
 from exporter.workers import Workers
 
@@ -283,7 +283,7 @@ class Listing(LocalStorage):
         self._happens = happens
         self.is_armed = False
 
-    def _list_markers(self, *args: Any) -> Look:
+    def _list_markers(self, *args: Any) -> Any:
         self._happens()
         return super()._list_markers(*args)
 

@@ -22,6 +22,7 @@ from typing import Protocol
 import pytest
 from support.backends import OBJECT_STORES, Backend
 from support.in_memory_s3 import Objects
+from support.mounts import lying
 from support.servers import BUCKET, HttpServer
 
 from exporter.datatrove.layout import marker_name, rank_of
@@ -38,6 +39,7 @@ HISTORIES = {
     "s3, 7": 80,
     "s3, 1000": 60,
     "local": 900,
+    "lying": 10,
     "memory": 1000,
     "ftp": 100,
     "sftp": 30,
@@ -51,7 +53,7 @@ HISTORIES = {
     "moto": 40,
 }
 """How many histories each backend gets; ``make histories`` sets another number."""
-BACKENDS = [name for name in HISTORIES if name != "local" and "," not in name]
+BACKENDS = [name for name in HISTORIES if name not in ("local", "lying") and "," not in name]
 """Those of the contract suite, each on its server."""
 TIMEOUT_SECONDS = 0 if "HISTORIES" in os.environ else 900
 COARSE_SECONDS = 2
@@ -103,16 +105,17 @@ class S3Writer:
 
 class LocalWriter:
     """A local folder whose times are as coarse as two seconds and never tell the order of
-    changes; the clock is ours."""
+    changes; the clock is ours. It may be `shown` at another place."""
 
     is_trusting = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shown: Path | None = None) -> None:
         self.root = root
         self.now = 1_700_000_000.0
+        self._shown = shown or root
 
     def open(self) -> Storage:
-        return open_storage(str(self.root), {}, 8)
+        return open_storage(str(self._shown), {}, 8)
 
     def write(self, path: str, data: bytes = b"") -> None:
         file = self.root / path
@@ -190,6 +193,7 @@ class History:
     """One job's life: what lies in its folder now, and what happens to it next."""
 
     OTHERS = ("x.tmp", ".nfs01", "sub/00001", "000001", "7", "zzz")
+    LIKE_A_MARKER = "00500/file"  # a folder of that name
 
     def __init__(self, writer: Writer, name: str, chance: random.Random) -> None:
         self.writer = writer
@@ -201,6 +205,8 @@ class History:
         self.step_count = 0
         few = list(range(14))
         many = [*range(9_997, 10_004), *range(99_997, 100_006), 1_000_003, 0, 1]
+        is_local = isinstance(writer, LocalWriter)
+        self.others_to_add = (*self.OTHERS, *([self.LIKE_A_MARKER] * 2 if is_local else []))
         self.pool, self.sizes = chance.choice(
             [(few, [1, 5, 9, 12]), (few, [3, 4, 10]), (many, [10_003, 100_004, 1_000_010])]
         )
@@ -239,7 +245,7 @@ class History:
             self._write(self.chance.choice(self.markers()))
 
     def add_other(self) -> None:
-        self._write("completions/" + self.chance.choice(self.OTHERS))
+        self._write("completions/" + self.chance.choice(self.others_to_add))
 
     def add_beside(self) -> None:
         names = ("logs/task_00000.log", "checkpoints/1", "d/file", "stats/00000.json")
@@ -482,12 +488,46 @@ def test_local_folders_with_coarse_times(tmp_path: Path, monkeypatch: pytest.Mon
     """The filesystem of this machine tells nanoseconds, so what it tells is cut."""
 
     def coarse_fingerprint(found: os.stat_result) -> tuple[int, ...]:
-        return (found.st_dev, found.st_ino, found.st_mtime_ns, 0, 0, 0)
+        return (found.st_dev, found.st_ino, found.st_mtime_ns, 1, 0, 0)
 
-    writer = LocalWriter(tmp_path)
-    clock = SimpleNamespace(monotonic=lambda: writer.now)
     monkeypatch.setattr("exporter.storage.local.fingerprint.of", coarse_fingerprint)
+    live_in(LocalWriter(tmp_path), "local", monkeypatch)
+
+
+def live_in(writer: LocalWriter, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Histories by the writer's clock."""
+    clock = SimpleNamespace(monotonic=lambda: writer.now)
     monkeypatch.setattr("exporter.storage.local.fingerprint.time", clock)
     with closing(writer.open()) as storage:
-        for seed in seeds("local"):
+        for seed in seeds(name):
             live(writer, storage, seed)
+
+
+@pytest.mark.timeout(TIMEOUT_SECONDS)
+@pytest.mark.parametrize(
+    "lies",
+    [
+        "times=still",
+        "times=branch",
+        "times=none",
+        "files=still",
+        "links=0",
+        "links=1",
+        "links=2",
+        "links=5",
+        "links=leaf",
+        "inode=one",
+        "inode=few",
+        "names=twice",
+        "times=still files=still links=leaf inode=one names=twice",
+        "times=branch links=2 inode=few",
+        "times=none links=0 inode=one names=twice",
+    ],
+)
+def test_a_file_system_that_lies(
+    lies: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, shown = tmp_path / "source", tmp_path / "shown"
+    source.mkdir()
+    with lying(source, shown, *lies.split()):
+        live_in(LocalWriter(source, shown), "lying", monkeypatch)

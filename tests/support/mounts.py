@@ -1,23 +1,25 @@
-"""File systems in user space that tests freeze as a dead file server freezes a mount."""
+"""File systems in user space: to freeze as a dead file server freezes a mount, and to lie."""
 
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from support.paths import CACHE
-from support.servers import running, wait_until
+from support.servers import BUCKET, S3Server, running, wait_until
 
 _FETCHED = CACHE / "fuse"
+_LIAR = Path(__file__).with_name("lying_file_system.py")
 
 
 class Mount:
-    """A mounted bindfs."""
+    """A mounted file system."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
@@ -31,36 +33,94 @@ class Mount:
         self._process.send_signal(signal.SIGCONT)
 
 
-@contextmanager
-def bindfs(source: Path, mountpoint: Path) -> Iterator[Mount]:
-    """Show the folder `source` at `mountpoint`."""
-    fetched = _FETCHED / "usr" / "bin" / "bindfs"
-    command = shutil.which("bindfs") or (str(fetched) if fetched.exists() else None)
+def _command(name: str) -> str:
+    fetched = _FETCHED / "usr" / "bin" / name
+    command = shutil.which(name) or (str(fetched) if fetched.exists() else None)
     if command is None:
-        pytest.fail("bindfs is not there; scripts/install-fuse .cache/fuse fetches it")
+        pytest.fail(f"{name} is not there; scripts/install-fuse .cache/fuse fetches it")
+    return command
+
+
+@contextmanager
+def _mounted(
+    command: Sequence[str | Path], mountpoint: Path, environment: dict[str, str] | None = None
+) -> Iterator[Mount]:
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.fail(
             "no access to /dev/fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
         )
     mountpoint.mkdir(parents=True, exist_ok=True)
-    libraries = ":".join(map(str, (_FETCHED / "lib").glob("*")))
-    log = source.with_name(f"{source.name}-bindfs.log")
-    options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0"]
-    environment = {"LD_LIBRARY_PATH": libraries}
-    with running([command, *options, source, mountpoint], log, environment) as process:
+    libraries = [str(folder) for lib in ("lib", "usr/lib") for folder in (_FETCHED / lib).glob("*")]
+    programs = [str(_FETCHED / "bin"), os.environ["PATH"]]  # fusermount
+    fuse = next(iter((_FETCHED / "lib").glob("*/libfuse.so.2")), None)
+    found = {
+        "LD_LIBRARY_PATH": ":".join(libraries),
+        "PATH": ":".join(programs),
+        **({"FUSE_LIBRARY_PATH": str(fuse)} if fuse is not None else {}),
+        **(environment or {}),
+    }
+    log = mountpoint.with_name(f"{mountpoint.name}.log")
+    with running(command, log, found) as process:
 
         def is_mounted() -> bool:
             assert process.poll() is None, log.read_text()
             return os.path.ismount(mountpoint)
 
-        wait_until(is_mounted, "bindfs is mounted")
+        wait_until(is_mounted, f"{command[0]} has mounted")
         mount = Mount(process)
         try:
             yield mount
         finally:
             mount.thaw()
             process.send_signal(signal.SIGTERM)  # it unmounts itself
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
+            if os.path.ismount(mountpoint):
                 subprocess.run(["umount", "--lazy", mountpoint], check=False)
+
+
+@contextmanager
+def bindfs(source: Path, mountpoint: Path) -> Iterator[Mount]:
+    """Show the folder `source` at `mountpoint`."""
+    options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0"]
+    with _mounted([_command("bindfs"), *options, source, mountpoint], mountpoint) as mount:
+        yield mount
+
+
+@contextmanager
+def mergerfs(branches: Sequence[Path], mountpoint: Path) -> Iterator[Mount]:
+    """Show the union of some folders at `mountpoint`, as mergerfs does by default."""
+    union = ":".join(map(str, branches))
+    with _mounted([_command("mergerfs"), "-f", union, mountpoint], mountpoint) as mount:
+        yield mount
+
+
+@contextmanager
+def s3fs_fuse(server: S3Server, mountpoint: Path) -> Iterator[Mount]:
+    """The bucket at `mountpoint`, by s3fs-fuse as it is by default."""
+    options = f"url={server.endpoint_url},use_path_request_style"
+    command = [_command("s3fs"), BUCKET, mountpoint, "-f", "-o", options]
+    keys = {"AWSACCESSKEYID": server.key, "AWSSECRETACCESSKEY": server.secret}
+    with _mounted(command, mountpoint, keys) as mount:
+        yield mount
+
+
+@contextmanager
+def rclone(server: S3Server, mountpoint: Path, *options: str) -> Iterator[Mount]:
+    """The bucket at `mountpoint`, by ``rclone mount``, whose listings are its own for `options`."""
+    command = [_command("rclone"), "mount", f":s3:{BUCKET}", mountpoint, "--config=", *options]
+    remote = {
+        "RCLONE_S3_PROVIDER": "Other",
+        "RCLONE_S3_ENDPOINT": server.endpoint_url,
+        "RCLONE_S3_ACCESS_KEY_ID": server.key,
+        "RCLONE_S3_SECRET_ACCESS_KEY": server.secret,
+    }
+    with _mounted(command, mountpoint, remote) as mount:
+        yield mount
+
+
+@contextmanager
+def lying(source: Path, mountpoint: Path, *lies: str) -> Iterator[Mount]:
+    """Show the folder `source` at `mountpoint`, with these lies (see lying_file_system.py)."""
+    with _mounted([sys.executable, _LIAR, source, mountpoint, *lies], mountpoint) as mount:
+        yield mount

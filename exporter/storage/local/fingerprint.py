@@ -6,8 +6,10 @@ A fingerprint holds all of a status that changes when the content does. Its time
 coarse as two seconds (Lustre, old NFS servers, FAT), so two changes can leave the same
 fingerprint; and clocks need not agree. Hence "not changed" is believed only if the last reading
 began at least `_SETTLING_SECONDS`, by our own clock, after the fingerprint was first seen.
+A time of 0 is none at all: file systems without times show it, and so say nothing of changes.
 """
 
+import hashlib
 import os
 import stat
 import time
@@ -32,6 +34,18 @@ def of(found: os.stat_result) -> Fingerprint:
     )
 
 
+_MODIFIED, _CHANGED = 2, 3
+
+
+def _has_times(fingerprint: Fingerprint) -> bool:
+    return fingerprint[_MODIFIED] != 0 and fingerprint[_CHANGED] != 0
+
+
+def modified_ns(found: os.stat_result | Fingerprint) -> int | None:
+    """The modification time, None where there is none."""
+    return (found.st_mtime_ns if isinstance(found, os.stat_result) else found[_MODIFIED]) or None
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """The fingerprint a folder had when it was listed (None: it did not exist), when that
@@ -43,7 +57,17 @@ class Listed:
 
     def still_holds(self, fingerprint: Fingerprint | None) -> bool:
         """A folder that has this fingerprint now did not change since it was listed."""
-        return fingerprint == self.fingerprint and self.began - self.first_seen >= _SETTLING_SECONDS
+        return (
+            fingerprint == self.fingerprint
+            and self.began - self.first_seen >= _SETTLING_SECONDS
+            and (fingerprint is None or _has_times(fingerprint))
+        )
+
+    def had_other_time(self, fingerprint: Fingerprint) -> bool:
+        """The folder was modified at another time than one with this fingerprint."""
+        return (
+            self.fingerprint is not None and self.fingerprint[_MODIFIED] != fingerprint[_MODIFIED]
+        )
 
     @classmethod
     def now(cls, fingerprint: Fingerprint | None, last: "Listed | None") -> "Listed":
@@ -73,15 +97,28 @@ class ExecutorFile:
             if last.version.token == (fingerprint, False):
                 if now - last.first_seen < _SETTLING_SECONDS:
                     return last
-                settled = Version((fingerprint, True), found.st_mtime_ns)
+                settled = Version((fingerprint, True), modified_ns(found))
                 return cls(is_file, settled, last.first_seen)
         return cls(is_file, version_of(found), now)
 
 
 def version_of(found: os.stat_result) -> Version:
     """The version of a file that was not seen before. Its token has two parts: the
-    fingerprint, without the link count, and whether it has settled."""
-    return Version((of(found)[:-1], False), found.st_mtime_ns)
+    fingerprint, without the link count, and whether it has settled; it is None without times."""
+    fingerprint = of(found)[:-1]
+    return Version((fingerprint, False) if _has_times(fingerprint) else None, modified_ns(found))
+
+
+def version_of_content(found: os.stat_result, content: bytes) -> Version:
+    """The version of a file whose status need not say that it changed. (Where it does say so,
+    the same content was written again.)"""
+    token = b"%d %s" % (found.st_mtime_ns, hashlib.sha256(content).digest())
+    return Version(token, modified_ns(found))
+
+
+def is_of_content(version: Version) -> bool:
+    """It is one of `version_of_content`."""
+    return isinstance(version.token, bytes)
 
 
 def is_same_file(seen: Version, found: Version) -> bool:

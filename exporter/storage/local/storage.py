@@ -4,25 +4,25 @@ Plain system calls, counted. A listing asks nothing per entry: its kind comes wi
 Times cost one stat each, so they are asked for only when needed. ``exists``, ``isfile`` and
 ``isdir`` are not used: they answer "no" when they mean "not allowed to look".
 
-A folder that did not change (by its `fingerprint`) is not listed again. A thorough listing
-does not rely on that at all: some Lustre versions were seen not to update a folder's times.
+A folder that did not change (by its `fingerprint`) is not listed again, where the file system is
+known to keep folders' times (`trust`). A thorough listing does not rely on that at all, and what
+it finds tells whom to trust. The markers are listed whenever ``executor.json`` changed, too.
 
-A listing that tells kinds (``scandir``) makes a Python object for each entry. One of names
-alone (``listdir``) does not, and will do for a folder without sub-folders. Most file systems
-count sub-folders in a folder's link count, so that a folder with two links has none. Where
-the job folder's own link count proves that its file system does so, only the names of
-``completions/`` are listed.
+Most file systems count sub-folders in a folder's link count, so that a folder with two links has
+none. Where such a file system is trusted, and the job folder's own link count proves that it does
+so, only names are listed of ``completions/``, not kinds.
 
-``executor.json`` is opened without blocking and checked then: a FIFO would block for ever.
+``executor.json`` is opened without blocking and checked then: a FIFO would block for ever. It is
+read at every scan where its status may say nothing, and is as before if its content is.
 """
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.datatrove.ranks import Markers
-from exporter.errors import StorageError
 from exporter.storage.base import (
     Choose,
     File,
@@ -33,11 +33,12 @@ from exporter.storage.base import (
     Version,
     from_os_error,
 )
-from exporter.storage.local import fingerprint
+from exporter.storage.local import file_system, fingerprint
+from exporter.storage.local.completions import LINKS_WITHOUT_SUBFOLDERS, list_markers
 from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
 from exporter.storage.local.opened import read_part, read_whole, statuses_of
+from exporter.storage.local.trust import Trust
 
-_LINKS_WITHOUT_SUBFOLDERS = 2  # the folder's name, and its own "."
 _NO_FILE = ExecutorFile(is_file=False)
 _UNSEEN_FILE = ExecutorFile(is_file=True)  # there, but not to be looked at: reading it says why
 
@@ -62,8 +63,12 @@ class LocalStorage:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._trust = Trust(root, file_system.type_of)
         self.requests = Requests("stat", "readdir", "read")
-        self.notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._trust.notes
 
     def list_folder(
         self,
@@ -75,32 +80,45 @@ class LocalStorage:
     ) -> Folder:
         folder, before = "/".join((self._root, *path)), _state_of(last)
         try:
-            # Looking for executor.json alone would not tell that the root is missing.
-            if with_subfolders or not path:
-                listed = self._list_if_changed(folder, None if thorough else last, before)
-                return listed if with_subfolders else replace(listed, subfolders=())
+            if with_subfolders:
+                return self._list_if_changed(folder, last, before, thorough=thorough)
+            if not path:  # looking for executor.json alone would not tell that the root is missing
+                self.requests.add("stat")
+                return replace(self._list(folder, os.stat(folder), before), subfolders=())
             executor = self._find_executor_file(folder, before)
             return Folder((), executor.is_file, state=_FolderState(None, executor))
         except OSError as error:
             raise from_os_error(error) from None
 
-    def _list_if_changed(self, folder: str, last: Folder | None, before: _FolderState) -> Folder:
+    def _list_if_changed(
+        self, folder: str, last: Folder | None, before: _FolderState, *, thorough: bool
+    ) -> Folder:
         self.requests.add("stat")
         found = os.stat(folder)
-        listed = before.listed
-        if last is None or listed is None or not listed.still_holds(fingerprint.of(found)):
+        status, listed = fingerprint.of(found), before.listed
+        if last is None or listed is None:
             return self._list(folder, found, before)
-        if not last.has_executor_file:  # a new one would have changed the folder
+        is_same = listed.still_holds(status)
+        if is_same and not thorough and self._trust.believes_times(found.st_dev, folder):
+            if not last.has_executor_file:  # a new one would have changed the folder
+                return last
+            executor = self._find_executor_file(folder, before)
+            if executor is before.executor:
+                return last
+            return replace(
+                last, has_executor_file=executor.is_file, state=replace(before, executor=executor)
+            )
+        anew = self._list(folder, found, before)
+        if _own_subfolders(anew) != _own_subfolders(last):
+            after = fingerprint.of(os.stat(folder)) if is_same else status
+            self._trust.content_changed(listed, after)
+        elif is_same and anew == last and _state_of(anew).executor is before.executor:
             return last
-        executor = self._find_executor_file(folder, before)
-        if executor is before.executor:
-            return last
-        state = replace(before, executor=executor)
-        return replace(last, has_executor_file=executor.is_file, state=state)
+        return anew
 
     def _list(self, folder: str, found: os.stat_result, before: _FolderState) -> Folder:
         listed = Listed.now(fingerprint.of(found), before.listed)
-        subfolders = []
+        subfolders: dict[str, None] = {}  # a file system may list a name twice
         links = []
         executor = _NO_FILE
         self.requests.add("readdir")
@@ -109,19 +127,22 @@ class LocalStorage:
                 if entry.name == EXECUTOR_FILE:
                     executor = self._find_executor_file(folder, before)
                 elif _is_folder(entry):
-                    subfolders.append(entry.name)
+                    subfolders[entry.name] = None
                     if entry.is_symlink():
                         links.append((entry.name, _real_path(entry.path)))
-        links = _LINKS_WITHOUT_SUBFOLDERS + len(subfolders)
-        counts_subfolders = subfolders and found.st_nlink == links
-        state = _FolderState(listed, executor, found.st_dev if counts_subfolders else None)
+        links_if_counted = LINKS_WITHOUT_SUBFOLDERS + len(subfolders)
+        counts_links = subfolders and found.st_nlink == links_if_counted
+        state = _FolderState(listed, executor, found.st_dev if counts_links else None)
+        is_root = folder == self._root
+        if is_root:
+            self._trust.root_listed(found.st_dev)
         return Folder(
             tuple(subfolders),
             executor.is_file,
             (found.st_dev, found.st_ino),
             state,
             links=tuple(links),
-            real_path=_real_path(folder) if folder == self._root else None,
+            real_path=_real_path(folder) if is_root else None,
         )
 
     def _find_executor_file(self, folder: str, before: _FolderState) -> ExecutorFile:
@@ -146,28 +167,67 @@ class LocalStorage:
     def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
         state = _state_of(folder)
         executor = state.executor.version or self._executor_version(job)
-        completions = f"{job}/{COMPLETIONS}"
-        before = last.state if last is not None and isinstance(last.state, Listed) else None
-        status = self._fingerprint_of(completions)
-        if last is not None and before is not None and not thorough and before.still_holds(status):
-            look = last
-        else:
-            listed, device = Listed.now(status, before), state.link_counting_device
-            markers, modified_ns = self._list_markers(completions, listed, device)
-            if not markers.ranks and last is not None and last.markers.ranks:
-                again = self._executor_version(job)  # not_found if the job itself is gone
-                executor = executor if fingerprint.is_same_file(executor, again) else again
-            had_logs = last is not None and last.has_logs
-            look = Look(executor, markers, had_logs, modified_ns, listed)
+        if not self._tells_content(executor, job):
+            executor = self._read_executor(f"{job}/{EXECUTOR_FILE}", EXECUTOR_FILE_LIMIT_BYTES)[0]
+        look = self._look_at_markers(
+            f"{job}/{COMPLETIONS}", executor, last, state.link_counting_device, thorough=thorough
+        )
+        if last is not None and last.markers.ranks and not look.markers.ranks:
+            again = self._executor_version(job)  # not_found if the job itself is gone
+            if self._tells_content(again, job) and not fingerprint.is_same_file(executor, again):
+                executor = again
         has_logs = look.has_logs or (not look.markers.ranks and self._has_logs(job))
         is_same_executor = executor is look.executor or executor == look.executor
         if look is last and has_logs == look.has_logs and is_same_executor:
             return look
         return replace(look, executor=executor, has_logs=has_logs)
 
+    def _look_at_markers(
+        self,
+        completions: str,
+        executor: Version,
+        last: Look | None,
+        link_counting_device: int | None,
+        *,
+        thorough: bool,
+    ) -> Look:
+        """The last look if it still shows the markers; else a new one."""
+        status = self._fingerprint_of(completions)
+        before = last.state if last is not None and isinstance(last.state, Listed) else None
+        is_same = before is not None and before.still_holds(status) and not thorough
+        is_believed = status is None or self._trust.believes_times(status[0], completions)
+        if last is not None and is_same and is_believed and executor.is_same(last.executor):
+            return last
+        listed, markers, after = Listed.now(status, before), Markers(), None
+        if status is not None:
+            markers, after = self._list_markers(completions, status, link_counting_device)
+        if last is not None and before is not None:
+            if markers.has_same_entries(last.markers):
+                if is_same:
+                    return last
+            elif after is not None:
+                self._trust.content_changed(before, after)
+        modified_ns = fingerprint.modified_ns(after) if after is not None and is_believed else None
+        had_logs = last is not None and last.has_logs
+        return Look(executor, markers, had_logs, modified_ns, listed)
+
+    def _list_markers(
+        self, completions: str, status: Fingerprint, link_counting_device: int | None
+    ) -> tuple[Markers, Fingerprint]:
+        links_count = status[0] == link_counting_device
+        links_count = links_count and self._trust.believes_links(status[0], completions)
+        return list_markers(completions, status, self.requests, links_count=links_count)
+
     def _executor_version(self, job: str) -> Version:
         self.requests.add("stat")
         return fingerprint.version_of(os.stat(f"{job}/{EXECUTOR_FILE}"))
+
+    def _tells_content(self, executor: Version, job: str) -> bool:
+        """The status of ``executor.json`` changes with its content."""
+        token = executor.token
+        return isinstance(token, tuple) and self._trust.believes_times(
+            token[0][0], f"{job}/{EXECUTOR_FILE}"
+        )
 
     def _fingerprint_of(self, folder: str) -> Fingerprint | None:
         self.requests.add("stat")
@@ -175,40 +235,6 @@ class LocalStorage:
             return fingerprint.of(os.stat(folder))
         except FileNotFoundError:
             return None
-
-    def _list_markers(
-        self, completions: str, listed: Listed, link_counting_device: int | None
-    ) -> tuple[Markers, int | None]:
-        """The markers, and the modification time of their folder; None if there is none."""
-        if listed.fingerprint is None:
-            return Markers(), None
-        device, *_, links = listed.fingerprint
-        no_folders = device == link_counting_device and links == _LINKS_WITHOUT_SUBFOLDERS
-        try:
-            markers, after = self._read_entries(completions, names_only=no_folders)
-            if no_folders and after.st_nlink != _LINKS_WITHOUT_SUBFOLDERS:  # one came meanwhile
-                markers, after = self._read_entries(completions, names_only=False)
-        except FileNotFoundError:
-            raise StorageError("partial", "completions/ went while being listed") from None
-        if fingerprint.of(after)[:2] != listed.fingerprint[:2]:  # another device or inode
-            raise StorageError("partial", "completions/ was replaced while being listed")
-        return markers, after.st_mtime_ns
-
-    def _read_entries(
-        self, completions: str, *, names_only: bool
-    ) -> tuple[Markers, os.stat_result]:
-        """Markers, and the folder's status after they were listed. No entry costs a system
-        call, also not for its kind."""
-        self.requests.add("readdir")
-        self.requests.add("stat")
-        if names_only:
-            markers = Markers.of_names(os.listdir(completions))
-        else:
-            with os.scandir(completions) as entries:
-                listed = list(entries)
-            names = [entry.name for entry in listed if not entry.is_dir(follow_symlinks=False)]
-            markers = Markers.of_names(names, others=len(listed) - len(names))
-        return markers, os.stat(completions)
 
     def _has_logs(self, job: str) -> bool:
         self.requests.add("readdir")
@@ -219,17 +245,26 @@ class LocalStorage:
             return False
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
-        self.requests.add("read")
         file = "/".join((self._root, *path, EXECUTOR_FILE))
         try:
-            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            with open(descriptor, "rb", buffering=0):
-                found, data = read_whole(descriptor, limit_bytes)
+            version, data = self._read_executor(
+                file, limit_bytes, by_content=fingerprint.is_of_content(seen)
+            )
         except OSError as error:
             raise from_os_error(error) from None
-        # The version from before reading: the next scan sees another if the file changed meanwhile.
-        version = fingerprint.version_of(found)
         return (seen if fingerprint.is_same_file(seen, version) else version), data
+
+    def _read_executor(
+        self, file: str, limit_bytes: int, *, by_content: bool = True
+    ) -> tuple[Version, bytes]:
+        self.requests.add("read")
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with open(descriptor, "rb", buffering=0):
+            found, data = read_whole(descriptor, limit_bytes)
+        if by_content:
+            return fingerprint.version_of_content(found, data), data
+        # The version from before reading: the next scan sees another if the file changed meanwhile.
+        return fingerprint.version_of(found), data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         names = [marker_name(rank) for rank in ranks]
@@ -240,7 +275,7 @@ class LocalStorage:
             try:
                 self.requests.add("stat", len(names))
                 found = statuses_of(names, folder)
-                return [None if status is None else status.st_mtime_ns for status in found]
+                return [s and fingerprint.modified_ns(s) for s in found]
             finally:
                 os.close(folder)
         except FileNotFoundError:  # there is no such folder
@@ -255,12 +290,13 @@ class LocalStorage:
             try:
                 with os.scandir(folder) as entries:
                     names = [entry.name for entry in entries if not entry.is_dir()]
+                names = list(dict.fromkeys(names))  # a file system may list a name twice
                 if wanted is None:
                     return [File(name) for name in names]
                 chosen = list(wanted(names))
                 self.requests.add("stat", len(chosen))
                 return [
-                    File(name, found.st_mtime_ns, found.st_size)
+                    File(name, fingerprint.modified_ns(found), found.st_size)
                     for name, found in zip(chosen, statuses_of(chosen, folder), strict=True)
                     if found is not None
                 ]
@@ -290,6 +326,11 @@ class LocalStorage:
 def _state_of(folder: Folder | None) -> _FolderState:
     state = folder.state if folder is not None else None
     return state if isinstance(state, _FolderState) else _NOTHING_SEEN
+
+
+def _own_subfolders(folder: Folder) -> set[str]:
+    """Those that come and go with a change of the folder. What a link leads to does not."""
+    return set(folder.subfolders).difference(name for name, _ in folder.links)
 
 
 def _real_path(folder: str) -> str:

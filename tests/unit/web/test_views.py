@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import replace
 
 import pytest
 from support.pages import READING, asked, below, shown, views_of
@@ -105,15 +104,3 @@ def test_every_answer_is_compressed_for_those_who_ask() -> None:
 )
 def test_gzip_is_for_those_who_accept_it(accepted: dict[str, str], *, said: bool) -> None:
     assert Request(headers=accepted).accepts_gzip is said
-
-
-def test_no_document_is_made_for_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    views = views_of(a_root("prod", Job("a", READING)))
-    monkeypatch.setattr("exporter.web.views.gzip.compress", lambda *_: 1 // 0)
-    monkeypatch.setattr("exporter.web.pages.Pages._render", lambda *_, **__: 1 // 0)
-    head = Request(headers={"Accept-Encoding": "gzip"}, wants_body=False)
-    for answer in (views.index(head), views.api_jobs(head), views.api_roots(head)):
-        assert (answer.status, answer.body) == (200, ())
-        assert answer.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
-    assert views.job(replace(head, below="prod/a")).status == 200
-    assert views.job(replace(head, below="prod/b")).status == 404
