@@ -65,6 +65,7 @@ class JobsSection(StrictModel):
 
     hide_completed_after: _Duration | None = _UNSAID
     max_per_root: Annotated[int, Field(ge=0, le=1_000_000)] = _UNSAID
+    abandoned_after: _Interval = _UNSAID
     stalled_after: _Interval = _UNSAID
     stalled_gap_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
     stalled_long_after: _Interval = _UNSAID

@@ -102,6 +102,7 @@ class RootConfig:
     max_depth: int = DEFAULT_MAX_DEPTH
     max_per_root: int = 20_000
     hide_completed_after_seconds: float | None = None
+    abandoned_after_seconds: float = 7 * 86_400.0
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     include: tuple[str, ...] = ()

@@ -44,6 +44,14 @@ class Executor:
     kind: str
     slurm_job_name: str
     skip_completed: bool
+    is_slice: bool = False
+    """Launched for some of the tasks only (``local_tasks``). Every slice writes the file anew,
+    so its time says nothing about the tasks of the others."""
+
+    @property
+    def repeats_completed(self) -> bool:
+        """The launch runs every task, also those that have a marker from before."""
+        return not self.skip_completed and not self.is_slice
 
 
 _KIND_BY_KEY = {
@@ -52,7 +60,7 @@ _KIND_BY_KEY = {
     "flavor": "jobs",
     "ray_remote_kwargs": "ray",
 }
-_KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed"})
+_KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed", "local_tasks"})
 
 
 def parse_executor(data: bytes) -> Executor:
@@ -83,6 +91,7 @@ def parse_executor(data: bytes) -> Executor:
         kind=kind,
         slurm_job_name=display_name(job_name[:128]) if isinstance(job_name, str) else "",
         skip_completed=top_level.get("skip_completed") is not False,
+        is_slice=top_level.get("local_tasks") not in (None, world_size),
     )
 
 
@@ -105,7 +114,7 @@ def _parse_object(data: bytes) -> dict[str, object]:
 _HEAD = b'{\n    "'
 _TAIL = re.compile(rb'\n    "world_size": (-?\d{1,32})\n\}\s*\Z')
 _BOOLEANS = {b"true": True, b"false": False, None: None}
-_MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|)')
+_MEMBER = re.compile(rb'"(\w{1,64})": (?:"([^"\\\n]{0,256})"|(true|false)|(-?\d{1,16})(?=[,\n])|)')
 
 
 def _large_file_keys(data: bytes) -> dict[str, object] | None:
@@ -124,10 +133,10 @@ def _large_file_keys(data: bytes) -> dict[str, object] | None:
     position = data.find(b'\n    "')
     while position >= 0:
         if member := _MEMBER.match(data, position + 5):
-            key, text, boolean = member.groups()
+            key, text, boolean, number = member.groups()
             if (name := key.decode("utf-8", "replace")) in _KEYS:  # there may be millions
                 value = text.decode("utf-8", "replace") if text is not None else _BOOLEANS[boolean]
-                members[name] = value
+                members[name] = int(number) if number is not None else value
         position = data.find(b'\n    "', position + 6)
     members["world_size"] = int(tail[1])
     return members

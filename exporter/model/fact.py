@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | None
+Value = str | float | Mapping[str, int] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
@@ -57,13 +57,15 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Sort:
     """An order of rows: its `name` in commands and addresses, its `label` for people. Rows
-    come by the fact's value, or by the `key`, which is never None or the same for two rows;
-    by default the largest first where `descending`. The lowest `order` is offered first."""
+    come by the fact's value, or by another one (`by`), or by the `key`, which is never None or
+    the same for two rows; by default the largest first where `descending`. The lowest `order`
+    is offered first."""
 
     name: str
     label: str
     order: int
     descending: bool = False
+    by: Callable[[Row], float | None] | None = None
     key: Callable[[Row], Any] | None = None
 
 
@@ -95,7 +97,7 @@ NUMBER = {"type": "number", "minimum": 0}
 NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
-_AS_OF_SCAN = "As of the last scan, not the scrape."
+AS_OF_SCAN = "As of the last scan, not the scrape."
 _WHILE_KNOWN = "Absent while a root is lost that was counted before."
 
 
@@ -134,7 +136,7 @@ def of_job(
     **shows: Unpack[Shows],
 ) -> Fact[Job, Row]:
     """A number that a scan finds."""
-    text = f"{help_} {_AS_OF_SCAN}" if as_of_scan else help_
+    text = f"{help_} {AS_OF_SCAN}" if as_of_scan else help_
     family = _number("job_", name, read, text)
     return Fact(name, help_, lambda row: read(row.job), family, **shows)
 
@@ -191,7 +193,7 @@ def of_totals(
     def of_metric(root: Root) -> float | None:
         return None if root.totals is None else read(root.totals)
 
-    text = f"{of_root} {_AS_OF_SCAN}" if as_of_scan else of_root
-    overall = f"{overall} {_WHILE_KNOWN} {_AS_OF_SCAN}" if overall else ""
+    text = f"{of_root} {AS_OF_SCAN}" if as_of_scan else of_root
+    overall = f"{overall} {_WHILE_KNOWN} {AS_OF_SCAN}" if overall else ""
     every = _number("", name, read, overall) if overall else None
     return Fact(name, help_, read, _number("root_", name, of_metric, text), schema, overall=every)

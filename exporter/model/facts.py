@@ -13,6 +13,7 @@ from typing import Any
 
 from exporter.errors import REASONS
 from exporter.model.fact import (
+    AS_OF_SCAN,
     COUNT,
     COUNT_OR_NULL,
     FLAG,
@@ -34,8 +35,9 @@ from exporter.model.fact import (
     of_row,
     of_totals,
 )
-from exporter.model.report import RootRow, Row, attention
+from exporter.model.report import RootRow, Row, attention, time_left
 from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.state import STATES
 
 _TERMINAL_AND_JOB: tuple[Place, ...] = ("terminal", "job")
 _EVERYWHERE: tuple[Place, ...] = ("terminal", "page", "job")
@@ -46,6 +48,15 @@ def _info(job: Job) -> Iterable[Sample]:
         yield (job.reading.executor, job.reading.slurm_job_name), 1.0
 
 
+def _in_states(root: Root) -> Iterable[Sample]:
+    if root.totals is not None:
+        for state, jobs in root.totals.jobs_in_state.items():
+            yield (state,), float(jobs)
+
+
+_STATES = ", ".join(STATES)
+_BY_THIS_LAUNCH = " (by the last launch where it runs with skip_completed=False)"
+
 JOB_FACTS: tuple[Fact[Job, Row], ...] = (
     of_row("root", lambda row: row.root.name, "Name of the root.", schema=TEXT,
         columns=(Column("Root", "text", 0, ("terminal",)),)),
@@ -53,7 +64,10 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "Path of the job folder below its root; `.` for the root itself.", schema=TEXT,
         columns=(Column("Job", "job", 10, ("terminal", "page")),),
         sort=Sort("name", "Name", 2, key=lambda row: (row.job.name, row.root.name))),
-    of_row("state", lambda row: row.state, "What the job does, as far as the last scan tells.",
+    Fact("state", "What the job does, as far as the last scan tells.", lambda row: row.state,
+        Metric("datatrove_job_state",
+            f"1. The state that the last scan found the job in: {_STATES}.",
+            lambda job: [((job.state,), 1.0)], labels=("state",)),
         schema={"$ref": "#/components/schemas/State"},
         columns=(Column("State", "state", 20, ("terminal", "page")),),
         sort=Sort("attention", "Attention first", 1, key=attention)),
@@ -120,12 +134,16 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
                  Column("Pace", "pace", 80, ("job",))),
         sort=Sort("pace", "Pace, slowest first", 7)),
     of_row("remaining_seconds", lambda row: row.remaining_seconds,
-        "Estimated time until the job is complete, for a running one.", schema=NUMBER_OR_NULL,
+        "Estimated time until the job is complete, for a running one; null once it has passed.",
+        schema=NUMBER_OR_NULL,
         columns=(Column("Time left", "time_left", 90, ("terminal", "page"), give_way=2),
                  Column("Time left", "time_left", 45, ("job",))),
-        sort=Sort("remaining", "Time left, shortest first", 6)),
+        sort=Sort("remaining", "Time left, shortest first", 6, by=time_left)),
+    of_row("overdue_seconds", lambda row: row.overdue_seconds,
+        "How long ago a running job should have been complete by its estimate.",
+        schema=NUMBER_OR_NULL),
     of_row("eta_timestamp", lambda row: row.eta_timestamp,
-        "Unix time of the estimated end.", schema=NUMBER_OR_NULL),
+        "Unix time of the estimated end; null once it has passed.", schema=NUMBER_OR_NULL),
     Fact("info", "Kind of executor that launched the job, and its name in Slurm.", metric=Metric(
         "datatrove_job_info",
         "1. The kind of executor that launched the job (local, slurm, ray, jobs or unknown), and "
@@ -212,14 +230,19 @@ SUMS: tuple[Fact[Root, Totals], ...] = (
         "Job folders found below the root, hidden and unreadable ones included.",
         overall="Job folders found below all roots."),
     of_totals("jobs_completed", lambda totals: totals.jobs_completed,
-        "Jobs whose tasks are all completed.", COUNT,
-        "Jobs of the root whose tasks are all completed.",
-        overall="Jobs of all roots whose tasks are all completed."),
+        "Jobs whose tasks are all done.", COUNT,
+        f"Jobs of the root whose tasks are all done{_BY_THIS_LAUNCH}.",
+        overall=f"Jobs of all roots whose tasks are all done{_BY_THIS_LAUNCH}."),
     of_totals("jobs_unreadable", lambda totals: totals.jobs_unreadable,
         "Jobs that the last scan of their root could not read; none because the root could not "
         "be scanned.", COUNT,
         "Jobs of the root that the last scan that got to them could not read; a root that cannot "
         "be scanned is down, and its jobs are not unreadable.", as_of_scan=False),
+    Fact("jobs_in_state", "Jobs by their state.", lambda totals: totals.jobs_in_state, Metric(
+        "datatrove_root_jobs_in_state",
+        f"Jobs of the root in each state, hidden ones included: {_STATES}. {AS_OF_SCAN}",
+        _in_states, labels=("state",)),
+        schema={"type": "object", "additionalProperties": COUNT}),
     of_totals("jobs_hidden", lambda totals: totals.jobs_hidden,
         "Jobs without metrics of their own.", COUNT,
         "Jobs of the root that are read and in its sums but have no series of their own, because "
@@ -250,7 +273,7 @@ def columns_of(place: Place) -> list[tuple[Fact[Job, Row], Column]]:
 
 
 SORTS: dict[str, tuple[Sort, Callable[[Row], Any]]] = {
-    sort.name: (sort, sort.key or of)
+    sort.name: (sort, sort.key or sort.by or of)
     for sort, of in sorted(
         ((fact.sort, fact.of) for fact in JOB_FACTS if fact.sort is not None),
         key=lambda pair: pair[0].order,

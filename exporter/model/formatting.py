@@ -7,9 +7,6 @@ completed is never 0 %.
 import time
 from collections.abc import Iterable, Sequence
 
-SYMBOLS = {"unreadable": "✗", "stalled": "!", "running": "▶", "waiting": "…", "complete": "✓"}
-"""Beside the word for a job's state, never instead of it."""
-
 REASONS = {
     "timeout": "the storage did not answer in time",
     "denied": "access denied",
@@ -40,6 +37,14 @@ def percent(ratio: float) -> str:
     if 10 <= thousandths < 990:
         return f"{thousandths // 10} %"
     return f"{thousandths / 10:.1f} %"
+
+
+def rate(per_hour: float) -> str:
+    """Tasks an hour: ``1574``, or three digits of fewer: ``12.5``, ``0.0417``."""
+    if per_hour < 0.0005:
+        return "<0.001"
+    digits = f"{per_hour:.3g}"
+    return f"{per_hour:.0f}" if "e" in digits else digits
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from exporter.errors import Reason
 from exporter.model import formatting
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
-from exporter.model.stall import STATES, State, idle_seconds, stall_threshold_seconds, state_of
+from exporter.model.stall import idle_seconds, stall_threshold_seconds, start_of
+from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0
 FRESH_INTERVALS = 3
@@ -24,22 +25,28 @@ class Row:
     """One job at the report's time: the job itself, and what follows from the time. None
     is "not known", never 0.
 
-    `idle_seconds` and `remaining_seconds` are for jobs under way: the latter only for a
-    running one that completed something since its launch. Times are Unix seconds.
+    `idle_seconds` is for jobs that may still do something, `remaining_seconds` for a running
+    one that completed something since its launch. Once that estimate has passed there is
+    none, and `overdue_seconds` is how long ago that was. Times are Unix seconds.
     """
 
     root: Root
     job: Job
-    state: State
     idle_seconds: float | None = None
     stall_threshold_seconds: float | None = None
     tasks_per_hour: float | None = None
     remaining_seconds: float | None = None
+    overdue_seconds: float | None = None
     eta_timestamp: float | None = None
 
     @property
     def job_name(self) -> str:
         return self.job.name
+
+    @property
+    def state(self) -> State:
+        """As the last scan found it."""
+        return self.job.state
 
     @property
     def key(self) -> tuple[str, str]:
@@ -62,7 +69,7 @@ class Row:
 
     @property
     def is_complete(self) -> bool:
-        """Every task is, also as far as an unreadable job was last known."""
+        """Every task is done, also as far as an unreadable job was last known."""
         return self.reading is not None and self.reading.is_complete
 
     @property
@@ -137,12 +144,17 @@ def attention(row: Row) -> tuple[int, float, str, str]:
     within = float("inf")
     if row.state == "stalled" and row.idle_seconds is not None:
         within = -row.idle_seconds
-    elif row.state == "running" and row.remaining_seconds is not None:
-        within = row.remaining_seconds
+    elif row.state == "running" and (left := time_left(row)) is not None:
+        within = left
     elif row.state == "complete" and row.reading is not None:
         last = row.reading.last_completion_timestamp
         within = within if last is None else -last
     return STATES.index(row.state), within, row.job.name, row.root.name
+
+
+def time_left(row: Row) -> float | None:
+    """Seconds until the estimated end; less than 0 once that has passed."""
+    return row.remaining_seconds if row.overdue_seconds is None else -row.overdue_seconds
 
 
 def count_states(rows: Iterable[Row]) -> dict[State, int]:
@@ -161,34 +173,33 @@ def _root_row(root: Root, now: float) -> RootRow:
 def _row(root_row: RootRow, job: Job, now: float) -> Row:
     root, reading = root_row.root, job.reading
     if reading is None:
-        return Row(root, job, "unreadable")
+        return Row(root, job)
     is_old = job.as_of is not None
     now = now if job.as_of is None else job.as_of  # then it is in the state that it had
-    under_way = (root_row.is_fresh or is_old) and job.error is None and not reading.is_complete
-    idle = idle_seconds(reading, now) if under_way else None
-    state: State = "unreadable" if job.error else state_of(reading, idle, root.stall)
+    is_open = job.state not in ("unreadable", "abandoned", "complete")
+    idle = idle_seconds(reading, now) if is_open and (root_row.is_fresh or is_old) else None
     seconds_per_task = _seconds_per_task(reading)
-    remaining = None
-    if state == "running" and idle is not None and seconds_per_task is not None and not is_old:
-        to_do = reading.tasks - reading.tasks_completed
-        remaining = max(0.0, to_do * seconds_per_task - idle)
+    left = None
+    if job.state == "running" and not is_old and idle is not None and seconds_per_task is not None:
+        left = reading.tasks_left * seconds_per_task - idle
+    remaining = left if left is not None and left > 0 else None
     return Row(
         root,
         job,
-        state,
         idle_seconds=idle,
         stall_threshold_seconds=stall_threshold_seconds(reading, root.stall),
         tasks_per_hour=3600 / seconds_per_task if seconds_per_task else None,
         remaining_seconds=remaining,
+        overdue_seconds=None if left is None or left > 0 else abs(left),
         eta_timestamp=None if remaining is None else now + remaining,
     )
 
 
 def _seconds_per_task(reading: Reading) -> float | None:
-    """Mean time from completion to completion since the launch. Up to the last one, not
+    """Mean time from completion to completion since the start. Up to the last one, not
     up to now: in tests on eight kinds of jobs that estimated the end eight times better."""
     completed = reading.tasks_completed_since_launch
-    launch, last = reading.launch_timestamp, reading.last_completion_timestamp
-    if not completed or launch is None or last is None or last <= launch:
+    start, last = start_of(reading), reading.last_completion_timestamp
+    if not completed or start is None or last is None or last <= start:
         return None
-    return (last - launch) / completed
+    return (last - start) / completed

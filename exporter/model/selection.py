@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exporter.model.facts import SORTS
 from exporter.model.report import Row
-from exporter.model.stall import State
+from exporter.model.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.errors import Reason
+from exporter.model.state import STATES, State
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one successful scan of a job folder found. `ranks` are those with a marker, also
     those beyond `tasks`. `history` says when the counted markers came, where that is known.
+    `repeats_completed`: the launch runs every task, also those with a marker from before.
     No scan finds out the `start_timestamp` yet."""
 
     tasks: int
@@ -36,10 +38,21 @@ class Reading:
     ranks: Ranks = NO_RANKS
     history: History | None = None
     start_timestamp: float | None = None
+    repeats_completed: bool = False
+
+    @property
+    def tasks_left(self) -> int:
+        """Tasks without a marker; where completed ones are repeated, without one of this
+        launch, as far as the storage tells times."""
+        done, since_launch = self.tasks_completed, self.tasks_completed_since_launch
+        if self.repeats_completed and since_launch is not None:
+            done = since_launch
+        return self.tasks - done
 
     @property
     def is_complete(self) -> bool:
-        return self.tasks_completed == self.tasks
+        """No tasks are left."""
+        return self.tasks_left == 0
 
     @property
     def completion_ratio(self) -> float:
@@ -54,6 +67,7 @@ class Job:
     `name` is the `job_name` of metrics and pages. `error` says why the last scan could
     not read the job; then `reading` is the last good one, or None if there never was
     one or it is too old. A hidden job counts in sums and has no series of its own.
+    `state` was decided by that scan and is not decided anew by whoever shows it.
 
     Where scans of the root fail before they get to the job, everything is as the last scan
     that did found it; `as_of` is when that ended.
@@ -64,6 +78,7 @@ class Job:
     error: Reason | None = None
     hidden: bool = False
     as_of: float | None = None
+    state: State = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,8 @@ class Totals:
     jobs_hidden: int = 0
     tasks: int = 0
     tasks_completed: int = 0
+    jobs_by_state: tuple[int, ...] = (0,) * len(STATES)
+    """In the order of `STATES`."""
 
     @property
     def jobs_completed_ratio(self) -> float | None:
@@ -85,23 +102,34 @@ class Totals:
     def tasks_completed_ratio(self) -> float | None:
         return self.tasks_completed / self.tasks if self.tasks else None
 
+    @property
+    def jobs_in_state(self) -> dict[State, int]:
+        """How many jobs are in each state, every state named."""
+        return dict(zip(STATES, self.jobs_by_state, strict=True))
+
     @classmethod
     def of_jobs(cls, jobs: Iterable[Job]) -> "Totals":
         count = completed = unreadable = hidden = tasks = tasks_completed = 0
+        in_state = dict.fromkeys(STATES, 0)
         for job in jobs:
             count += 1
             unreadable += job.error is not None
             hidden += job.hidden
+            in_state[job.state] += 1
             if job.reading is not None:
                 completed += job.reading.is_complete
                 tasks += job.reading.tasks
                 tasks_completed += job.reading.tasks_completed
-        return cls(count, completed, unreadable, hidden, tasks, tasks_completed)
+        states = tuple(in_state.values())
+        return cls(count, completed, unreadable, hidden, tasks, tasks_completed, states)
 
     @classmethod
     def of_totals(cls, parts: Iterable["Totals"]) -> "Totals":
-        listed = list(parts)
-        return cls(*(sum(getattr(part, f.name) for part in listed) for f in fields(cls)))
+        listed = [cls(), *parts]
+        by_state = tuple(map(sum, zip(*(part.jobs_by_state for part in listed), strict=True)))
+        numbers = [f.name for f in fields(cls) if f.name != "jobs_by_state"]
+        sums = {name: sum(getattr(part, name) for part in listed) for name in numbers}
+        return cls(**sums, jobs_by_state=by_state)
 
 
 @dataclass(frozen=True, slots=True)

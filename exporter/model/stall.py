@@ -1,49 +1,84 @@
-"""The state of a job that can be read, from its reading and its idle time. Pure. ``report``
-tells which jobs are unreadable, and whether the idle time is known.
+"""The state of a job, from what a scan found and the time of that scan. Pure.
 
-The alert rules say the same in PromQL, from the same facts:
+It is decided once for each scan, and everything that is shown or published of a job says
+the same. The first that fits:
 
-* Idle is the time since the newest completion, or since the launch if that is later. It
-  is known only while the last successful scan of the root is recent: old data says
-  nothing about idleness.
-* The threshold is a few times the longest wait since the launch, and not less than an
-  hour. Before the first completion nothing is known of the job's pace: no threshold.
-* A job is stalled once it is idle for longer than its threshold, except in its last
-  tenth, where stragglers are normal; and in any case once it is idle for a day and for
-  half the threshold. One that was launched and shows neither log nor marker is waiting,
-  however long: a chain of Slurm jobs is launched all at once.
+* Unreadable: the scan could not read the job.
+* Complete: every rank is done. Where the launch repeats completed tasks, by this launch.
+* Abandoned: no completion and no launch for a week (``abandoned_after``).
+* Stalled: idle for longer than its threshold, except in its last tenth, where stragglers are
+  normal; and in any case once it is idle for a day and for half the threshold. Idle is the
+  time since the launch's newest completion, before the first one since its start. The
+  threshold is a few times the longest wait so far, and not less than an hour; before the
+  first completion nothing is known of the job's pace, and there is none.
+* Waiting: nothing was seen of this launch but the launch itself, however long: a chain of
+  Slurm jobs is launched all at once. Not so for a local executor, which starts at once.
+* Running: else.
+
+A job begins when it leaves its queue, not when it was launched. While that time is not
+known, neither is how long it has been idle before its first completion.
 
 Measured on simulated and scripted jobs, the longest wait is the one statistic of a
 job's waits that bursts of completions do not fool; mean, median and percentiles are.
 """
 
-from typing import Literal, get_args
+from dataclasses import replace
 
-from exporter.config.settings import StallRule
-from exporter.model.snapshot import Reading
+from exporter.config.settings import RootConfig, StallRule
+from exporter.model.snapshot import Job, Reading
+from exporter.model.state import State
 
-State = Literal["unreadable", "stalled", "running", "waiting", "complete"]
-STATES: tuple[State, ...] = get_args(State)
-"""What needs attention first comes first."""
-
-_LAST_TENTH = 0.9
+_LAST_TENTH = 0.1
 
 
-def state_of(reading: Reading, idle_seconds: float | None, rule: StallRule) -> State:
-    """The state of a job that can be read. `idle_seconds` is None where it is not known."""
+def with_state(job: Job, config: RootConfig, now: float) -> Job:
+    """The job in the state that a scan at `now` found it in (Unix time); the very same
+    object if that is the one it has, or if the scan did not get to it."""
+    if job.as_of is not None:
+        return job
+    if job.error is not None or job.reading is None:
+        state = "unreadable"
+    else:
+        state = state_of(job.reading, config, now)
+    return job if state == job.state else replace(job, state=state)
+
+
+def state_of(reading: Reading, config: RootConfig, now: float) -> State:
+    """The state of a job that could be read."""
     if reading.is_complete:
         return "complete"
-    if not reading.started:
-        return "waiting"
-    if idle_seconds is None:
-        return "running"
+    if _is_abandoned(reading, config.abandoned_after_seconds, now):
+        return "abandoned"
+    if _is_stalled(reading, config.stall, now):
+        return "stalled"
+    return "waiting" if _is_waiting(reading, config.stall, now) else "running"
+
+
+def _is_abandoned(reading: Reading, after_seconds: float, now: float) -> bool:
+    last = last_sign_of_life(reading)
+    return last is not None and now - last >= after_seconds
+
+
+def _is_stalled(reading: Reading, rule: StallRule, now: float) -> bool:
+    idle = idle_seconds(reading, now)
+    if idle is None:
+        return False
     threshold = stall_threshold_seconds(reading, rule)
-    if idle_seconds > max(rule.long_after_seconds, (threshold or 0) / 2):
-        return "stalled"
-    in_last_tenth = reading.completion_ratio >= _LAST_TENTH
-    if threshold is not None and idle_seconds > threshold and not in_last_tenth:
-        return "stalled"
-    return "running"
+    if idle > max(rule.long_after_seconds, (threshold or 0) / 2):
+        return True
+    in_last_tenth = reading.tasks_left <= _LAST_TENTH * reading.tasks
+    return threshold is not None and idle > threshold and not in_last_tenth
+
+
+def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
+    launch = reading.launch_timestamp
+    if reading.executor == "local":
+        is_new = launch is None or now - launch <= rule.after_seconds
+        return not reading.started and is_new
+    if not reading.started:
+        return True
+    has_old_markers_only = reading.tasks_completed and reading.tasks_completed_since_launch == 0
+    return reading.start_timestamp is None and bool(has_old_markers_only)
 
 
 def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
@@ -53,9 +88,24 @@ def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
     return None if longest is None else max(rule.gap_factor * longest, rule.after_seconds)
 
 
+def start_of(reading: Reading) -> float | None:
+    """Unix time at which the launch left its queue; a local executor has none."""
+    if reading.start_timestamp is None and reading.executor == "local":
+        return reading.launch_timestamp
+    return reading.start_timestamp
+
+
 def idle_seconds(reading: Reading, now: float) -> float | None:
-    """Seconds since the newest completion, or since the launch if that is later; None
-    where the storage tells no times."""
+    """Seconds since the launch's newest completion or its start, whichever is later; None
+    where neither is known."""
     launch, last = reading.launch_timestamp, reading.last_completion_timestamp
-    since = max((time for time in (launch, last) if time is not None), default=None)
+    if last is not None and launch is not None and last < launch:
+        last = None
+    since = max((time for time in (start_of(reading), last) if time is not None), default=None)
     return None if since is None else max(0.0, now - since)
+
+
+def last_sign_of_life(reading: Reading) -> float | None:
+    """Unix time of the newest completion, start or launch; None where none is known."""
+    times = (reading.launch_timestamp, reading.last_completion_timestamp, reading.start_timestamp)
+    return max((time for time in times if time is not None), default=None)

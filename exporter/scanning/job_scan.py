@@ -159,6 +159,7 @@ def _with_reading(
         slurm_job_name=executor.slurm_job_name,
         ranks=markers.ranks,
         history=pace.history if pace else None,
+        repeats_completed=executor.repeats_completed,
     )
     if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)

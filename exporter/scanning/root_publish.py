@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.state import STATES
 
 
 def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
@@ -43,7 +44,8 @@ def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple
 
 def _hidden(jobs: Sequence[Job], config: RootConfig, wall_time: float) -> set[str]:
     """Names of jobs without series: those complete for long enough, and of the others those
-    beyond the limit. Complete ones are hidden first, then the last by name."""
+    beyond the limit: complete ones first, then abandoned, then waiting ones, then the last by
+    name."""
     after = config.hide_completed_after_seconds
     hidden = set()
     shown: list[Job] = []
@@ -53,19 +55,20 @@ def _hidden(jobs: Sequence[Job], config: RootConfig, wall_time: float) -> set[st
         else:
             shown.append(job)
     if len(shown) > config.max_per_root:
-        shown.sort(key=_is_complete)  # stable: by name within
+        shown.sort(key=_hidden_early)  # stable: by name within
         hidden |= {job.name for job in shown[config.max_per_root :]}
     return hidden
 
 
-def _is_complete(job: Job) -> bool:
-    return job.reading is not None and job.reading.is_complete
+def _hidden_early(job: Job) -> int:
+    """How early a job is hidden for want of room; 0 for those that come last."""
+    return max(0, STATES.index(job.state) - STATES.index("running"))
 
 
 def _complete_for(job: Job, wall_time: float) -> float:
     """Seconds since the job's last completion, at least 0; minus infinity while it is not
     complete or cannot be read."""
-    if job.error is not None or job.reading is None or not job.reading.is_complete:
+    if job.state != "complete" or job.reading is None:
         return float("-inf")
     last = job.reading.last_completion_timestamp or job.reading.launch_timestamp
     return max(0.0, wall_time - last) if last is not None else 0.0

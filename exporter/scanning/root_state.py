@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Job, Reading
+from exporter.model.stall import with_state
 from exporter.scanning.discovery import FolderToVisit, is_wanted, job_name
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
@@ -45,7 +46,7 @@ class _JobState:
         job = self.job
         was_good = job.error is None and job.as_of is None
         if not was_good or (job.reading is not reading and job.reading != reading):
-            self.job = Job(job.name, reading)
+            self.job = Job(job.name, reading, state=job.state)
         self.failed_since, self.logged = math.inf, None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
@@ -246,4 +247,6 @@ class RootState:
         since = [state.failed_since for state in self._jobs.values() if state.job.reading]
         since.append(self.health.failed_since if self._jobs else math.inf)
         self._oldest_failure = min(since)
+        for state in self._jobs.values():
+            state.job = with_state(state.job, self.config, wall_time)
         self.health.publish([state.job for state in self._jobs.values()], wall_time)

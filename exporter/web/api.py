@@ -13,7 +13,7 @@ from typing import Any
 from exporter.model import facts
 from exporter.model.fact import Fact
 from exporter.model.report import Report, Row
-from exporter.model.stall import STATES
+from exporter.model.state import BY_NAME, STATES
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
 _RUNS = 1000
@@ -23,7 +23,8 @@ def description() -> dict[str, Any]:
     """The OpenAPI description of this API."""
     whole: dict[str, Any] = json.loads(files("exporter.web").joinpath("openapi.json").read_bytes())
     schemas = whole["components"]["schemas"]
-    schemas["State"]["enum"] = STATES
+    schemas["State"]["description"] += "".join(f" {s.name}: {s.means}." for s in BY_NAME.values())
+    schemas["State"]["examples"] = STATES
     schemas["Job"]["properties"] = _fields(facts.JOB_FACTS)
     schemas["JobDetail"]["properties"] |= _fields(facts.JOB_FACTS)
     schemas["Root"]["properties"] |= _fields(facts.ROOT_FACTS)
@@ -34,6 +35,8 @@ def description() -> dict[str, Any]:
     for parameter in whole["paths"]["/api/v1/jobs"]["get"]["parameters"]:
         schema = parameter["schema"]
         match parameter["name"]:
+            case "state":
+                schema["items"]["enum"] = STATES
             case "sort":
                 schema["enum"] = list(facts.SORTS)
             case "order":

@@ -10,7 +10,7 @@ Every value is text to the templates: it is escaped and becomes no element or at
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
@@ -27,7 +27,8 @@ from exporter.model.fact import Column, Fact, Place, Value
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Job
-from exporter.model.stall import STATES, State
+from exporter.model.stall import last_sign_of_life
+from exporter.model.state import BY_NAME, NEED_ATTENTION, STATES, State
 from exporter.web.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.query import Query
 from exporter.web.urls import job_path, shell_path
@@ -77,6 +78,7 @@ def new_environment() -> Environment:
         # The only markup that is no template: two files of this package, never data.
         "script": Markup(_SCRIPT),  # noqa: S704
         "style": Markup(_STYLE),  # noqa: S704
+        "states": BY_NAME,
         "version": __version__,
     }
     return environment
@@ -107,7 +109,7 @@ class Pages:
         return self._render(
             "jobs.html",
             title=_title(report, states, fresh["failing"]),
-            icon=_icon(report, states, fresh["failing"]),
+            icon="bad" if fresh["failing"] else _icon([row.state for row in report.rows]),
             up="",
             now=report.time,
             freshness=fresh,
@@ -115,6 +117,7 @@ class Pages:
             query=query,
             tiles=[_tile(state, jobs, query) for state, jobs in states.items()],
             last_end=max(ends, default=None),
+            overdue=sum(row.overdue_seconds is not None for row in report.rows),
             root_choices=[("", "All"), *((row.root.name, row.root.name) for row in report.roots)],
             state_choices=[("", "All"), *((state, state.capitalize()) for state in STATES)],
             sort_choices=[(sort.name, sort.label) for sort, _ in facts.SORTS.values()],
@@ -139,7 +142,7 @@ class Pages:
         return self._render(
             "job.html",
             title=f"{row.state}{ratio} – {row.job_name} – datatrove jobs",
-            icon={"unreadable": "bad", "stalled": "bad", "complete": "ok"}.get(row.state, "busy"),
+            icon=_icon([row.state]),
             up=up,
             now=now,
             freshness=_freshness([root_row]),
@@ -148,6 +151,7 @@ class Pages:
             root_row=root_row,
             entries=_values(self._entries, row),
             chart=chart,
+            last_sign=None if reading is None else last_sign_of_life(reading),
             missing=_missing(row),
             path=shell_path(row.root.url, row.job_name),
             promql=f"datatrove_job_completion_ratio{{{selector}}}",
@@ -191,17 +195,19 @@ def _title(report: Report, states: dict[State, int], failing: int) -> str:
     parts = []
     if failing:
         parts.append(f"{failing} root{'s' if failing > 1 else ''} failing")
-    parts += [f"{states[state]} {state}" for state in ("unreadable", "stalled") if states[state]]
+    parts += [
+        f"{jobs} {state}" for state, jobs in states.items() if jobs and state in NEED_ATTENTION
+    ]
     if not parts and report.rows:
         done = states["complete"] == len(report.rows)
         parts.append("all complete" if done else f"{states['running']} running")
     return f"{', '.join(parts) or 'no jobs'} – datatrove jobs"
 
 
-def _icon(report: Report, states: dict[State, int], failing: int) -> str:
-    if failing or states["unreadable"] or states["stalled"]:
+def _icon(states: Collection[State]) -> str:
+    if any(state in NEED_ATTENTION for state in states):
         return "bad"
-    return "ok" if states["complete"] == len(report.rows) else "busy"
+    return "ok" if all(state == "complete" for state in states) else "busy"
 
 
 def _tile(state: State, jobs: int, query: Query) -> dict[str, object]:
@@ -209,7 +215,7 @@ def _tile(state: State, jobs: int, query: Query) -> dict[str, object]:
     is_chosen = query.filter.states == {state}
     states: frozenset[State] = frozenset() if is_chosen else frozenset({state})
     to = replace(query, filter=replace(query.filter, states=states), page=1)
-    return {"state": state, "jobs": jobs, "query": to.encode(), "is_chosen": is_chosen}
+    return {"of": BY_NAME[state], "jobs": jobs, "query": to.encode(), "is_chosen": is_chosen}
 
 
 def _page(query: Query, page: int, pages: int) -> str | None:
@@ -220,7 +226,7 @@ def _page(query: Query, page: int, pages: int) -> str | None:
 def _missing(row: Row) -> dict[str, object] | None:
     """How many `ranks` have no marker; the first `shown` of them as `ranges`."""
     reading = row.reading
-    if reading is None or reading.is_complete:
+    if reading is None or reading.tasks_completed == reading.tasks:
         return None
     runs = list(islice(row.missing, _RUNS_SHOWN))
     return {

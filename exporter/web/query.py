@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from exporter.model.facts import SORTS
 from exporter.model.report import Row
 from exporter.model.selection import Filter, sort_rows
-from exporter.model.stall import STATES, State
+from exporter.model.state import STATES
 
 Order = Literal["asc", "desc"]
 
@@ -108,7 +108,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
         Filter(
             name=one.get("name", ""),
             roots=frozenset(given.get("root", ())),
-            states=cast("frozenset[State]", states),
+            states=states,
             hide_complete=hide == "true",
         ),
         sort=sort,

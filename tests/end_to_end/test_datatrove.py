@@ -39,7 +39,9 @@ def watch() -> Iterator[Callable[..., Watch]]:
 
 def count_by_hand(folder: Path) -> dict[str, object]:
     """Those values of a Reading that follow from names and times, found the long way."""
-    world_size = json.loads((folder / "executor.json").read_bytes())["world_size"]
+    executor = json.loads((folder / "executor.json").read_bytes())
+    world_size = executor["world_size"]
+    is_whole = executor.get("local_tasks", world_size) == world_size
     launch = (folder / "executor.json").stat().st_mtime_ns
     markers = {file.name: file.stat().st_mtime_ns for file in folder.glob("completions/*")}
     names = (f"{rank:05d}" for rank in range(world_size))
@@ -56,6 +58,7 @@ def count_by_hand(folder: Path) -> dict[str, object]:
         "longest_completion_gap_seconds": max(gaps) / 1e9 if gaps else None,
         "started": bool(markers) or any(folder.glob("logs/*")),
         "start_timestamp": None,  # no scan finds it out yet
+        "repeats_completed": is_whole and executor["skip_completed"] is False,
         "ranks": Ranks(int(name) for name in markers if name.isdecimal()),
     }
 
@@ -284,6 +287,7 @@ def test_a_run_that_repeats_completed_ranks_counts_those_it_did(
     assert not again.succeeded
     reading = watched.reading("job")
     assert (reading.tasks_completed, reading.tasks_completed_since_launch) == (4, 1)
+    assert (reading.is_complete, reading.tasks_left) == (False, 3)
     assert again.before <= reading.launch_timestamp
     assert reading.launch_timestamp <= reading.last_completion_timestamp <= again.after
     assert values_of(reading) == count_by_hand(root / "job")

@@ -17,7 +17,7 @@ from support.servers import BUCKET, S3Server
 from support.status import Run, status
 from support.terminal import CONTROL_C, terminal
 
-from exporter.model.report import STATES
+from exporter.model.state import STATES
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,9 @@ def write_gallery(folder: Path) -> dict[str, Path]:
     _moving(crawl / "minhash" / "buckets", tasks=280, done=97, began=now - 10.5 * HOUR,
             last=now - 6.4 * HOUR)  # fmt: skip
     _launched_by_slurm(crawl / "minhash" / "buckets", tasks=280, launch=now - 10.5 * HOUR)
-    write_job(crawl / "minhash" / "cluster", tasks=1, launch=now - 10 * HOUR)
-    write_job(crawl / "minhash" / "filter", tasks=1000, launch=now - 10 * HOUR)
+    for stage, tasks in (("cluster", 1), ("filter", 1000)):
+        write_job(crawl / "minhash" / stage, tasks=tasks)
+        _launched_by_slurm(crawl / "minhash" / stage, tasks=tasks, launch=now - 10 * HOUR)
     _moving(fineweb / "CC-MAIN-2024-10" / "extract", tasks=2000, done=2000, began=now - 80 * HOUR,
             last=now - 61 * HOUR)  # fmt: skip
     tokenize = fineweb / "tokenize"

@@ -7,8 +7,11 @@ relies on their order.
 from dataclasses import replace
 from typing import Any
 
+from exporter.config.settings import DEFAULT_STALL_RULE as STALL
+from exporter.config.settings import RootConfig, StallRule
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.stall import with_state
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -18,6 +21,7 @@ NOW = 1_700_000_000.0
 
 def a_reading(*, tasks: int = 100, tasks_completed: int = 40, **fields: Any) -> Reading:
     """A job under way: launched by Slurm ten hours ago, since when all that is completed was.
+    It did not wait in a queue.
 
     Ranks and history are empty unless given.
     """
@@ -31,15 +35,25 @@ def a_reading(*, tasks: int = 100, tasks_completed: int = 40, **fields: Any) -> 
         "executor": "slurm",
         "slurm_job_name": "tokenize",
     }
+    under_way |= {"start_timestamp": fields.get("launch_timestamp", NOW - 10 * HOUR)}
     return Reading(tasks=tasks, tasks_completed=tasks_completed, **{**under_way, **fields})
 
 
 UNDER_WAY = a_reading()
 
 
-def a_job(name: str = "job", *, reading: Reading | None = UNDER_WAY, **fields: Any) -> Job:
-    """A job under way that its root's last scan could read."""
-    return Job(name=name, reading=reading, **fields)
+def a_job(
+    name: str = "job",
+    *,
+    reading: Reading | None = UNDER_WAY,
+    stall: StallRule = STALL,
+    **fields: Any,
+) -> Job:
+    """A job under way that its root's last scan could read, in the state that it has now, or
+    that it had `as_of` then."""
+    config, as_of = RootConfig("root", "/data", stall=stall), fields.pop("as_of", None)
+    job = with_state(Job(name=name, reading=reading, **fields), config, as_of or NOW)
+    return replace(job, as_of=as_of)
 
 
 def an_unreadable_job(name: str = "broken", **fields: Any) -> Job:
@@ -78,13 +92,15 @@ def completed(count: int, *, ago: float, launched: float = 10 * HOUR, gap: float
         tasks_completed=count,
         tasks_completed_since_launch=count,
         launch_timestamp=NOW - launched,
+        start_timestamp=NOW - launched,
         last_completion_timestamp=NOW - ago,
         longest_completion_gap_seconds=gap,
     )
 
 
 def nothing_completed(*, launched: float, started: bool, inherited: int = 0) -> Reading:
-    """Nothing since the launch; before it, so many tasks."""
+    """Nothing since the launch; before it, so many tasks. It left its queue at once if it
+    `started`."""
     return replace(
         UNDER_WAY,
         tasks_completed=inherited,
@@ -93,6 +109,7 @@ def nothing_completed(*, launched: float, started: bool, inherited: int = 0) -> 
         last_completion_timestamp=NOW - launched - 5 * DAY if inherited else None,
         longest_completion_gap_seconds=None,
         started=started or inherited > 0,
+        start_timestamp=NOW - launched if started else None,
     )
 
 
@@ -107,8 +124,11 @@ def report_of(*jobs: Job, **root: object) -> Report:
     return report_on(a_snapshot(root_of(*jobs, **root)), NOW)
 
 
-def row_of(reading: Reading | None, error: str | None = None, **root: object) -> Row:
-    (row,) = report_of(a_job(reading=reading, error=error), **root).rows
+def row_of(
+    reading: Reading | None, error: str | None = None, stall: StallRule = STALL, **root: object
+) -> Row:
+    job = a_job(reading=reading, error=error, stall=stall)
+    (row,) = report_of(job, stall=stall, **root).rows
     return row
 
 

@@ -45,7 +45,7 @@ def logs_of_missing(
     answers: dict[JobKey, Future[Logs]] = {}
     longest = 0.0
     for row in rows:
-        if row.reading is None or row.is_complete:
+        if row.reading is None or row.reading.tasks_completed == row.reading.tasks:
             continue
         root, answer = by_name[row.root.name], Future[Logs]()
         answers[row.key] = answer

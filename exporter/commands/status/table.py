@@ -17,6 +17,7 @@ from exporter.model import formatting
 from exporter.model.fact import Format
 from exporter.model.facts import columns_of
 from exporter.model.report import Report, Row, count_states
+from exporter.model.state import BY_NAME, NEED_ATTENTION
 
 _UNKNOWN = "-"
 
@@ -42,31 +43,55 @@ def _note(row: Row, now: float) -> str:
     return "; ".join(notes)
 
 
+def _done(row: Row, _: float) -> str:
+    reading = row.reading
+    return _UNKNOWN if reading is None else f"{reading.tasks_completed}/{reading.tasks}"
+
+
+def _last_completion(row: Row, now: float) -> str:
+    if row.reading is None or not row.reading.tasks_completed:
+        return _UNKNOWN
+    last = row.reading.last_completion_timestamp
+    return "not known" if last is None else formatting.ago(max(0.0, now - last))
+
+
+def _time_left(row: Row, _: float) -> str:
+    if row.overdue_seconds is not None:
+        return f"overdue by {formatting.duration(row.overdue_seconds)}"
+    left = row.remaining_seconds
+    return _UNKNOWN if left is None else formatting.duration(left)
+
+
+_OF_ROW: Mapping[Format, Callable[[Row, float], str]] = {
+    "note": _note,
+    "done": _done,
+    "last_completion": _last_completion,
+    "time_left": _time_left,
+}
+"""Formats for what one value alone does not say."""
+
 _TEXTS: Mapping[Format, Callable[[Any], str]] = {
     "text": str,
     "job": str,
     "executor": str,
-    "state": lambda state: f"{formatting.SYMBOLS[state]} {state}",
+    "state": lambda state: f"{BY_NAME[state].symbol} {state}",
     "count": formatting.count,
     "percent": formatting.percent,
     "duration": formatting.duration,
-    "time_left": formatting.duration,
-    "rate": lambda per_hour: f"{per_hour:.3g}" if per_hour < 1000 else f"{per_hour:.0f}",
+    "rate": formatting.rate,
 }
-_TIMES: frozenset[Format] = frozenset({"ago", "launch", "last_completion"})
+_TIMES: frozenset[Format] = frozenset({"ago", "launch"})
 _NUMBERS: frozenset[Format] = frozenset({"count", "done", "percent", "rate"})
 
 
 def _cell(of: Callable[[Row], Any], cell_format: Format, row: Row, now: float) -> str:
-    if cell_format == "note":
-        return _note(row, now)
+    if (of_row := _OF_ROW.get(cell_format)) is not None:
+        return of_row(row, now)
     value = of(row)
     if value is None:
         return _UNKNOWN
     if cell_format in _TIMES:
         return formatting.ago(max(0.0, now - value))
-    if cell_format == "done" and row.reading is not None:
-        return f"{value}/{row.reading.tasks}"
     return _TEXTS[cell_format](value)
 
 
@@ -130,7 +155,7 @@ def summary(report: Report) -> str:
     parts = [
         f"Summary: {totals.jobs_completed}/{totals.jobs} ({jobs}) jobs completed",
         f"{totals.tasks_completed}/{totals.tasks} ({tasks}) tasks completed",
-        *(f"{counted[state]} {state}" for state in ("unreadable", "stalled") if counted[state]),
+        *(f"{jobs} {state}" for state, jobs in counted.items() if jobs and state in NEED_ATTENTION),
         *filter(None, [report.left_out]),
     ]
     return ", ".join(parts) + "."

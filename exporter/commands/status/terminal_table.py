@@ -12,14 +12,15 @@ from rich.text import Text
 
 from exporter.commands.status.table import DONE, JOB, NOTE, ROOT, STATE, TextColumn, width
 from exporter.model.report import Row
-from exporter.model.stall import State
+from exporter.model.state import BY_NAME, Tone
 
-_STYLES: Mapping[State, str] = {
-    "unreadable": "bold red",
-    "stalled": "bold yellow",
-    "running": "cyan",
-    "waiting": "dim",
-    "complete": "green",
+_STYLES: Mapping[Tone, str] = {
+    "bad": "bold red",
+    "warn": "bold yellow",
+    "run": "cyan",
+    "wait": "dim",
+    "quiet": "dim",
+    "ok": "green",
 }
 _TEXTS = (NOTE, JOB, ROOT)
 _TEXT_AT_LEAST = 20  # names and notes are folded or cut to fit beside the rest, not to less
@@ -61,7 +62,7 @@ def table_of(
             if column.heading == _BAR and row.reading is not None:
                 line.append(bar(row.reading.tasks_completed, row.reading.tasks))
             else:
-                style = _STYLES[row.state] if column is STATE else ""
+                style = _STYLES[BY_NAME[row.state].tone] if column is STATE else ""
                 line.append(Text(cells[column][number], style))
         table.add_row(*line)
     return table

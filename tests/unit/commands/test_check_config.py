@@ -35,6 +35,7 @@ root /data
   max depth: 3
   max jobs with series: 20000
   hide completed after: never
+  abandoned after: 7d
   stalled after: 3 times the longest wait, at least 1h; 1d in any case
 root fineweb
   url: s3://bucket/logs
@@ -46,6 +47,7 @@ root fineweb
   max depth: 3
   max jobs with series: 20000
   hide completed after: 0s
+  abandoned after: 7d
   stalled after: 2.5 times the longest wait, at least 1h; 1d in any case
   prefix: CC-
   exclude: *-test, old/*

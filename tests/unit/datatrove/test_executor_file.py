@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,12 @@ from exporter.datatrove.executor_file import Executor, ExecutorFileError, parse_
 
 def executor_json(indent: int | None = 4, **keys: object) -> bytes:
     return json.dumps(keys, indent=indent).encode()
+
+
+def large(**keys: object) -> bytes:
+    """A file with enough documents in it to be read without parsing."""
+    documents = [{"text": 'a line\n    "world_size": 9\n}', "id": i} for i in range(8000)]
+    return executor_json(pipeline=[documents], **keys)
 
 
 @pytest.mark.parametrize(
@@ -86,16 +93,25 @@ def test_what_python_writes_and_json_forbids_is_read() -> None:
     assert parse_executor(data).world_size == 3
 
 
+@pytest.mark.parametrize(
+    ("keys", "is_slice"),
+    [({}, False), ({"local_tasks": 12}, False), ({"local_tasks": 5}, True)],
+)
+@pytest.mark.parametrize("make", [executor_json, large])
+def test_a_launch_of_some_tasks_only_is_a_slice_and_repeats_not_all(
+    make: Callable[..., bytes], keys: dict[str, int], is_slice: bool
+) -> None:
+    """Every slice writes executor.json anew, so a marker older than that may well be new."""
+    executor = parse_executor(make(skip_completed=False, **keys, world_size=12))
+    assert (executor.is_slice, executor.repeats_completed) == (is_slice, not is_slice)
+    skipping = parse_executor(make(skip_completed=True, **keys, world_size=12))
+    assert not skipping.repeats_completed
+
+
 def test_an_error_says_nothing_of_the_content() -> None:
     with pytest.raises(ExecutorFileError) as caught:
         parse_executor(b'{"token": "CANARY", CANARY')
     assert "CANARY" not in repr(caught.value)
-
-
-def large(**keys: object) -> bytes:
-    """A file with enough documents in it to be read without parsing."""
-    documents = [{"text": 'a line\n    "world_size": 9\n}', "id": i} for i in range(8000)]
-    return executor_json(pipeline=[documents], **keys)
 
 
 def test_a_large_file_is_read_as_the_parser_would_read_it() -> None:
@@ -104,9 +120,12 @@ def test_a_large_file_is_read_as_the_parser_would_read_it() -> None:
         skip_completed=False,
         partition="hopper-cpu",
         job_name="dedup",
+        local_tasks=5,
         world_size=12,
     )
-    assert parse_executor(data) == Executor(12, "slurm", "dedup", skip_completed=False)
+    assert parse_executor(data) == Executor(
+        12, "slurm", "dedup", skip_completed=False, is_slice=True
+    )
     assert json.loads(data)["world_size"] == 12
 
 

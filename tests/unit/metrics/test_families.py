@@ -77,7 +77,8 @@ def test_a_job_gives_every_per_job_metric() -> None:
     }
     assert {name: job_value(job, name) for name in expected} == expected
     assert job_value(job, "info", executor="slurm", slurm_job_name="dedup") == 1
-    assert len(expected) + 1 == len(JOB_FAMILIES)
+    assert job_value(job, "state", state="abandoned") == 1
+    assert len(expected) + 2 == len(JOB_FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_job_that_was_never_read_shows_only_that() -> None:
         for sample in family.samples
         if "job_name" in sample.labels
     ]
-    assert names == ["datatrove_job_scan_success"]
+    assert names == ["datatrove_job_state", "datatrove_job_scan_success"]
 
 
 def test_a_hidden_job_has_no_series_and_is_in_the_sums() -> None:

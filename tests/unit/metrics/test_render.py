@@ -200,7 +200,7 @@ def test_a_page_that_failed_to_render_is_right_the_next_time() -> None:
     renderer = Renderer()
     good = a_snapshot(root_of("a", *jobs_of(600)), root_of("b", *jobs_of(3)))
     unreal = replace(reading_of(1), tasks=None, tasks_completed="x")  # type: ignore[arg-type]
-    poison = a_job("poison", reading=unreal)
+    poison = replace(a_job("poison"), reading=unreal)
     our_page(renderer, good, "text")
     bad = replace_root(good, replace(good.roots[0], jobs=(poison, *jobs_of(700))))
     for _ in range(2):

@@ -28,7 +28,7 @@ FIELDS = [
     "completion_ratio", "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
-    "eta_timestamp", "executor", "slurm_job_name", "hidden",
+    "overdue_seconds", "eta_timestamp", "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
 """What version 1 of the API says of a job: none of these may go."""
 
@@ -37,8 +37,8 @@ ROOT_FIELDS = [
     "age_seconds", "is_fresh", "last_scan_duration_seconds", "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [
-    "jobs", "jobs_completed", "jobs_unreadable", "jobs_hidden", "jobs_completed_ratio", "tasks",
-    "tasks_completed", "tasks_completed_ratio",
+    "jobs", "jobs_completed", "jobs_unreadable", "jobs_in_state", "jobs_hidden",
+    "jobs_completed_ratio", "tasks", "tasks_completed", "tasks_completed_ratio",
 ]  # fmt: skip
 
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -51,7 +51,7 @@ def report_of_every_kind() -> Report:
         a_job("under way"),
         a_job("complete", reading=a_reading(tasks_completed=100)),
         a_job("waiting", reading=a_reading(
-            tasks_completed=0, started=False, tasks_completed_since_launch=0,
+            tasks_completed=0, started=False, tasks_completed_since_launch=0, start_timestamp=None,
             last_completion_timestamp=None, longest_completion_gap_seconds=None)),
         a_job("timeless", reading=a_reading(
             tasks_completed_since_launch=None, launch_timestamp=None,
@@ -158,8 +158,8 @@ def test_a_column_that_may_be_empty_is_there_once_a_row_fills_it() -> None:
         return [column.heading for column in columns_for(report, report.rows)]
 
     known = a_job("known", reading=a_reading(start_timestamp=NOW - 60))
-    assert "STARTED" not in headings(a_job("not known"))
-    assert "STARTED" in headings(a_job("not known"), known)
+    assert "STARTED" not in headings(a_job("not known", reading=a_reading(start_timestamp=None)))
+    assert "STARTED" in headings(a_job("not known", reading=a_reading(start_timestamp=None)), known)
 
 
 def test_everything_can_be_json() -> None:

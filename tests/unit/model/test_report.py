@@ -30,7 +30,7 @@ from exporter.model.facts import SORTS, job_json
 from exporter.model.report import count_states, report_on
 from exporter.model.selection import sort_rows
 from exporter.model.snapshot import Reading, Root
-from exporter.model.stall import STATES
+from exporter.model.state import STATES
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,7 @@ def test_old_data_says_nothing_about_idleness(
     (root,) = report.roots
     assert (root.is_fresh, root.age_seconds) == (is_fresh, age)
     states = {row.job_name: row.state for row in report.rows}
-    stalled = "stalled" if is_fresh else "running"
-    assert states == {"stalled": stalled, "done": "complete", "queued": "waiting"}
+    assert states == {"stalled": "stalled", "done": "complete", "queued": "waiting"}
     idle = {row.job_name: row.idle_seconds for row in report.rows}
     assert idle["stalled"] == (2 * HOUR if is_fresh else None)
 
@@ -79,10 +78,10 @@ def test_a_job_of_a_root_that_cannot_be_scanned_stays_in_the_state_it_had() -> N
         ([an_unscanned_root("b", attempted=True)], "without root b (never read)"),
         (
             [
-                a_root("scratch", totals=None, jobs_lost=1583),
+                a_root("scr", totals=None, jobs_lost=1583),
                 a_root("b", totals=None, jobs_lost=1, last_successful_scan_timestamp=NOW - DAY),
             ],
-            "without roots scratch (1,583 jobs as of 22:13 UTC) and b (1 job as of 13 Nov 22:13 UTC)",
+            "without roots scr (1,583 jobs as of 22:13 UTC) and b (1 job as of 13 Nov 22:13 UTC)",
         ),
         (
             [an_unscanned_root(name, attempted=True) for name in "abcde"],
@@ -97,12 +96,15 @@ def test_sums_say_which_roots_are_not_in_them(roots: list[Root], words: str) -> 
     assert report.roots_missing == unknown
 
 
-def test_idleness_counts_from_the_launch_if_that_is_later() -> None:
+def test_idleness_counts_from_the_start_if_that_is_later() -> None:
     assert row_of(completed(40, ago=600, gap=30)).idle_seconds == 600
     relaunched = nothing_completed(launched=HOUR, started=True, inherited=40)
     assert row_of(relaunched).idle_seconds == HOUR
     assert row_of(completed(40, ago=-50, gap=30)).idle_seconds == 0
     assert row_of(replace(UNDER_WAY, tasks_completed=100)).idle_seconds is None
+    queued = replace(relaunched, start_timestamp=None)
+    assert row_of(queued).idle_seconds is None
+    assert row_of(replace(queued, executor="local")).idle_seconds == HOUR
 
 
 def test_pace_and_time_left_follow_from_the_launch_and_the_last_completion() -> None:
@@ -115,8 +117,8 @@ def test_pace_and_time_left_follow_from_the_launch_and_the_last_completion() -> 
 
 
 def test_tasks_completed_before_the_launch_say_nothing_about_the_pace() -> None:
-    relaunched = replace(
-        UNDER_WAY, tasks_completed=80, tasks_completed_since_launch=4, launch_timestamp=NOW - 1000
+    relaunched = a_reading(
+        tasks_completed=80, tasks_completed_since_launch=4, launch_timestamp=NOW - 1000
     )
     row = row_of(relaunched)
     assert row.tasks_per_hour == pytest.approx(36)
@@ -131,7 +133,8 @@ def test_tasks_completed_before_the_launch_say_nothing_about_the_pace() -> None:
         nothing_completed(launched=HOUR, started=True, inherited=40),
         replace(UNDER_WAY, last_completion_timestamp=UNDER_WAY.launch_timestamp),
         replace(UNDER_WAY, tasks_completed_since_launch=None),
-        replace(UNDER_WAY, launch_timestamp=None),
+        # From the launch it may have waited in a queue for days.
+        replace(UNDER_WAY, start_timestamp=None),
     ],
 )
 def test_without_a_pace_there_is_no_time_left(reading: Reading) -> None:
@@ -139,12 +142,28 @@ def test_without_a_pace_there_is_no_time_left(reading: Reading) -> None:
     assert (row.tasks_per_hour, row.remaining_seconds, row.eta_timestamp) == (None, None, None)
 
 
-def test_the_time_left_is_never_negative_and_a_stalled_job_has_none() -> None:
-    late = completed(99, ago=3 * HOUR, gap=600)
-    assert (row_of(late).state, row_of(late).remaining_seconds) == ("running", 0.0)
-    stalled = row_of(completed(40, ago=3 * HOUR, gap=600))
-    assert (stalled.state, stalled.remaining_seconds) == ("stalled", None)
-    assert stalled.tasks_per_hour is not None
+def test_once_its_estimate_has_passed_a_job_is_overdue_and_no_time_is_left() -> None:
+    """99 tasks in 7 h: the last one was due 4 min 15 s after them."""
+    late = row_of(completed(99, ago=3 * HOUR, gap=600))
+    assert (late.state, late.remaining_seconds, late.eta_timestamp) == ("running", None, None)
+    assert late.overdue_seconds == pytest.approx(3 * HOUR - 7 * HOUR / 99)
+    on_time = row_of(completed(99, ago=60, gap=600))
+    assert (on_time.remaining_seconds, on_time.overdue_seconds) == (
+        pytest.approx(301.8, 0.01),
+        None,
+    )
+
+
+def test_only_a_running_job_has_time_left_or_is_overdue() -> None:
+    for reading in (
+        completed(40, ago=3 * HOUR, gap=600),
+        completed(40, ago=8 * DAY, launched=9 * DAY, gap=600),
+        completed(100, ago=3 * HOUR, gap=600),
+    ):
+        row = row_of(reading)
+        assert row.state in ("stalled", "abandoned", "complete")
+        assert (row.remaining_seconds, row.overdue_seconds, row.eta_timestamp) == (None, None, None)
+        assert row.tasks_per_hour is not None
 
 
 def test_missing_ranks_are_told_as_runs() -> None:
@@ -180,6 +199,7 @@ def test_hidden_jobs_are_in_the_report_and_totals_are_those_of_the_metrics() -> 
         "stalled": 0,
         "running": 1,
         "waiting": 0,
+        "abandoned": 0,
         "complete": 1,
     }
 
@@ -233,6 +253,8 @@ def test_any_facts_make_a_report(readings: list[Reading], last: float | None, by
     for row in rows:
         assert row.state in STATES
         assert (row.state == "complete") == row.is_complete
-        for seconds in (row.idle_seconds, row.remaining_seconds, row.tasks_per_hour):
+        assert row.remaining_seconds is None or row.remaining_seconds > 0
+        assert row.remaining_seconds is None or row.overdue_seconds is None
+        for seconds in (row.idle_seconds, row.overdue_seconds, row.tasks_per_hour):
             assert seconds is None or seconds >= 0
         json.dumps(job_json(row), allow_nan=False)

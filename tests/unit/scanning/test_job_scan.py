@@ -46,6 +46,7 @@ def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
         tasks_completed_since_launch=3,
         stray_markers=2,
         launch_timestamp=LAUNCH,
+        start_timestamp=None,
         last_completion_timestamp=LAUNCH + 180,
         longest_completion_gap_seconds=60,
         started=True,
@@ -144,6 +145,32 @@ def test_markers_written_again_by_a_launch_that_does_not_skip_are_seen(make_job:
     reading = read(job, result.memory)
     assert reading.tasks_completed_since_launch == 1
     assert reading.longest_completion_gap_seconds == 300
+
+
+@pytest.mark.parametrize("is_seen_before", [True, False])
+def test_a_complete_job_that_is_run_again_as_a_whole_is_not_complete_until_it_has_done_all(
+    make_job: MakeJob, is_seen_before: bool
+) -> None:
+    job = make_job("j", tasks=3, completed=[0, 1, 2])
+    memory = scan(job).memory if is_seen_before else None
+    write_executor(job, tasks=3, launch=LAUNCH + 10_000, skip_completed=False, local_tasks=3)
+    for rank, left in ((0, 2), (2, 1), (1, 0)):
+        result = scan(job, memory)
+        assert result.reading is not None
+        assert (result.reading.is_complete, result.is_settled) == (False, False)
+        write_marker(job, f"{rank:05d}", LAUNCH + 10_300)
+        result = scan(job, result.memory)
+        assert result.reading is not None
+        assert (result.reading.tasks_completed, result.reading.tasks_left) == (3, left)
+        memory = result.memory
+    assert (result.reading.is_complete, result.is_settled) == (True, True)
+
+
+def test_a_job_of_which_slices_are_run_again_is_complete_by_its_markers(make_job: MakeJob) -> None:
+    job = make_job("j", tasks=3, completed=[0, 1, 2])
+    write_executor(job, tasks=3, launch=LAUNCH + 10_000, skip_completed=False, local_tasks=1)
+    reading = read(job)
+    assert (reading.tasks_completed_since_launch, reading.is_complete) == (0, True)
 
 
 def test_a_folder_that_is_gone_is_neither_read_nor_an_error(make_job: MakeJob) -> None:

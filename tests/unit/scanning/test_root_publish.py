@@ -88,10 +88,24 @@ def test_completed_jobs_are_hidden_after_a_while_and_stay_in_the_sums(
     assert root.totals.tasks_completed == 24
 
 
-def test_beyond_the_limit_complete_jobs_are_hidden_first_then_the_last_by_name() -> None:
-    jobs = {"a": COMPLETE, "b": READING, "c": None, "d": READING, "e": COMPLETE}
-    for limit, names in ((5, "abcde"), (4, "abcd"), (3, "bcd"), (2, "bc"), (0, "")):
+def test_beyond_the_limit_jobs_without_need_of_attention_are_hidden_first() -> None:
+    """Complete ones, then abandoned, then waiting ones; then the last by name."""
+    queued = replace(READING, tasks_completed=0, started=False, start_timestamp=None)
+    left = replace(
+        READING, last_completion_timestamp=1.0, launch_timestamp=1.0, start_timestamp=1.0
+    )
+    jobs = {
+        "a": COMPLETE, "b": READING, "c": None, "d": READING, "e": COMPLETE, "f": queued, "g": left,
+    }  # fmt: skip
+    limits = {
+        7: "abcdefg", 6: "abcdfg", 5: "bcdfg", 4: "bcdf", 3: "bcd", 2: "bc", 0: "",
+    }  # fmt: skip
+    for limit, names in limits.items():
         root = shown(jobs, max_per_root=limit)
         assert "".join(job.name for job in root.jobs if not job.hidden) == names
         assert root.totals is not None
-        assert root.totals.jobs == 5
+        assert root.totals.jobs == 7
+        in_state = {state: jobs for state, jobs in root.totals.jobs_in_state.items() if jobs}
+        assert in_state == {
+            "unreadable": 1, "running": 2, "waiting": 1, "abandoned": 1, "complete": 2,
+        }  # fmt: skip

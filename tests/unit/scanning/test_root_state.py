@@ -4,10 +4,10 @@ import logging
 from dataclasses import replace
 
 import pytest
+from support.readings import DAY, a_job, a_reading, an_unreadable_job
 from support.readings import NOW as WALL
-from support.readings import a_job, a_reading, an_unreadable_job
 
-from exporter.config.settings import RootConfig
+from exporter.config.settings import RootConfig, StallRule
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.job_scan import JobScan
@@ -86,6 +86,33 @@ def test_a_job_that_did_not_change_stays_the_same_object() -> None:
     still_denied = scan(state, {"a": DENIED, "b": COMPLETE}).jobs
     assert denied[0] is not after[0]
     assert (still_denied[0] is denied[0], still_denied[1] is after[1]) == (True, True)
+
+
+def states_of(root: Root) -> dict[str, str]:
+    return {job.name: job.state for job in root.jobs}
+
+
+def test_each_scan_decides_the_state_of_each_job_as_of_its_own_time() -> None:
+    """Also of those in which nothing changed; a job whose state is the same is the same."""
+    state = state_of(abandoned_after_seconds=7200.0)
+    jobs = {"a": READING, "b": COMPLETE, "c": DENIED}
+    first = scan(state, jobs)
+    assert states_of(first) == {"a": "running", "b": "complete", "c": "unreadable"}
+    second = scan(state, jobs, now=NOW + 3600)
+    assert states_of(second) == {"a": "stalled", "b": "complete", "c": "unreadable"}
+    third = scan(state, jobs, now=NOW + 7200)
+    assert states_of(third) == {"a": "abandoned", "b": "complete", "c": "unreadable"}
+    assert third.jobs[1] is first.jobs[1]
+    assert third.jobs[2] is first.jobs[2]
+    assert third.totals is not None
+    assert third.totals.jobs_in_state["abandoned"] == 1
+
+
+def test_the_thresholds_are_those_of_the_root() -> None:
+    jobs = {"a": replace(READING, last_completion_timestamp=WALL - 1900)}
+    assert states_of(scan(state_of(), jobs)) == {"a": "running"}
+    strict = state_of(stall=StallRule(900.0, 1.0, DAY))
+    assert states_of(scan(strict, jobs)) == {"a": "stalled"}
 
 
 def test_a_hidden_job_that_did_not_change_stays_the_same_object() -> None:

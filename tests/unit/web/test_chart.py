@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 from support.pages import READING, below, shown, views_of
-from support.readings import HOUR, NOW, a_root, a_snapshot
+from support.readings import HOUR, NOW, a_job, a_root, a_snapshot
 
 from exporter.datatrove.pace import History
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job, Reading
+from exporter.model.snapshot import Reading
 from exporter.web.chart import Chart, chart_of
 
 
 def drawn(reading: Reading) -> Chart:
-    (row,) = report_on(a_snapshot(a_root("prod", Job("a", reading))), NOW).rows
+    (row,) = report_on(a_snapshot(a_root("prod", a_job("a", reading=reading))), NOW).rows
     assert reading.history is not None
     return chart_of(row, reading, reading.history, NOW)
 
@@ -21,7 +21,7 @@ def test_the_chart_never_leaves_its_frame() -> None:
     future = replace(READING, last_completion_timestamp=NOW + HOUR, launch_timestamp=NOW + 9 * HOUR,
                      history=History.of_ordered([int((NOW + HOUR) * 1e9)]))  # fmt: skip
     for reading in (READING, future, replace(READING, launch_timestamp=None)):
-        text = shown(views_of(a_root("prod", Job("a", reading))).job(below("prod/a")))
+        text = shown(views_of(a_root("prod", a_job("a", reading=reading))).job(below("prod/a")))
         points = [
             pair for part in text.split('points="')[1:] for pair in part.split('"')[0].split()
         ]

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from jinja2 import PackageLoader, StrictUndefined, UndefinedError
 from support.pages import READING, Skeleton, asked, below, page_of, shown, views_of
 from support.paths import DATA
-from support.readings import HOUR, NOW, a_root, a_snapshot, an_unreadable_job, an_unscanned_root
+from support.readings import (
+    DAY,
+    HOUR,
+    NOW,
+    a_job,
+    a_root,
+    a_snapshot,
+    an_unreadable_job,
+    an_unscanned_root,
+)
 
 from exporter import __version__
 from exporter.datatrove.layout import display_name
@@ -24,7 +33,7 @@ from exporter.datatrove.ranks import Ranks
 from exporter.model import facts
 from exporter.model.fact import Column, Fact, Place, Sort
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job, Root
+from exporter.model.snapshot import Root
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages, new_environment
 from exporter.web.query import Query
 from exporter.web.urls import job_path
@@ -49,7 +58,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
     root: str, name: str, slurm: str, error: str, query: str
 ) -> None:
     def documents(root: str, name: str, slurm: str, error: str, query: str) -> list[Skeleton]:
-        job = Job(name, replace(READING, slurm_job_name=slurm))
+        job = a_job(name, reading=replace(READING, slurm_job_name=slurm))
         down = a_root(
             "down" if root != "down" else "down2",
             job,
@@ -77,7 +86,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
 
 
 def test_the_attack_of_the_property_test_would_be_seen() -> None:
-    source = page_of(a_root("prod", Job("x", READING)))
+    source = page_of(a_root("prod", a_job("x", reading=READING)))
     attacked = source.replace("<bdi>x</bdi>", '<bdi>x"><script>alert(1)</script></bdi>')
     assert attacked != source
     assert Skeleton(attacked).parts != Skeleton(source).parts
@@ -86,16 +95,23 @@ def test_the_attack_of_the_property_test_would_be_seen() -> None:
 @pytest.mark.parametrize(
     ("roots", "title"),
     [
-        ([a_root("prod", Job("a", READING))], "1 running – datatrove jobs"),
-        ([a_root("prod", an_unreadable_job(), Job("a", READING))], "1 unreadable – datatrove jobs"),
+        ([a_root("prod", a_job("a", reading=READING))], "1 running – datatrove jobs"),
         (
-            [a_root("prod", Job("a", READING), last_successful_scan_timestamp=NOW - HOUR)],
+            [a_root("prod", an_unreadable_job(), a_job("a", reading=READING))],
+            "1 unreadable – datatrove jobs",
+        ),
+        (
+            [
+                a_root(
+                    "prod", a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR
+                )
+            ],
             "1 root failing – datatrove jobs",
         ),
         ([a_root("prod")], "no jobs – datatrove jobs"),
         ([an_unscanned_root("new")], "no jobs – datatrove jobs"),
         (
-            [a_root("prod", Job("a", replace(READING, tasks_completed=100)))],
+            [a_root("prod", a_job("a", reading=replace(READING, tasks_completed=100)))],
             "all complete – datatrove jobs",
         ),
     ],
@@ -105,7 +121,9 @@ def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
 
 
 def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
-    text = page_of(a_root("prod", Job("a", READING), last_successful_scan_timestamp=NOW - HOUR))
+    text = page_of(
+        a_root("prod", a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR)
+    )
     assert "Not up to date" in text
     assert "was last scanned" in text
     assert ">1 h ago</time>: the storage hangs" in text
@@ -122,7 +140,9 @@ def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
 def test_a_root_that_fails_says_why_and_how_old_its_data_is(
     facts: dict[str, object], said: str
 ) -> None:
-    root = a_root("prod", Job("a", READING), up=False, error="denied: Permission denied", **facts)
+    root = a_root(
+        "prod", a_job("a", reading=READING), up=False, error="denied: Permission denied", **facts
+    )
     text = page_of(root)
     assert "cannot be scanned: Permission denied. " in text
     assert said in text
@@ -142,7 +162,7 @@ def test_an_empty_root_says_what_a_job_is() -> None:
 
 
 def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
-    views = views_of(a_root("s3://bucket/logs", Job("a/b c", READING)))
+    views = views_of(a_root("s3://bucket/logs", a_job("a/b c", reading=READING)))
     assert 'href="jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in shown(views.index(asked()))
     page = shown(views.job(below("s3%3A%2F%2Fbucket%2Flogs/a/b%20c")))
     assert 'href="../../../metrics"' in page
@@ -151,7 +171,7 @@ def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
 
 def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
     many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
-    views = views_of(a_root("prod", Job("a", many)))
+    views = views_of(a_root("prod", a_job("a", reading=many)))
     assert "the first 200 of them:" in shown(views.job(below("prod/a")))
     found = json.loads(shown(views.api_job(below("prod/a"))))
     assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
@@ -161,7 +181,7 @@ def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
 
 def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
     name = display_name('it\'s "a" $(job)\n')
-    views = views_of(a_root("prod", Job(name, READING), url="/da ta"))
+    views = views_of(a_root("prod", a_job(name, reading=READING), url="/da ta"))
     text = Skeleton(shown(views.job(below(job_path("prod", name)))))
     assert text.title.endswith(f"– {name} – datatrove jobs")
     commands = html.unescape(shown(views.job(below(job_path("prod", name)))))
@@ -170,7 +190,7 @@ def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
 
 
 def test_a_page_beyond_the_last_shows_the_last() -> None:
-    views = views_of(a_root("prod", Job("only", READING)))
+    views = views_of(a_root("prod", a_job("only", reading=READING)))
     assert "<bdi>only</bdi>" in shown(views.index(asked(("page", "9"))))
 
 
@@ -180,24 +200,30 @@ def test_a_page_beyond_the_last_shows_the_last() -> None:
 def every_kind() -> tuple[Root, ...]:
     """A job in every state, and what else makes a page differ."""
     done = replace(READING, tasks=40, executor="local", slurm_job_name="")
+    overdue = replace(done, tasks=41, last_completion_timestamp=NOW - HOUR / 2)
     queued = replace(READING, tasks_completed=0, tasks_completed_since_launch=0, started=False,
-                     last_completion_timestamp=None, longest_completion_gap_seconds=None,
+                     start_timestamp=None, last_completion_timestamp=None,
+                     longest_completion_gap_seconds=None,
                      stray_markers=0, ranks=Ranks(), history=None)  # fmt: skip
     long_ago = NOW - 9 * HOUR
     jobs = (
-        Job("a/<running>", READING),
-        Job("b/stalled", replace(READING, last_completion_timestamp=long_ago), hidden=True),
-        Job("c/waiting", queued),
-        Job("d/complete", done),
+        a_job("a/<running>", reading=READING),
+        a_job(
+            "b/stalled", reading=replace(READING, last_completion_timestamp=long_ago), hidden=True
+        ),
+        a_job("c/waiting", reading=queued),
+        a_job("d/complete", reading=done),
+        a_job("g/abandoned", reading=replace(queued, launch_timestamp=NOW - 8 * DAY)),
+        a_job("h/overdue", reading=overdue),
         an_unreadable_job("e/unreadable"),
-        Job("f/was readable", replace(READING, history=None), "timeout"),
+        a_job("f/was readable", reading=replace(READING, history=None), error="timeout"),
     )
     return (
         a_root("prod", *jobs),
         a_root("old & slow", *jobs[:1], last_successful_scan_timestamp=NOW - 2 * HOUR),
         a_root("gone", totals=None, jobs_lost=583, up=False, error="not_found: No such folder",
                last_successful_scan_timestamp=NOW - HOUR),
-        a_root("away", Job("g/old", READING, as_of=NOW - 600), up=False,
+        a_root("away", a_job("g/old", reading=READING, as_of=NOW - 600), up=False,
                error="unavailable: Stale file handle", last_successful_scan_timestamp=NOW - 600),
         an_unscanned_root("new"),
     )  # fmt: skip
@@ -222,7 +248,7 @@ def test_a_whole_page_is_as_it_was(page: str) -> None:
 @example("' onclick='")
 @example("&lt;&#x3c;<!--")
 def test_text_comes_back_as_text_from_elements_and_attributes(name: str) -> None:
-    page = Skeleton(page_of(a_root(name, Job("a", READING)), a_root("other")))
+    page = Skeleton(page_of(a_root(name, a_job("a", reading=READING)), a_root("other")))
     options = [at["value"] for at in page.attributes if at.keys() == {"value"}]
     if all(c.isprintable() or c in "\n\t " for c in name):
         assert name in page.names
@@ -286,7 +312,7 @@ def test_every_value_in_an_attribute_is_quoted() -> None:
 def test_no_template_is_compiled_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = Pages()
     monkeypatch.setattr(PackageLoader, "get_source", None)
-    report = report_on(a_snapshot(a_root("prod", Job("a", READING))), NOW)
+    report = report_on(a_snapshot(a_root("prod", a_job("a", reading=READING))), NOW)
     assert pages.jobs(report, Query())
     assert pages.job(report, report.rows[0], "../")
     assert pages.missing("../")
@@ -339,7 +365,9 @@ def test_a_new_fact_shows_by_its_row_in_the_table(
     fact = Fact("made_up", "Made up.", made_up, columns=(column,), sort=sort)  # type: ignore[arg-type]
     monkeypatch.setattr(facts, "JOB_FACTS", (*facts.JOB_FACTS, fact))
     monkeypatch.setitem(facts.SORTS, "made_up", (sort, made_up))
-    views = views_of(a_root("prod", Job("with", READING), Job("without", READING)))
+    views = views_of(
+        a_root("prod", a_job("with", reading=READING), a_job("without", reading=READING))
+    )
     page = shown(views.index(asked()))
     assert (
         '<th scope="col" class="column-made_up"><a href="?sort=made_up&amp;order=asc">' not in page

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.model.facts import SORTS
 from exporter.model.report import Row
 from exporter.model.selection import Filter
-from exporter.model.stall import STATES
+from exporter.model.state import STATES
 from exporter.web.query import MAX_PER_PAGE, Query, QueryError, natural_order, parse_query
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from support.pages import READING, asked, below, shown, views_of
-from support.readings import NOW, a_root, a_snapshot, an_unreadable_job
+from support.readings import NOW, a_job, a_root, a_snapshot, an_unreadable_job
 
-from exporter.model.snapshot import Job, Latest
+from exporter.model.snapshot import Latest
 from exporter.web.answer import Request
 from exporter.web.urls import job_path
 from exporter.web.views import Views
@@ -15,7 +15,9 @@ from exporter.web.views import Views
 
 @pytest.mark.parametrize("name", [".", "..", "a//b", "a/./b", "a/..", "%2e", "?x#y", "\\\\x41"])
 def test_every_job_is_found_at_its_address(name: str) -> None:
-    views = views_of(a_root("s3://b/..", Job("other", READING), Job(name, READING)))
+    views = views_of(
+        a_root("s3://b/..", a_job("other", reading=READING), a_job(name, reading=READING))
+    )
     path = job_path("s3://b/..", name)
     assert views.job(below(path)).status == 200
     assert json.loads(shown(views.api_job(below(path))))["job_name"] == name
@@ -23,7 +25,7 @@ def test_every_job_is_found_at_its_address(name: str) -> None:
 
 @pytest.mark.parametrize("path", ["prod/no", "no/a", "prod/a/", "prod//a", "%ff/a", "xyz"])
 def test_what_is_no_job_is_not_found(path: str) -> None:
-    views = views_of(a_root("prod", Job("a", READING)))
+    views = views_of(a_root("prod", a_job("a", reading=READING)))
     assert views.job(below(path)).status == 404
     assert views.api_job(below(path)).status == 404
     assert path not in shown(views.job(below(path)))
@@ -40,7 +42,7 @@ def test_a_query_without_meaning_is_refused_in_one_line() -> None:
 
 
 def test_the_api_pages_what_the_filter_leaves() -> None:
-    jobs = [Job(f"job-{n:02}", READING) for n in range(25)]
+    jobs = [a_job(f"job-{n:02}", reading=READING) for n in range(25)]
     views = views_of(a_root("prod", *jobs, an_unreadable_job()))
     second = asked(("name", "JOB"), ("sort", "name"), ("page", "2"), ("per_page", "10"))
     found = json.loads(shown(views.api_jobs(second)))
@@ -54,7 +56,7 @@ def test_the_api_pages_what_the_filter_leaves() -> None:
 def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     time = NOW
     latest = Latest()
-    latest.publish(a_snapshot(a_root("prod", Job("a", READING))))
+    latest.publish(a_snapshot(a_root("prod", a_job("a", reading=READING))))
     views = Views(latest.read, lambda: time)
 
     def seen() -> tuple[float, int]:
@@ -64,7 +66,7 @@ def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     assert seen() == (NOW, 1)
     time = NOW + 0.5
     assert seen() == (NOW, 1)
-    latest.publish(a_snapshot(a_root("prod", Job("a", READING), an_unreadable_job())))
+    latest.publish(a_snapshot(a_root("prod", a_job("a", reading=READING), an_unreadable_job())))
     assert seen() == (NOW + 0.5, 2)
     time = NOW + 2
     assert seen() == (NOW + 2, 2)
@@ -73,7 +75,7 @@ def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
 
 
 def test_every_answer_is_compressed_for_those_who_ask() -> None:
-    views = views_of(a_root("prod", Job("a", READING)))
+    views = views_of(a_root("prod", a_job("a", reading=READING)))
     for handler, path, query in (
         (views.index, "", ()),
         (views.index, "", (("state", "nosuch"),)),
