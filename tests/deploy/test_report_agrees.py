@@ -18,9 +18,11 @@ from support.processes import needs
 from support.readings import a_job, a_reading, a_root, a_snapshot
 from support.snapshot_collector import collect
 
-from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
-from exporter.model.report import Row, report_on
+from exporter.config.settings import DEFAULT_STALL_RULE, RootConfig, StallRule
+from exporter.model.report import FRESH_INTERVALS, FRESH_SECONDS, Row, report_on
 from exporter.model.snapshot import Job, Reading, Snapshot
+from exporter.model.stall import with_state
+from exporter.model.state import STATES
 
 HOUR = 3600
 STEP_SECONDS = 1800
@@ -34,6 +36,7 @@ VALUES: dict[str, Callable[[Row], float | None]] = {
     f"{PER_JOB}idle_seconds:min": lambda row: row.idle_seconds,
     f"{PER_JOB}stall_threshold_seconds:max": lambda row: row.stall_threshold_seconds,
     f"{PER_JOB}time_left_seconds:max": lambda row: row.remaining_seconds,
+    f"{PER_JOB}overdue_seconds:max": lambda row: row.overdue_seconds,
     f"{PER_JOB}stalled_seconds:min": lambda row: (
         row.idle_seconds if row.state == "stalled" else None
     ),
@@ -68,6 +71,7 @@ class History:
             last_completion_timestamp=None if last is None else float(last),
             longest_completion_gap_seconds=float(max(waits)) if waits else None,
             started=at >= self.start or self.inherited > 0 or count > 0,
+            start_timestamp=float(self.start) if at >= self.start else None,
             executor="slurm",
             slurm_job_name="",
         )
@@ -112,10 +116,12 @@ def stall_rule(chance: random.Random) -> StallRule:
 def snapshots(chance: random.Random) -> Iterator[tuple[int, Snapshot]]:
     """At each step, what was scanned last: one root all the time, one that should be
     scanned every hour and is every four, and one whose scans fail now and then. In each
-    a job is stalled after another time, in one of them after the default."""
+    a job is stalled after another time, in one of them after the default. States are those
+    of scans just now that found what the last one did, unless that is too old to tell."""
     of = {name: [history(chance, n) for n in range(JOBS_PER_ROOT)] for name in "abc"}
     rules = {name: stall_rule(chance) for name in of}
     rules[chance.choice("abc")] = DEFAULT_STALL_RULE
+    abandoned_after = {name: chance.choice([30.0 * HOUR, 168.0 * HOUR]) for name in of}
     intervals = {"a": 60, "b": HOUR, "c": 60}
     lost = {step for step in range(1, STEPS) if chance.random() < 0.4}
     last: dict[str, int] = {}
@@ -125,7 +131,13 @@ def snapshots(chance: random.Random) -> Iterator[tuple[int, Snapshot]]:
         for name, histories in of.items():
             if name == "a" or (name == "b" and step % 8 == 0) or (name == "c" and step not in lost):
                 last[name] = now - chance.randrange(60)
-            jobs = (each.job(last[name]) for each in histories)
+            age, interval = now - last[name], intervals[name]
+            is_fresh = age < max(FRESH_SECONDS, FRESH_INTERVALS * interval)
+            seen = now if is_fresh else last[name]
+            config = RootConfig(
+                name, name, stall=rules[name], abandoned_after_seconds=abandoned_after[name]
+            )
+            jobs = (with_state(each.job(last[name]), config, seen) for each in histories)
             roots.append(
                 a_root(
                     name,
@@ -176,7 +188,9 @@ def case(seed: int) -> tuple[dict[str, Any], list[str]]:
             samples = [(key, rounded(value)) for key, value in known if value is not None]
             # An unreadable job's threshold is recorded as last known, and used for nothing.
             expected.append(expectation(now, f"floor({name} * 10 + 0.5) / 10", samples))
-        stalled = [(labels(row), 1.0) for row in rows if row.state == "stalled"]
+        stalled = [
+            (labels(row), 1.0) for row in rows if row.state == "stalled" and row.idle_seconds
+        ]
         by = "group without () "
         expected.append(expectation(now, f"{by}({exprs})", stalled))
     inputs = [{"series": key, "values": " ".join(values)} for key, values in series.items()]
@@ -192,7 +206,7 @@ def case(seed: int) -> tuple[dict[str, Any], list[str]]:
 def test_the_rules_call_stalled_what_the_report_calls_stalled(tmp_path: Path) -> None:
     cases = [case(seed) for seed in range(4)]
     seen = {state for _, states in cases for state in states}
-    assert seen == {"unreadable", "stalled", "running", "waiting", "complete"}
+    assert seen == set(STATES)
     file = tmp_path / "report_test.yml"
     content = {
         "rule_files": [str(path) for path in RULE_FILES],
