@@ -18,7 +18,8 @@ class ProcessMetrics:
 
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = prometheus_client.CollectorRegistry()
+        # Without it, the library's own collectors have no names that could be asked for.
+        self._registry = prometheus_client.CollectorRegistry(auto_describe=True)
         prometheus_client.ProcessCollector(registry=self._registry)
         prometheus_client.PlatformCollector(registry=self._registry)
         prometheus_client.GCCollector(registry=self._registry)

@@ -1,9 +1,10 @@
 """A request and its answer, as the handlers know them: without an HTTP server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.metrics.exposition import Body
+from exporter.web.negotiation import accepts_gzip
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -18,18 +19,10 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def accepted(self, header: str) -> Iterator[tuple[str, list[str]]]:
-        """What an Accept header lists, in lower case, each with its parameters."""
-        for part in self.headers.get(header, "")[:4096].lower().split(","):
-            accepted, *parameters = (word.strip() for word in part.split(";"))
-            yield accepted, parameters
-
     @property
     def accepts_gzip(self) -> bool:
-        for coding, parameters in self.accepted("Accept-Encoding"):
-            if coding in ("gzip", "*"):
-                return not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters)
-        return False
+        """Whether the client wants the answer compressed."""
+        return accepts_gzip(self.headers.get("Accept-Encoding", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from exporter.metrics.exposition import CONTENT_TYPES, Format
+from exporter.metrics.exposition import CONTENT_TYPES
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request, text
+from exporter.web.negotiation import metrics_format
 
 Reload = Callable[[], "Future[str | None]"]
 """Asks for a reload; its outcome is why it failed, or None."""
@@ -38,11 +39,11 @@ class Operations:
 
     def metrics(self, request: Request) -> Answer:
         """A scrape: the snapshot's exposition, then the exporter's own metrics."""
-        page_format, compressed = _format_for(request), request.accepts_gzip
+        page_format = metrics_format(request.headers.get("Accept", ""))
+        compressed = request.accepts_gzip
         exposition = self._publisher.exposition(page_format, compressed=compressed)
         body_of = exposition.gzip_body if compressed else exposition.body
-        wanted = [value for name, value in request.query if name == "name[]"]
-        names, as_openmetrics = frozenset(wanted[:_MAX_NAMES]), page_format == "openmetrics"
+        names, as_openmetrics = _wanted_names(request), page_format == "openmetrics"
         live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if compressed:
@@ -77,11 +78,8 @@ class Operations:
         return text("The configuration was reloaded.")
 
 
-def _format_for(request: Request) -> Format:
-    """OpenMetrics if the client names a version of it that we speak, else text."""
-    for kind, parameters in request.accepted("Accept"):
-        if kind == "application/openmetrics-text":
-            versions = [p.removeprefix("version=") for p in parameters if p.startswith("version=")]
-            if not versions or versions[0] in ("1.0.0", "0.0.1"):
-                return "openmetrics"
-    return "text"
+def _wanted_names(request: Request) -> frozenset[str]:
+    """The names of samples that are asked for; none if all are. A family may be named as
+    OpenMetrics has it, without the suffix of its samples."""
+    wanted = [value for name, value in request.query if name == "name[]"][:_MAX_NAMES]
+    return frozenset(name + suffix for name in wanted for suffix in ("", "_total", "_info"))

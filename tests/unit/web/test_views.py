@@ -91,18 +91,3 @@ def test_every_answer_is_compressed_for_those_who_ask() -> None:
         assert (plain.headers, plain.status) == ({"Vary": "Accept-Encoding"}, small.status)
         assert small.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
         assert gzip.decompress(b"".join(small.body)).decode() == shown(plain)
-
-
-@pytest.mark.parametrize(
-    ("accepted", "said"),
-    [
-        ({}, False),
-        ({"Accept-Encoding": "*"}, True),
-        ({"Accept-Encoding": "br, GZIP"}, True),
-        ({"Accept-Encoding": "gzip; q=0"}, False),
-        ({"Accept-Encoding": "gzip;q=0.0, br"}, False),
-        ({"Accept-Encoding": "identity"}, False),
-    ],
-)
-def test_gzip_is_for_those_who_accept_it(accepted: dict[str, str], *, said: bool) -> None:
-    assert Request(headers=accepted).accepts_gzip is said
