@@ -11,12 +11,14 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -271,6 +273,22 @@ def test_both_formats_hold_the_same_samples(still: Exporter) -> None:
     assert b"\n# EOF" not in text.body
 
 
+@pytest.mark.parametrize(
+    ("accept", "parse"), [("*/*", parse_text), (OPENMETRICS, parse_openmetrics)]
+)
+def test_every_family_can_be_asked_for_by_its_name_and_those_of_its_samples(
+    still: Exporter, accept: str, parse: Callable[[str], Iterable[Metric]]
+) -> None:
+    """The names are those of HELP and TYPE lines, and those of samples."""
+    page = still.get("/metrics", Accept=accept).body.decode()
+    for family in parse(page):
+        samples = {sample.name for sample in family.samples}
+        for name in {family.name, *samples}:
+            query = urlencode({"name[]": name})
+            found = still.get(f"/metrics?{query}", Accept=accept).body.decode()
+            assert {s.name for each in parse(found) for s in each.samples} == samples, name
+
+
 @pytest.mark.parametrize("accept", ["*/*", OPENMETRICS])
 def test_a_compressed_page_is_the_same_page(still: Exporter, accept: str) -> None:
     plain = still.get("/metrics", Accept=accept)
@@ -344,6 +362,31 @@ def test_the_status_page_shows_every_name_as_text_and_leads_to_its_job(still: Ex
         page = still.get(f"/jobs/{job_path(job['root'], job['job_name'])}")
         assert page.status == 200
         assert job["job_name"] in Elements(page).text
+
+
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("folder", ["nosuch", "there"])
+def test_where_other_programs_keep_their_metrics_does_not_matter(
+    tmp_path: Path, variable: str, folder: str
+) -> None:
+    """gunicorn's applications have it in their environment, which may be ours, too."""
+    (tmp_path / "there").mkdir()
+    environment = {variable: str(tmp_path / folder)}
+    write_half_done(tmp_path / "root" / "job")
+    with serving(tmp_path, roots=[str(tmp_path / "root")], environment=environment) as exporter:
+        exporter.wait_until_ready()
+        assert exporter.page().value("datatrove_exporter_scan_workers") == 16
+    config = f"--config.file={tmp_path / 'exporter.yaml'}"
+    for command in (["textfile", f"--output={tmp_path / 'd.prom'}"], ["status"]):
+        run = subprocess.run(
+            [*COMMAND, *command, config],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+        )
+        assert (run.returncode, run.stderr) == (0, b"")
+    assert "datatrove_jobs 1" in (tmp_path / "d.prom").read_text()
+    assert not list((tmp_path / "there").iterdir())
 
 
 # --- A storage that does not answer
