@@ -64,8 +64,9 @@ def reach(config: Config) -> bool:
     """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     for root in snapshot.roots:
-        for line in (_finding(root), *(f"  {note}" for note in root.notes)):
-            click.echo(line)
+        click.echo(_finding(root))
+        for sentence in (*(f"jobs may be missed: {each}" for each in root.missed), *root.notes):
+            click.echo(f"  {sentence}")
     return all(root.up for root in snapshot.roots)
 
 

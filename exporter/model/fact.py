@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | Mapping[str, int] | None
+Value = str | float | tuple[str, ...] | Mapping[str, int] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
@@ -90,6 +90,7 @@ class Fact(Generic[Subject, At]):
 
 TEXT = {"type": "string"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
+TEXTS = {"type": "array", "items": TEXT}
 FLAG = {"type": "boolean"}
 COUNT = {"type": "integer", "minimum": 0}
 COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}

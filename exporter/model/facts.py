@@ -22,6 +22,7 @@ from exporter.model.fact import (
     RATIO_OR_NULL,
     TEXT,
     TEXT_OR_NULL,
+    TEXTS,
     At,
     Column,
     Fact,
@@ -180,6 +181,13 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
     of_row("jobs_lost", lambda row: row.root.jobs_lost,
         "How many jobs the root had when it was last read, where that is too long ago for its "
         "sums; else null.", schema=COUNT_OR_NULL),
+    of_root("folders_unsearched",
+        lambda root: None if root.totals is None else root.folders_unsearched,
+        "Folders at max_depth that hold more folders, in which was not looked: jobs in them are "
+        "missed. As of the last scan that read the whole root.", schema=COUNT_OR_NULL),
+    of_row("missed", lambda row: row.root.missed,
+        "Where jobs may lie that the last scan of the root could not see, in sentences: below "
+        "max_depth, left out by filters, or nowhere because the root is empty.", schema=TEXTS),
     of_row("age_seconds", lambda row: row.age_seconds, "Age of what is known.",
         schema=NUMBER_OR_NULL),
     of_row("is_fresh", lambda row: row.is_fresh,

@@ -142,7 +142,8 @@ class Root:
     root is so *lost*. `error` says why the last scan failed as a whole.
     `backoff_seconds` is how much longer than its interval it is left alone for now.
     `url` is where it lies, without query or credentials. `notes` are sentences about its
-    storage that its operator should know. Counters run from the start of the process:
+    storage that its operator should know, `missed` say where jobs may lie that the last
+    scan that succeeded could not see. Counters run from the start of the process:
     `errors` by (scope, reason), `requests` by operation.
     """
 
@@ -164,6 +165,8 @@ class Root:
     errors: tuple[tuple[tuple[str, Reason], int], ...] = ()
     requests: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    folders_unsearched: int = 0
 
 
 @dataclass(frozen=True, slots=True)

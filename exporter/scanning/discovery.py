@@ -9,7 +9,7 @@ mergerfs #692), so where a link leads is told by its path. A loop made of bind m
 `max_depth`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -27,13 +27,17 @@ def job_name(path: Path) -> str:
 
 
 def is_wanted(name: str, config: RootConfig) -> bool:
-    """A job of this name is to be read. The configuration's patterns are shell globs on the
+    """A job of this name is to be read."""
+    return passes_filters(name, config) and config.shard.owns(config.name, name)
+
+
+def passes_filters(name: str, config: RootConfig) -> bool:
+    """Neither prefix nor patterns leave out a job of this name. Patterns are shell globs on the
     whole `job_name`, in which ``*`` also matches ``/``."""
     return (
         name.startswith(config.prefix)
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
-        and config.shard.owns(config.name, name)
     )
 
 
@@ -43,6 +47,11 @@ def _may_hold_wanted(path: Path, prefix: str) -> bool:
         return True
     name = job_name(path)
     return name.startswith(prefix) or prefix.startswith(name + "/")
+
+
+def count_pruned(path: Path, folder: Folder, config: RootConfig) -> int:
+    """How many folders in this one are not visited because of the prefix."""
+    return sum(not _may_hold_wanted((*path, name), config.prefix) for name in folder.subfolders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +70,23 @@ def folders_below(
     """The folders to visit next, given the listing of the target."""
     if len(target.path) >= config.max_depth:
         return ()
+    return list(_below(target, folder, config))
+
+
+def is_unsearched(target: FolderToVisit, folder: Folder, config: RootConfig) -> bool:
+    """The target holds folders that would be visited if it did not lie at the greatest depth."""
+    return len(target.path) >= config.max_depth and any(_below(target, folder, config))
+
+
+def _below(target: FolderToVisit, folder: Folder, config: RootConfig) -> Iterator[FolderToVisit]:
     place, ancestors = target.real_path if target.path else folder.real_path, target.ancestors
     if place is not None:
         ancestors = ancestors | {place}
     links = dict(folder.links)
-    below = []
     for name in folder.subfolders:
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
         path = (*target.path, name)
         inner = None if place is None else links.get(name, f"{place}/{name}")
         if inner not in ancestors and _may_hold_wanted(path, config.prefix):
-            below.append(FolderToVisit(path, inner, ancestors))
-    return below
+            yield FolderToVisit(path, inner, ancestors)

@@ -12,7 +12,8 @@ from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
-from exporter.model.snapshot import Job, Root
+from exporter.model.missed import Seen, what_is_missed
+from exporter.model.snapshot import Job, Root, Totals
 from exporter.scanning.root_publish import with_jobs
 
 _LOG = logging.getLogger("exporter.rootstate")
@@ -61,6 +62,27 @@ class RootHealth:
             last_successful_scan_timestamp=wall_time,
             last_scan_duration_seconds=duration_seconds,
             scans=self.root.scans + 1,
+        )
+
+    def looked(self, seen: Seen) -> None:
+        """A scan that succeeded saw this. What it missed is logged when that changes."""
+        missed = tuple(what_is_missed(seen, self._config))
+        for sentence in missed:
+            if sentence not in self.root.missed:
+                fields = {"root": self._config.name, "detail": sentence}
+                event(_LOG, logging.WARNING, "jobs may be missed", **fields)
+        if self.root.missed and not missed:
+            event(_LOG, logging.INFO, "no jobs are missed any more", root=self._config.name)
+        unsearched = seen.folders_unsearched
+        self.root = replace(self.root, missed=missed, folders_unsearched=unsearched)
+
+    def first_read(self, folders: int) -> None:
+        """The first scan that succeeded is published, and had visited so many folders."""
+        totals = self.root.totals or Totals()
+        found = {"jobs": totals.jobs, "tasks": totals.tasks, "folders": folders}
+        seconds = round(self.root.last_scan_duration_seconds or 0.0, 3)
+        event(
+            _LOG, logging.INFO, "first scan done", root=self._config.name, **found, seconds=seconds
         )
 
     def scan_failed(self, error: StorageError, *, duration_seconds: float, now: float) -> None:

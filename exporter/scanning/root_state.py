@@ -15,9 +15,16 @@ from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
+from exporter.model.missed import Seen
 from exporter.model.snapshot import Job, Reading
 from exporter.model.stall import with_state
-from exporter.scanning.discovery import FolderToVisit, is_wanted, job_name
+from exporter.scanning.discovery import (
+    FolderToVisit,
+    count_pruned,
+    is_wanted,
+    job_name,
+    passes_filters,
+)
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root_health import RootHealth
@@ -69,8 +76,11 @@ class _JobState:
 
 @dataclass(slots=True)
 class _FolderState:
+    """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into."""
+
     folder: Folder
     list_due: float
+    holds_more: bool
 
 
 def _jitter(path: Path) -> float:
@@ -110,14 +120,19 @@ class RootState:
             look_thoroughly=state is None or now >= state.verify_due,
         )
 
-    def folder_listed(self, path: Path, folder: Folder, now: float, *, thorough: bool) -> None:
-        """Take in the listing of a folder."""
+    def folder_listed(
+        self, path: Path, folder: Folder, now: float, *, thorough: bool, holds_more: bool = False
+    ) -> None:
+        """Take in the listing of a folder. Only a thorough one tells that a folder at `max_depth`
+        does not hold more."""
         known = self._folders.get(path)
         interval = self.config.completed_scan_interval_seconds
         if known is None:
-            self._folders[path] = _FolderState(folder, now + _jitter(path) * interval)
+            due = now + _jitter(path) * interval
+            self._folders[path] = _FolderState(folder, due, holds_more)
             return
         known.folder = folder
+        known.holds_more = holds_more or (known.holds_more and not thorough)
         if thorough:
             known.list_due = now + interval
 
@@ -192,8 +207,31 @@ class RootState:
             if not any(path[: len(folder)] == folder for folder in unlisted):
                 del self._jobs[path]
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
+        is_first = self.health.root.last_successful_scan_timestamp is None
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
+        seen = self._what_was_seen()
+        self.health.looked(seen)
         self._publish(wall_time)
+        if is_first:
+            self.health.first_read(seen.folders)
+
+    def _what_was_seen(self) -> Seen:
+        """What a scan that came to its end saw beside the jobs."""
+        unsearched = [path for path, state in self._folders.items() if state.holds_more]
+        example = job_name(min(unsearched)) if unsearched else ""
+        seen = Seen(len(self._folders), len(unsearched), example)
+        return seen if self._jobs else self._why_no_job(seen)
+
+    def _why_no_job(self, seen: Seen) -> Seen:
+        left_out = pruned = 0
+        for path, state in self._folders.items():
+            is_job = state.folder.has_executor_file
+            left_out += is_job and not passes_filters(job_name(path), self.config)
+            if len(path) < self.config.max_depth:
+                pruned += count_pruned(path, state.folder, self.config)
+        root = self._folders.get(())
+        is_empty = root is not None and not (root.folder.subfolders or left_out)
+        return replace(seen, jobs_left_out=left_out, folders_left_out=pruned, is_empty=is_empty)
 
     def scan_failed(
         self,

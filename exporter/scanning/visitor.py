@@ -144,7 +144,10 @@ class Visitor:
             folder = storage.list_folder(
                 target.path,
                 visit.folder,
-                with_subfolders=len(target.path) < config.max_depth,
+                # Below max_depth nothing is visited. Whether there is anything is asked now and
+                # then, where it costs little.
+                with_subfolders=len(target.path) < config.max_depth
+                or (visit.list_thoroughly and not storage.is_object_store),
                 thorough=visit.list_thoroughly,
             )
             below = folders_below(target, folder, config)

@@ -342,3 +342,65 @@ def test_sighup_before_it_serves_does_not_end_it(folder: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_is_missed_is_said_everywhere_until_the_configuration_looks_there(
+    folder: Path,
+) -> None:
+    write_job(folder / "deep" / "a" / "b" / "c", tasks=1)
+    write_job(folder / "deep" / "job", tasks=1)
+    filtered = root(folder, "stays", include=["CC-*"])
+    sentences = (
+        "1 folder at max_depth 2 holds more folders, in which was not looked: a/b",
+        "include leaves out the one job found",
+    )
+
+    def said_by_commands() -> list[str]:
+        file = folder / "exporter.yaml"
+        reach = [*COMMAND, "check-config", str(file), "--reach"]
+        commands = (reach, [*COMMAND, "status", str(file)])
+        runs = [
+            subprocess.run(each, check=False, capture_output=True, text=True) for each in commands
+        ]
+        return [run.stdout + run.stderr for run in runs]
+
+    with configured(folder, roots=[root(folder, "deep", max_depth=2), filtered]) as running:
+        exporter = running.exporter
+        assert exporter.page().value("datatrove_root_folders_unsearched", root="deep") == 1
+        assert exporter.page().value("datatrove_root_folders_unsearched", root="stays") == 0
+        roots = json.loads(exporter.get("/api/v1/roots").body)["roots"]
+        assert [root["missed"] for root in roots] == [[sentence] for sentence in sentences]
+        page = exporter.get("/").body.decode()
+        for sentence in sentences:
+            assert page.count(f"Jobs may be missed: {sentence}<") == 1
+            assert sum(f'detail="{sentence}"' in line for line in exporter.lines) == 1
+            assert [said.count(sentence) for said in said_by_commands()] == [1, 1]
+        running.write(roots=[root(folder, "deep"), root(folder, "stays")])
+        by_signal(running)
+        exporter.wait_for(
+            lambda page: page.value("datatrove_root_jobs", root="deep") == 2, "the root anew"
+        )
+        assert exporter.page().value("datatrove_root_folders_unsearched", root="deep") == 0
+        assert "Jobs may be missed" not in exporter.get("/").body.decode()
+        assert not any(
+            "leaves out" in said or "may be missed" in said for said in said_by_commands()
+        )
+    assert sum("jobs may be missed" in line for line in exporter.lines) == 2
+
+
+def test_sums_over_everything_come_back_when_a_lost_root_is_no_longer_configured(
+    folder: Path,
+) -> None:
+    often = {"scan_interval": "1s", "stale_after": "1s"}
+    both = [root(folder, "stays"), root(folder, "goes", **often)]
+    with configured(folder, roots=both) as running:
+        exporter = running.exporter
+        assert exporter.page().value("datatrove_jobs") == 2
+        (folder / "goes").rename(folder / "gone")
+        page = exporter.wait_for(
+            lambda page: page.value("datatrove_jobs") is None, "the sums over all roots go"
+        )
+        assert page.value("datatrove_root_jobs", root="stays") == 1
+        running.write(roots=[root(folder, "stays")])
+        by_signal(running)
+        exporter.wait_for(lambda page: page.value("datatrove_jobs") == 1, "they come back")

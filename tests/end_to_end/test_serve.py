@@ -327,7 +327,7 @@ def test_a_name_stays_within_its_log_line(tmp_path: Path, log_format: str) -> No
         if name is not None:
             logged[name] += 1
     assert logged == dict.fromkeys(NAMES.values(), 1)
-    assert len(lines) == len(NAMES) + 1  # and the start
+    assert len(lines) == len(NAMES) + 3  # and the start, and what two first scans found
 
 
 class Elements(HTMLParser):
@@ -711,10 +711,13 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
         "tasks_completed": 2,
         "tasks_completed_ratio": 0.5,
         "stalled_gap_factor": 3,
+        "folders_unsearched": 0,
     }
     assert about_root["datatrove_root_last_successful_scan_timestamp_seconds"] > LAUNCH
-    (line,) = lines_about(lines, name)
-    assert f" job_name=bad reason={reason} " in line
+    failed, first = lines_about(lines, name)
+    assert f" job_name=bad reason={reason} " in failed
+    assert ' msg="first scan done" ' in first
+    assert re.search(r" jobs=2 tasks=4 folders=[23] seconds=", first)
 
 
 def test_many_bad_jobs_at_once_spoil_nothing_else(degraded: tuple[Page, list[str]]) -> None:
@@ -729,7 +732,7 @@ def test_many_bad_jobs_at_once_spoil_nothing_else(degraded: tuple[Page, list[str
     assert page.value("datatrove_root_jobs", root=ALL) == len(BAD_JOBS) + 1
     assert page.value("datatrove_root_jobs_unreadable", root=ALL) == len(BAD_JOBS)
     assert page.value("datatrove_root_tasks", root=ALL) == 4
-    about = lines_about(lines, ALL)
+    about = [line for line in lines_about(lines, ALL) if "first scan done" not in line]
     named = [line for line in about if "job_name=" in line]
     rest = [int(match[1]) for line in about if (match := re.search(r" jobs=(\d+)$", line))]
     assert len(about) == len(named) + 1
@@ -925,6 +928,7 @@ def test_what_is_repaired_is_back(weather: tuple[Weather, list[str]]) -> None:
         assert seen.after.having(root=root, job_name="one") == expected
     messages = [re.search(r'msg=("[^"]*"|\S+)', line)[1].strip('"') for line in lines]
     assert sorted(messages) == [
+        *["first scan done"] * 3,
         "job can be read again",
         "job cannot be read",
         "root can be read again",

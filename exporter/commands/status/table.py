@@ -162,7 +162,8 @@ def summary(report: Report) -> str:
 
 
 def problems(configs: Iterable[RootConfig], report: Report) -> Iterator[str]:
-    """One line for each root that could not be read, or that has no jobs."""
+    """A line for each root that could not be read or has no jobs, and for whatever jobs may be
+    missed by."""
     for config, row in zip(configs, report.roots, strict=True):
         root = row.root
         if root.error is not None:
@@ -170,6 +171,7 @@ def problems(configs: Iterable[RootConfig], report: Report) -> Iterator[str]:
         elif root.totals is not None and root.totals.jobs == 0:
             named = f" whose name starts with {config.prefix}" if config.prefix else ""
             yield f"{root.name}: no jobs found{named}{_hint_for(config)}"
+        yield from (f"{root.name}: {sentence}" for sentence in root.missed)
 
 
 def _hint_for(config: RootConfig) -> str:

@@ -34,7 +34,8 @@ FIELDS = [
 
 ROOT_FIELDS = [
     "root", "url", "up", "attempted", "error", "last_successful_scan_timestamp", "jobs_lost",
-    "age_seconds", "is_fresh", "last_scan_duration_seconds", "scan_interval_seconds", "totals",
+    "folders_unsearched", "missed", "age_seconds", "is_fresh", "last_scan_duration_seconds",
+    "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [
     "jobs", "jobs_completed", "jobs_unreadable", "jobs_in_state", "jobs_hidden",
@@ -169,4 +170,5 @@ def test_everything_can_be_json() -> None:
         *map(root_json, report.roots),
         totals_json(report.totals),
     ):
-        assert json.loads(json.dumps(found, allow_nan=False)) == found
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
+        assert json.loads(json.dumps(found, allow_nan=False)) == plain

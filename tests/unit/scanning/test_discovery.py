@@ -7,6 +7,7 @@ from exporter.datatrove.layout import path_of
 from exporter.scanning.discovery import (
     FolderToVisit,
     folders_below,
+    is_unsearched,
     is_wanted,
     job_name,
 )
@@ -44,6 +45,27 @@ def test_nothing_is_visited_below_the_maximum_depth(max_depth: int, deeper: bool
         choosing(max_depth=max_depth), FolderToVisit(()), Folder(("a",), has_executor_file=True)
     )
     assert bool(below) is deeper
+
+
+@pytest.mark.parametrize(
+    ("folder", "unsearched"),
+    [
+        (Folder(("b",), has_executor_file=False), True),
+        (Folder(("b",), has_executor_file=True), True),
+        (Folder(("logs",), has_executor_file=False), True),
+        (Folder(("logs", "completions", "stats"), has_executor_file=True), False),
+        (Folder(("back",), has_executor_file=False, links=(("back", "/real"),)), False),
+        (Folder((), has_executor_file=False), False),
+    ],
+    ids=["folder", "folder in a job", "no job's logs", "a job's own folders", "loop", "nothing"],
+)
+def test_a_folder_at_the_maximum_depth_is_unsearched_if_it_holds_folders_to_visit(
+    folder: Folder, unsearched: bool
+) -> None:
+    a = FolderToVisit(("a",), "/real/a", frozenset({"/real"}))
+    assert is_unsearched(a, folder, choosing(max_depth=1)) is unsearched
+    assert not is_unsearched(a, folder, choosing(max_depth=2))
+    assert not is_unsearched(a, folder, choosing(max_depth=1, prefix="other"))
 
 
 def test_only_a_link_back_to_a_folder_on_the_way_is_a_loop() -> None:

@@ -12,7 +12,7 @@ from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.job_scan import JobScan
 from exporter.scanning.root_state import RootState
-from exporter.storage.base import Path
+from exporter.storage.base import Folder, Path
 
 NOW = 1000.0
 READING = a_reading(tasks=10, tasks_completed=4, last_completion_timestamp=WALL - 100)
@@ -294,10 +294,52 @@ def test_a_state_is_logged_when_it_changes_and_not_at_each_scan(
         scan(state, {"a": READING, "b": READING}, now=NOW + 20)
     assert [record.getMessage() for record in caplog.records] == [
         "job cannot be read",
+        "first scan done",
         "root cannot be read",
         "root can be read again",
         "job can be read again",
     ]
+
+
+def test_what_is_missed_is_logged_once_and_again_when_it_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "exporter")
+    state = state_of(max_depth=1)
+
+    def visit(*, b_holds_more: bool, thorough: bool = True) -> Root:
+        for name, holds_more in (("a", True), ("b", b_holds_more)):
+            folder = Folder((), has_executor_file=False)
+            state.folder_listed((name,), folder, NOW, thorough=thorough, holds_more=holds_more)
+        state.scan_ended(set(), {("a",), ("b",)}, (), duration_seconds=1.5, wall_time=WALL)
+        return state.health.root
+
+    visit(b_holds_more=False)
+    assert visit(b_holds_more=False).folders_unsearched == 1
+    visit(b_holds_more=True)
+    assert visit(b_holds_more=False, thorough=False).folders_unsearched == 2, "nobody asked"
+    assert visit(b_holds_more=False).folders_unsearched == 1
+    state.scan_ended(set(), {()}, (), duration_seconds=1.5, wall_time=WALL)
+    assert (state.health.root.folders_unsearched, state.health.root.missed) == (0, ())
+    told = [
+        f"{record.getMessage()} {record.fields.get('detail', '')}".split(",")[0]
+        for record in caplog.records
+    ]
+    assert told == [
+        "jobs may be missed 1 folder at max_depth 1 holds more folders",
+        "first scan done ",
+        "jobs may be missed 2 folders at max_depth 1 hold more folders",
+        "jobs may be missed 1 folder at max_depth 1 holds more folders",
+        "no jobs are missed any more ",
+    ]
+
+
+def test_what_is_missed_of_a_root_that_fails_stays_said() -> None:
+    state = state_of(max_depth=0)
+    folder = Folder(("a",), has_executor_file=False)
+    state.folder_listed((), folder, NOW, thorough=True, holds_more=True)
+    state.scan_ended(set(), {()}, (), duration_seconds=1.5, wall_time=WALL)
+    assert fail(state, now=NOW + 10).missed
 
 
 def test_many_bad_jobs_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,6 +18,7 @@ from support.jobs import write_job, write_marker
 from support.readings import a_snapshot, an_unreadable_job
 
 from exporter.config.settings import RootConfig
+from exporter.config.shard import Shard
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Job, Latest, Root
 from exporter.scanning.scheduler import Scheduler
@@ -100,6 +101,50 @@ def test_jobs_are_found_at_every_depth_up_to_the_maximum(root: Path, make_job: M
     assert names_in(scan_once(root, max_depth=1)) == ["a"]
     assert "p/q/r/d" in names_in(scan_once(root, max_depth=4))
     assert names_in(scan_once(root / "a", max_depth=0)) == ["."]
+
+
+def test_folders_at_the_maximum_depth_that_hold_more_are_counted_and_named(
+    root: Path, make_job: MakeJob
+) -> None:
+    for name in ("a", "p/job", "p/job/inner/x", "q/r/s"):
+        make_job(name)
+        (root / name / "stats").mkdir()
+    (root / "p" / "empty").mkdir()
+    found = scan_once(root, max_depth=2)
+    assert (names_in(found), found.folders_unsearched) == (["a", "p/job"], 2)
+    (sentence,) = found.missed
+    assert sentence.endswith("such as p/job")
+    assert scan_once(root, max_depth=1).folders_unsearched == 2
+    assert scan_once(root, max_depth=0).folders_unsearched == 1
+    assert scan_once(root, max_depth=4).missed == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"prefix": "CC-"}, "prefix leaves out every folder found (2)"),
+        ({"prefix": "p/CC-"}, "prefix leaves out 2 folders, and the rest holds no job"),
+        ({"include": ("*/x",)}, "include leaves out all 2 jobs found"),
+        (
+            {"prefix": "p/", "exclude": ("*/job",)},
+            "prefix and exclude leave out the one job found",
+        ),
+    ],
+)
+def test_filters_that_leave_out_everything_are_told(
+    root: Path, make_job: MakeJob, options: dict[str, object], sentence: str
+) -> None:
+    make_job("a")
+    make_job("p/job")
+    assert scan_once(root, **options).missed == (sentence,)
+    assert scan_once(root, prefix="p/").missed == ()
+
+
+def test_another_shard_having_the_jobs_is_nothing_missed(root: Path, make_job: MakeJob) -> None:
+    make_job("a")
+    shards = [scan_once(root, shard=Shard(number, 2)) for number in range(2)]
+    assert sorted(len(found.jobs) for found in shards) == [0, 1]
+    assert [found.missed for found in shards] == [(), ()]
 
 
 def test_symlinked_jobs_count_and_loops_end(root: Path, make_job: MakeJob) -> None:
@@ -680,6 +725,7 @@ NO_THREADS = """
 import resource, signal, sys, threading
 from exporter.scanning.scheduler import Scheduler
 from exporter.config.settings import RootConfig
+from exporter.config.shard import Shard
 from exporter.model.snapshot import Latest
 from exporter.workers import Workers
 

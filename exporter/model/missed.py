@@ -1,0 +1,59 @@
+"""What a scan could not see of a root, in sentences for people: jobs below `max_depth`, filters
+that leave out everything, a root with nothing in it.
+
+Pure. Whoever looks for a job and does not find it gets to know why; nothing is left out in
+silence.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter.config.addresses import without_query
+from exporter.config.settings import RootConfig
+from exporter.model import formatting
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one scan saw beside the jobs.
+
+    `folders` were listed, the root among them. `folders_unsearched` lie at `max_depth` and hold
+    folders in which was not looked; `example` is one of them, as in a `job_name`. The rest is
+    told only where there is no job: how many jobs and folders the filters leave out, and whether
+    the root is empty. (On object stores a root that does not exist looks the same. A local
+    folder is there, and that it is empty is no news.)
+    """
+
+    folders: int = 0
+    folders_unsearched: int = 0
+    example: str = ""
+    jobs_left_out: int = 0
+    folders_left_out: int = 0
+    is_empty: bool = False
+
+
+def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
+    """Sentences without their full stop; none where everything was looked at."""
+    if unsearched := seen.folders_unsearched:
+        folders = "1 folder" if unsearched == 1 else f"{formatting.count(unsearched)} folders"
+        hold = "holds" if unsearched == 1 else "hold"
+        such_as = "" if unsearched == 1 else "such as "
+        yield (
+            f"{folders} at max_depth {config.max_depth} {hold} more folders, in which was not "
+            f"looked: {such_as}{seen.example}"
+        )
+    if seen.jobs_left_out or seen.folders_left_out:
+        yield _left_out(seen, config)
+    elif seen.is_empty and config.max_depth and "://" in config.url:
+        yield f"nothing lies below {without_query(config.url)}: is that how it is spelled?"
+
+
+def _left_out(seen: Seen, config: RootConfig) -> str:
+    if jobs := seen.jobs_left_out:
+        names = [name for name in ("prefix", "include", "exclude") if getattr(config, name)]
+        found = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
+        return f"{formatting.series(names)} leave{'s' * (len(names) == 1)} out {found} found"
+    folders = formatting.count(seen.folders_left_out)
+    if seen.folders == 1:
+        return f"prefix leaves out every folder found ({folders})"
+    return f"prefix leaves out {folders} folder{'s' * (folders != '1')}, and the rest holds no job"
