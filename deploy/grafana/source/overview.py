@@ -44,7 +44,7 @@ def overview() -> dashboard.Dashboard:
     built = built.annotation(mark("Alerts", stalls, "red", "{{alertname}} {{job_name}}"))
     built = built.annotation(mark("Launches", launches, "blue", "Launch {{job_name}}"))
     for row, panels in (
-        ("Now", _numbers_of_jobs()),
+        ("Now", [*_numbers_of_jobs(), _jobs_by_state()]),
         ("Jobs", [_unfinished_jobs(), _firing_alerts()]),
         ("Progress", _graphs_of_jobs()),
     ):
@@ -85,8 +85,8 @@ def _numbers_of_jobs() -> list[stat.Panel]:
         ),
         number(
             "Last to finish",
-            "When the last of the jobs will be complete at its pace so far. Stalled jobs, and "
-            "those that have completed nothing yet, are left out.",
+            "When the last of the jobs will be complete at its pace so far. Stalled and overdue "
+            "jobs, and those that have completed nothing yet, are left out.",
             f"(time() + max({PER_JOB}time_left_seconds:max{{{JOB}}})) * 1000",
             "dateTimeFromNow",
             plain,
@@ -110,6 +110,20 @@ def _numbers_of_jobs() -> list[stat.Panel]:
             (1, "red"),
         ),
     ]
+
+
+def _jobs_by_state() -> stat.Panel:
+    by_state = f"sum by (state) (root:datatrove_root_jobs_in_state:sum{{{ROOT}}})"
+    panel = number(
+        "Jobs by state",
+        "As the last scans found them, jobs that are shown no more included. Abandoned ones need "
+        "nobody.",
+        by_state,
+        "none",
+        (None, "blue"),
+        legend="{{state}}",
+    )
+    return panel.text_mode("value_and_name").span(24)
 
 
 def _unfinished_jobs() -> table.Panel:
@@ -210,7 +224,7 @@ def _graphs_of_jobs() -> list[timeseries.Panel]:
         ).draw_style(GraphDrawStyle.BARS),
         graph(
             "Idle, and its limit",
-            "Time since the last completion or the launch, and how long that may be at the job's "
+            "Time since the last completion or the start, and how long that may be at the job's "
             "own pace. Choose a job to see why it was called stalled.",
             "s",
             [
