@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor, write_job
+from support.jobs import LAUNCH, write_executor, write_job, write_marker
 from support.pipelines import jobs_status
 from support.processes import COMMAND
 from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
@@ -307,6 +307,26 @@ def test_exit_codes_are_for_scripts(
 ) -> None:
     root = make_job("j", tasks=2, completed=completed).parent
     assert status(root, *option).code == code
+
+
+def test_a_job_that_is_run_again_as_a_whole_is_not_complete_whatever_its_markers_say(
+    make_job: Callable[..., Path],
+) -> None:
+    job = make_job("j", tasks=2, completed=[0, 1])
+    launch = time.time() - 3000
+    write_executor(job, tasks=2, launch=launch, skip_completed=False)
+    write_marker(job, "00001", launch + 600)
+    run = status(job.parent, "--fail-incomplete", "-hc", "--json", "--missing")
+    found = run.jobs["j"]
+    assert (run.code, found["state"]) == (3, "running")
+    assert (found["tasks_completed"], found["tasks_completed_since_launch"]) == (2, 1)
+    assert (found["remaining_seconds"], found["eta_timestamp"]) == (None, None)
+    assert found["overdue_seconds"] == pytest.approx(1800, abs=60)
+    assert run.json["totals"]["jobs_completed"] == 0
+    assert run.json["totals"]["jobs_in_state"]["running"] == 1
+    assert "overdue by 30 min" in status(job.parent).out
+    write_marker(job, "00000", launch + 2900)
+    assert status(job.parent, "--fail-incomplete").code == 0
 
 
 def test_a_folder_without_jobs_is_said_to_be_one_and_is_not_complete(root: Path) -> None:

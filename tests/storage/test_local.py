@@ -9,6 +9,7 @@ import pytest
 from support.jobs import write_job
 
 from exporter.errors import StorageError
+from exporter.scanning.job_scan import Memory, scan_job
 from exporter.storage.base import Folder, Look
 from exporter.storage.local.storage import LocalStorage
 
@@ -114,3 +115,60 @@ def test_an_executor_json_that_leads_in_circles_is_there_and_cannot_be_read(
     with pytest.raises(StorageError) as failure:
         storage.look(JOB, folder)
     assert failure.value.reason == "invalid"
+
+
+# --- The time of the last completion, of a job that was complete when it was first seen
+
+
+def last_completion(root: Path, memory: Memory | None = None) -> tuple[float | None, Memory | None]:
+    storage = LocalStorage(str(root))
+    found = scan_job(storage, JOB, list_job(storage), memory)
+    assert found.reading is not None
+    return found.reading.last_completion_timestamp, found.memory
+
+
+def write_done(root: Path) -> float:
+    """A job whose three tasks are done, as they leave it; returns when the last was."""
+    job = write_job(root / "job", tasks=3)
+    (job / "completions").mkdir()
+    for rank in range(3):
+        (job / "completions" / f"{rank:05d}").touch()
+    return max(file.stat().st_mtime for file in (job / "completions").iterdir())
+
+
+def age(folder: Path, *, seconds: float) -> None:
+    """Make all files below the folder older, as a copy that keeps their times does."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            os.utime(file, (file.stat().st_mtime - seconds,) * 2)
+
+
+def test_what_was_written_where_it_lies_is_dated_by_its_folder(root: Path) -> None:
+    done = write_done(root)
+    assert last_completion(root)[0] == pytest.approx(done, abs=1)
+
+
+def test_a_copy_that_keeps_times_of_files_only_is_dated_by_its_markers(root: Path) -> None:
+    """A tool that copies from an object store: folders are made as the files come."""
+    done = write_done(root)
+    age(root / "job", seconds=30 * 86_400)
+    assert last_completion(root)[0] == pytest.approx(done - 30 * 86_400, abs=1)
+
+
+def test_a_copy_that_keeps_times_of_folders_too_is_dated_as_what_was_copied(root: Path) -> None:
+    done = write_done(root)
+    age(root / "job", seconds=30 * 86_400)
+    then = done - 30 * 86_400
+    os.utime(root / "job" / "completions", (then, then))
+    assert last_completion(root)[0] == pytest.approx(then, abs=1)
+
+
+def test_what_comes_and_goes_beside_the_markers_is_no_completion(root: Path) -> None:
+    write_done(root)
+    first, memory = last_completion(root)
+    assert first is not None
+    for folder_time in (first - 5, first + 86_400):
+        (root / "job" / "completions" / ".nfs01").touch()
+        os.utime(root / "job" / "completions", (folder_time,) * 2)
+        last, memory = last_completion(root, memory)
+        assert last == first

@@ -6,9 +6,10 @@ alone (``listdir``) does not, and will do for a folder without sub-folders.
 
 import os
 
+from exporter.datatrove.layout import marker_name
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.storage.base import Requests
+from exporter.storage.base import Look, Requests, Version
 from exporter.storage.local import fingerprint
 from exporter.storage.local.fingerprint import Fingerprint
 
@@ -31,6 +32,42 @@ def list_markers(
     if after[:2] != seen[:2]:  # another device or inode
         raise StorageError("partial", "completions/ was replaced while being listed")
     return markers, after
+
+
+def last_written_ns(
+    completions: str,
+    markers: Markers,
+    after: Fingerprint,
+    *,
+    executor: Version,
+    last: Look | None,
+    requests: Requests,
+) -> int | None:
+    """When the newest marker was written, by the time of their folder; None if that is not the
+    time of a marker. What the `last` look told holds while there are no others."""
+    if last is not None:
+        known_ns = last.completions_modified_ns
+        is_same = markers.ranks == last.markers.ranks and executor.is_same(last.executor)
+        return known_ns if is_same or known_ns is None else fingerprint.modified_ns(after)
+    is_as_written = _is_as_written(completions, markers, after, requests)
+    return fingerprint.modified_ns(after) if is_as_written else None
+
+
+def _is_as_written(
+    completions: str, markers: Markers, folder: Fingerprint, requests: Requests
+) -> bool:
+    """Whether the folder's time is that of its newest marker. A copy that gives files their
+    times back, and their folder not, leaves it the time of the copy. One marker tells: its
+    status changed later than its content."""
+    rank = next(iter(markers.ranks), None)
+    if rank is None or fingerprint.was_set(folder):
+        return True
+    requests.add("stat")
+    try:
+        marker = os.stat(f"{completions}/{marker_name(rank)}")
+    except FileNotFoundError:
+        return False
+    return not fingerprint.was_set(fingerprint.of(marker))
 
 
 def _read_entries(

@@ -46,6 +46,11 @@ def modified_ns(found: os.stat_result | Fingerprint) -> int | None:
     return (found.st_mtime_ns if isinstance(found, os.stat_result) else found[_MODIFIED]) or None
 
 
+def was_set(found: Fingerprint) -> bool:
+    """The modification time was set after the fact, as a copy does that preserves times."""
+    return abs(found[_CHANGED] - found[_MODIFIED]) > _SETTLING_SECONDS * 1e9
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """The fingerprint a folder had when it was listed (None: it did not exist), when that

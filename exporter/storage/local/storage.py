@@ -34,7 +34,11 @@ from exporter.storage.base import (
     from_os_error,
 )
 from exporter.storage.local import file_system, fingerprint
-from exporter.storage.local.completions import LINKS_WITHOUT_SUBFOLDERS, list_markers
+from exporter.storage.local.completions import (
+    LINKS_WITHOUT_SUBFOLDERS,
+    last_written_ns,
+    list_markers,
+)
 from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
 from exporter.storage.local.opened import read_part, read_whole, statuses_of
 from exporter.storage.local.trust import Trust
@@ -207,7 +211,11 @@ class LocalStorage:
                     return last
             elif after is not None:
                 self._trust.content_changed(before, after)
-        modified_ns = fingerprint.modified_ns(after) if after is not None and is_believed else None
+        modified_ns = None
+        if after is not None and is_believed:
+            modified_ns = last_written_ns(
+                completions, markers, after, executor=executor, last=last, requests=self.requests
+            )
         had_logs = last is not None and last.has_logs
         return Look(executor, markers, had_logs, modified_ns, listed)
 

@@ -79,13 +79,20 @@ def test_completed_jobs_are_hidden_after_a_while_and_stay_in_the_sums(
             "new": COMPLETE,
             "old": replace(COMPLETE, last_completion_timestamp=WALL - 300),
             "running": replace(READING, last_completion_timestamp=WALL - 300),
+            "run again": replace(
+                COMPLETE,
+                last_completion_timestamp=WALL - 300,
+                tasks_completed_since_launch=4,
+                repeats_completed=True,
+            ),
         },
         hide_completed_after_seconds=after,
     )
     assert {job.name for job in root.jobs if job.hidden} == hidden
     assert root.totals is not None
-    assert (root.totals.jobs, root.totals.jobs_hidden) == (3, len(hidden))
-    assert root.totals.tasks_completed == 24
+    assert (root.totals.jobs, root.totals.jobs_completed) == (4, 2)
+    assert root.totals.jobs_hidden == len(hidden)
+    assert root.totals.tasks_completed == 34
 
 
 def test_beyond_the_limit_jobs_without_need_of_attention_are_hidden_first() -> None:
