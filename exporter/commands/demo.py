@@ -59,7 +59,7 @@ def _serve(folder: Path, listen_address: str) -> None:
 def _host_to_open(listen_address: str) -> str:
     """The host as a browser on this machine finds it, within a URL."""
     host, _ = split_listen_address(listen_address)
-    if host in (None, "0.0.0.0", "::"):  # noqa: S104
+    if host in (None, "0.0.0.0"):  # noqa: S104
         return "localhost"
     return f"[{host}]" if ":" in host else host
 

@@ -74,9 +74,10 @@ def check_listen_address(address: str) -> str:
 
 
 def split_listen_address(address: str) -> tuple[str | None, int]:
-    """Host (None for all) and port of ``host:port``, ``:port`` or ``[ipv6]:port``; raises
-    ValueError."""
+    """Host and port of ``host:port``, ``:port`` or ``[ipv6]:port``; raises ValueError. The
+    host is None for every address of both families: nothing, or ``[::]``, as in Go."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*)):([0-9]{1,5})", address)
     if match is None or int(match[3]) > 65535:
         raise ValueError("expected HOST:PORT or :PORT")
-    return match[1] or match[2] or None, int(match[3])
+    host: str = match[1] or match[2]
+    return host if host.strip("0:") else None, int(match[3])

@@ -125,7 +125,7 @@ class Config:
     source: str = ""
     secret_files: tuple[str, ...] = ()
     scan_workers: int = 16
-    listen_address: str = f"0.0.0.0:{DEFAULT_PORT}"
+    listen_address: str = f":{DEFAULT_PORT}"
     web_config_file: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"

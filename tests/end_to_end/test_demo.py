@@ -78,6 +78,7 @@ def test_a_stage_starts_only_when_the_one_before_is_complete(root: Path, steps: 
     ("address", "host"),
     [
         (":0", "localhost"),
+        ("[::]:0", "localhost"),
         ("0.0.0.0:0", "localhost"),
         ("127.0.0.1:0", "127.0.0.1"),
         ("[::1]:0", "[::1]"),

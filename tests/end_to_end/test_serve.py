@@ -9,10 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from support import without_ipv6
 from support.jobs import LAUNCH, write_executor, write_job, write_marker
 from support.processes import (
     COMMAND,
@@ -538,6 +540,43 @@ def test_a_configuration_that_cannot_be_used_ends_in_one_line(
         (line,) = run.stderr.splitlines()
         assert line.startswith(str(file))
         assert says in line
+
+
+def reached(port: int) -> set[str]:
+    """The families over which the port can be reached."""
+    hosts = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+    found = set()
+    for family, host in hosts.items():
+        with suppress(OSError), closing(socket.create_connection((host, port), timeout=10)):
+            found.add(family)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("address", "families"),
+    [
+        ("[::]:0", {"IPv4", "IPv6"}),
+        (":0", {"IPv4", "IPv6"}),
+        ("[::1]:0", {"IPv6"}),
+        ("0.0.0.0:0", {"IPv4"}),
+    ],
+)
+def test_an_address_of_everywhere_speaks_both_families_on_one_port(
+    tmp_path: Path, address: str, families: set[str]
+) -> None:
+    (tmp_path / "root").mkdir()
+    web = {"listen_address": address}
+    with serving(tmp_path, roots=[str(tmp_path / "root")], web=web) as exporter:
+        assert reached(exporter.port) == families
+
+
+@pytest.mark.parametrize("address", ["[::]:0", ":0"])
+def test_everywhere_is_all_of_ipv4_where_there_is_no_ipv6(tmp_path: Path, address: str) -> None:
+    """As on a kernel that was started with ``ipv6.disable=1``."""
+    (tmp_path / "root").mkdir()
+    web, before = {"listen_address": address}, [sys.executable, without_ipv6.__file__]
+    with serving(tmp_path, roots=[str(tmp_path / "root")], web=web, before=before) as exporter:
+        assert reached(exporter.port) == {"IPv4"}
 
 
 def test_a_port_in_use_ends_in_one_line(tmp_path: Path) -> None:

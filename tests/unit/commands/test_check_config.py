@@ -24,7 +24,7 @@ def test_a_configuration_is_told_with_its_defaults_and_without_secrets() -> None
     assert (
         describe(Config((RootConfig("/data", "/data"), ROOT)))
         == """\
-listen on 0.0.0.0:10170, 16 scan workers, log info
+listen on :10170, 16 scan workers, log info
 root /data
   url: /data
   scan interval: 1m

@@ -11,7 +11,8 @@ from exporter.storage import SCHEMES
     [
         ("0.0.0.0:10170", "0.0.0.0", 10170),
         (":9100", None, 9100),
-        ("[::]:9100", "::", 9100),
+        ("[::]:9100", None, 9100),
+        ("[0:0:0:0:0:0:0:0]:9100", None, 9100),
         ("[fe80::1%0]:1", "fe80::1%0", 1),
         ("localhost:0", "localhost", 0),
         ("exporter.example.org:65535", "exporter.example.org", 65535),

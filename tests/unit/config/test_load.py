@@ -108,7 +108,7 @@ def test_what_is_not_said_has_the_documented_default() -> None:
         ),
         source="config.yaml",
         scan_workers=16,
-        listen_address="0.0.0.0:10170",
+        listen_address=":10170",
         log_level="info",
         log_format="logfmt",
     )
