@@ -50,6 +50,22 @@ def event(logger: logging.Logger, level: int, message: str, **fields: object) ->
     logger.log(level, message, extra={"fields": fields})
 
 
+class Seldom:
+    """Keeps what clients can cause, as often as they like, from filling the log."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._told: dict[str, float] = {}
+
+    def is_due(self, kind: str = "") -> bool:
+        """Whether to log now: each kind is due once in so many seconds. There are few kinds."""
+        now = time.monotonic()
+        is_due = now - self._told.get(kind, float("-inf")) >= self._seconds
+        if is_due:
+            self._told[kind] = now
+        return is_due
+
+
 def set_up(level: str, log_format: str) -> None:
     """Send the exporter's events to standard error, and only those."""
     handler = logging.StreamHandler(sys.stderr)

@@ -1,14 +1,14 @@
 """The body of a scrape, plain or compressed, from pieces that were rendered once.
 
 A gzip body is put together from compressed blocks: deflate data that ends in a full flush
-can be followed by any other (RFC 1951, 1952), so only the checksum over the whole is
-computed anew. What is true only at the moment of the request comes last.
+can be followed by any other (RFC 1951, 1952), and so can their checksums. What is true only
+at the moment of the request comes last.
 """
 
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Format = Literal["text", "openmetrics"]
 
@@ -21,8 +21,7 @@ Body = tuple[bytes, ...]
 """A response body in pieces, to be sent in this order."""
 
 _SMALL_BYTES = 16 * 1024  # pieces below this are compressed together with their neighbours
-PIECE_BYTES = 128 * 1024
-"""How much is best sent at a time: what a client that does not read holds in memory."""
+_PIECE_BYTES = 128 * 1024
 
 _COMPRESSION_LEVEL = 1  # a tenth larger than the library's 9, in a fifth of the time
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
@@ -51,43 +50,93 @@ def _deflate(raw: bytes) -> bytes:
     return compressor.compress(raw) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
+class _Compressed(NamedTuple):
+    """Deflate data that more may follow, with what it takes to put it into a gzip file."""
+
+    deflated: tuple[bytes, ...]
+    checksum: int
+    size: int
+    power: int
+    """By which a checksum is multiplied when this data follows."""
+
+
+class _Part:
+    """Blocks that are often sent together, compressed when that is first asked for. Thread-safe."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self.blocks = tuple(blocks)
+        self._lock = threading.Lock()
+        self._compressed: _Compressed | None = None
+
+    def compress(self) -> _Compressed:
+        if (found := self._compressed) is not None:  # without waiting for who compresses
+            return found
+        with self._lock:
+            if self._compressed is None:
+                checksum, size = _measure(in_pieces(block.raw for block in self.blocks))
+                deflated = tuple(in_pieces(_deflate_together(self.blocks)))
+                self._compressed = _Compressed(deflated, checksum, size, _power_of_x(8 * size))
+            return self._compressed
+
+
 class Exposition:
     """All samples of one snapshot in one format. Immutable to its users; what is derived
-    from it is computed once. Thread-safe."""
+    from it is computed once, for each family and for the whole page. Thread-safe."""
 
     def __init__(self, blocks: Sequence[tuple[str, Sequence[Block]]]) -> None:
-        self._families = {name: tuple(parts) for name, parts in blocks}
-        self._lock = threading.Lock()
-        self._compressed: tuple[tuple[bytes, ...], int, int] | None = None
+        self._families = {name: _Part(parts) for name, parts in blocks}
+        self._whole = _Part(block for _, parts in blocks for block in parts)
 
     def body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The page, then `live`. With `names`, only those families."""
-        return (*(block.raw for block in self._blocks(names)), live)
+        return (*(block.raw for part in self._parts(names) for block in part.blocks), live)
 
     def gzip_body(self, live: bytes, names: frozenset[str] = frozenset()) -> Body:
         """The same, compressed."""
-        if names:
-            pieces = self.body(live, names)
-            return _gzip((_deflate(b"".join(pieces)),), *_measure(pieces))
-        deflated, checksum, size = self.compress()
+        deflated: list[bytes] = []
+        checksum = size = 0
+        for part in self._parts(names):
+            found = part.compress()
+            deflated += found.deflated
+            checksum = _product(found.power, checksum) ^ found.checksum
+            size += found.size
         return _gzip((*deflated, _deflate(live)), zlib.crc32(live, checksum), size + len(live))
 
-    def compress(self) -> tuple[tuple[bytes, ...], int, int]:
-        """The page as deflate data that more may follow; its own checksum, and size in bytes."""
-        with self._lock:
-            if self._compressed is None:
-                blocks = self._blocks(frozenset())
-                deflated = tuple(_joined(_deflate_together(blocks)))
-                self._compressed = (deflated, *_measure(_joined(b.raw for b in blocks)))
-            return self._compressed
+    def compress(self) -> None:
+        """Compress the page before it is asked for."""
+        self._whole.compress()
 
-    def _blocks(self, names: frozenset[str]) -> list[Block]:
-        return [
-            block
-            for name, blocks in self._families.items()
-            if not names or name in names
-            for block in blocks
-        ]
+    def _parts(self, names: frozenset[str]) -> Iterable[_Part]:
+        if not names:
+            return (self._whole,)
+        return (part for name, part in self._families.items() if name in names)
+
+
+# CRC-32 of data that follows other data: the checksum of the first is multiplied by x to the
+# number of bits that follow, in polynomials over two elements and modulo the CRC's own. The
+# highest bit of a number is the coefficient of x to the power of 0.
+_POLYNOMIAL = 0xEDB88320
+_ONE, _X = 0x80000000, 0x40000000
+
+
+def _product(a: int, b: int) -> int:
+    product = 0
+    while a:
+        if a & _ONE:
+            product ^= b
+        a = (a << 1) & 0xFFFFFFFF
+        b = (b >> 1) ^ (_POLYNOMIAL if b & 1 else 0)
+    return product
+
+
+def _power_of_x(exponent: int) -> int:
+    power, square = _ONE, _X
+    while exponent:
+        if exponent & 1:
+            power = _product(power, square)
+        square = _product(square, square)
+        exponent >>= 1
+    return power
 
 
 def _measure(pieces: Iterable[bytes]) -> tuple[int, int]:
@@ -99,17 +148,23 @@ def _measure(pieces: Iterable[bytes]) -> tuple[int, int]:
     return checksum, size
 
 
-def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in few pieces of up to `PIECE_BYTES`, or what a single one has: to send
-    a piece, or to compute its checksum, gives up the interpreter lock, and it takes long to
-    get that back from threads that scan."""
-    joined = bytearray()
-    for piece in pieces:
-        if joined and len(joined) + len(piece) > PIECE_BYTES:
-            yield bytes(joined)
-            joined.clear()
-        joined += piece
-    yield bytes(joined)
+def in_pieces(body: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in few pieces of up to `_PIECE_BYTES`: to send a piece, or to compute its
+    checksum, gives up the interpreter lock, and it takes long to get that back from threads
+    that scan. More at a time is what a client that does not read holds in memory."""
+    joined: list[bytes] = []
+    size = 0
+    for piece in body:
+        for start in range(0, len(piece), _PIECE_BYTES):
+            part = piece[start : start + _PIECE_BYTES]
+            if size + len(part) > _PIECE_BYTES:
+                yield b"".join(joined)
+                joined.clear()
+                size = 0
+            joined.append(part)
+            size += len(part)
+    if joined:
+        yield b"".join(joined)
 
 
 def _gzip(deflated: tuple[bytes, ...], checksum: int, size: int) -> Body:

@@ -13,11 +13,13 @@ TEXT = "text/plain; charset=utf-8"
 class Request:
     """What an answer may depend on. `below` is the rest of the path after that of the route,
     still percent-encoded. `query` holds decoded name-value pairs. `headers` are found by
-    their names in any case."""
+    their names in any case. For HEAD only status and headers are wanted, so the body, and what
+    only it takes, may be left out."""
 
     below: str = ""
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    wants_body: bool = True
 
     @property
     def accepts_gzip(self) -> bool:

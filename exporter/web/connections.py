@@ -1,11 +1,12 @@
 """Accepts connections, ends those that take too long, and evicts some if there are too many.
 
 A client that says nothing, dribbles its request, or does not read costs a file descriptor
-until its connection is aborted. While the limit is reached, the connection that has waited
-longest without being of use is evicted: first one that never asked for anything, then an
-idle one, then one whose client reads too slowly. None is evicted within a moment of its
-opening, so that a crowd of honest clients is served in turn; the others wait in the
-system's queue.
+until its connection is aborted. While the limit is reached, those give way that are of least
+use: first one that never asked for anything, then one that is still asking, then an idle one,
+then one whose answer makes no progress. Of these, first one of the client that holds most,
+then the one that has been so for longest. Whoever is answered meanwhile has to connect again,
+so that asking often is no way to stay. None is evicted within a moment of its opening: a
+crowd of honest clients is served in turn; the others wait in the system's queue.
 """
 
 import asyncio
@@ -14,21 +15,25 @@ import logging
 import resource
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from exporter.log import event
+from exporter.log import Seldom, event
+from exporter.web.turns import client_of
 
 _LOG = logging.getLogger("exporter.connections")
 
 IDLE_SECONDS = 75  # more than the usual scrape interval of a minute
 _CONNECTIONS = 512
+_EVICTED_AT_ONCE = 32  # this part of the limit: to choose costs more than to evict
 _HANDSHAKE_SECONDS = 5
 _SHUTDOWN_SECONDS = 1
 _SWEEP_SECONDS = 1
 _WAIT_SECONDS = 0.05
+_FULL_SECONDS = 1
 _LOG_SECONDS = 60
 
 Phase = Literal["opening", "asking", "idle", "answering"]
@@ -37,17 +42,18 @@ Phase = Literal["opening", "asking", "idle", "answering"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds in a phase after which a connection is aborted, and may be evicted."""
+    """Seconds in a phase, or since its last progress, after which a connection is aborted,
+    and may be evicted."""
 
     timeout_seconds: float
     evictable_after_seconds: float
 
 
 LIMITS: dict[Phase, Limits] = {
-    "opening": Limits(10, 1),
+    "opening": Limits(10, 0.5),
     "asking": Limits(10, 1),
-    "idle": Limits(IDLE_SECONDS, 1),
-    "answering": Limits(60, 5),  # a response has a deadline of its own, well below
+    "idle": Limits(IDLE_SECONDS, 0),
+    "answering": Limits(60, 1),  # a response has a deadline of its own, well below
 }
 """The first phases here are those of which a connection is evicted first."""
 
@@ -64,10 +70,13 @@ class Connection:
     """One client's connection, among `all_open` until it ends: its phase, and `since` when in
     the loop's time. Its protocol reports what happens; used on the loop's thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, all_open: set["Connection"]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, all_open: set["Connection"], client: str
+    ) -> None:
         self._loop = loop
         self._all_open = all_open
         self._transport: asyncio.Transport | None = None
+        self.client = client
         self.opening: asyncio.Task[None] | None = None
         self._is_within_request = True
         self._enter("opening")
@@ -81,7 +90,7 @@ class Connection:
     def received(self, *, ends_request: bool) -> None:
         """Data came from the client, up to the end of a request or not."""
         self._is_within_request = not ends_request
-        if self.phase == "idle":
+        if self.phase in ("opening", "idle"):
             self._enter("asking")
 
     @contextmanager
@@ -92,6 +101,10 @@ class Connection:
             yield
         finally:
             self._enter("asking" if self._is_within_request else "idle")
+
+    def progressed(self) -> None:
+        """The client took a piece of its answer."""
+        self.since = self._loop.time()
 
     def closed(self) -> None:
         """The connection has ended."""
@@ -107,7 +120,7 @@ class Connection:
 
     @property
     def phase_seconds(self) -> float:
-        """Time spent in the present phase."""
+        """Time spent in the present phase without progress."""
         return self._loop.time() - self.since
 
     def _enter(self, phase: Phase) -> None:
@@ -132,7 +145,8 @@ class Listener:
         self._tls = tls
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._shortage_logged = float("-inf")
+        self._full_until = float("-inf")
+        self._shortage = Seldom(_LOG_SECONDS)
 
     def start(self) -> None:
         """Begin to accept, on the running event loop."""
@@ -149,22 +163,30 @@ class Listener:
             if connection.opening is not None and not connection.opening.done():
                 connection.abort()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there were too many connections just now."""
+        return asyncio.get_running_loop().time() < self._full_until
+
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._listener)
+                accepted, peer = await loop.sock_accept(self._listener)
             except OSError as error:  # the client is gone already, or resources are short
                 if error.errno in _OUT_OF_RESOURCES:
-                    self._log_shortage(error)
-                    self._evict_one()
+                    if self._shortage.is_due():
+                        text = "cannot accept connections"
+                        event(_LOG, logging.WARNING, text, reason=error.strerror)
+                    self._evict(1)
                     await asyncio.sleep(_WAIT_SECONDS)
                 continue
-            connection = Connection(loop, self._connections)
+            connection = Connection(loop, self._connections, client_of(peer))
             connection.opening = loop.create_task(self._open(connection, accepted))
             await asyncio.sleep(0)  # or a crowd in the queue would keep the loop for itself
-            while len(self._connections) > self._limit and not self._evict_one():  # noqa: ASYNC110
-                await asyncio.sleep(_WAIT_SECONDS)
+            while len(self._connections) > self._limit:
+                if not self._evict(1 + self._limit // _EVICTED_AT_ONCE):
+                    await asyncio.sleep(_WAIT_SECONDS)
 
     async def _open(self, connection: Connection, accepted: socket.socket) -> None:
         tls = self._tls()
@@ -188,21 +210,17 @@ class Listener:
                 if connection.phase_seconds > LIMITS[connection.phase].timeout_seconds:
                     connection.abort()
 
-    def _evict_one(self) -> bool:
-        """Abort the connection that is first to go; False if all must be kept for now."""
+    def _evict(self, count: int) -> bool:
+        """Abort up to `count` connections, those first to go; False if all must be kept for now."""
+        self._full_until = asyncio.get_running_loop().time() + _FULL_SECONDS
         phases = list(LIMITS)
+        held = Counter(each.client for each in self._connections)
         evictable = [
             each
             for each in self._connections
             if each.phase_seconds > LIMITS[each.phase].evictable_after_seconds
         ]
-        if not evictable:
-            return False
-        min(evictable, key=lambda each: (phases.index(each.phase), each.since)).abort()
-        return True
-
-    def _log_shortage(self, error: OSError) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._shortage_logged > _LOG_SECONDS:
-            self._shortage_logged = now
-            event(_LOG, logging.WARNING, "cannot accept connections", reason=error.strerror)
+        evictable.sort(key=lambda c: (phases.index(c.phase), -held[c.client], c.since))
+        for connection in evictable[:count]:
+            connection.abort()
+        return bool(evictable)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from exporter.metrics.exposition import CONTENT_TYPES
+from exporter.metrics.exposition import CONTENT_TYPES, Body, Format
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.web.answer import Answer, Request, text
@@ -41,14 +41,18 @@ class Operations:
         """A scrape: the snapshot's exposition, then the exporter's own metrics."""
         page_format = metrics_format(request.headers.get("Accept", ""))
         compressed = request.accepts_gzip
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        body = self._body(request, page_format, compressed=compressed) if request.wants_body else ()
+        return Answer(body, CONTENT_TYPES[page_format], headers=headers)
+
+    def _body(self, request: Request, page_format: Format, *, compressed: bool) -> Body:
         exposition = self._publisher.exposition(page_format, compressed=compressed)
         body_of = exposition.gzip_body if compressed else exposition.body
         names, as_openmetrics = _wanted_names(request), page_format == "openmetrics"
         live = self._process_metrics.render(as_openmetrics=as_openmetrics, names=names)
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        return Answer(body_of(live, names), CONTENT_TYPES[page_format], headers=headers)
+        return body_of(live, names)
 
     def healthy(self, _: Request) -> Answer:
         """Says that the exporter itself works, whatever its storage does."""

@@ -1,12 +1,17 @@
-"""The HTTP server: aiohttp on an event loop and thread of its own.
+"""The HTTP server: aiohttp's protocol on an event loop and thread of its own.
 
 Nothing but HTTP runs on that loop: no storage, no scanning, no rendering of pages, no
 hashing of passwords. A response is written in pieces under a deadline, so a client that
-does not read costs one socket buffer; ``connections`` bounds the rest.
+does not read costs one socket buffer; ``connections`` bounds the rest. What costs more is
+done in turns: scrapes on one thread, filtered ones and pages for people on another.
 
 What is served is the table in ``routes``. Nothing of a request is ever echoed, but for
 the status page's filter, which is shown in its form. Who may ask is decided before
 anything else, also for what does not exist.
+
+Only the parser and the framing of aiohttp are used, not its application: what that does by
+itself (answering ``Expect``, pages for errors) is not decided here. A request's body is
+neither decompressed nor read: with the answer, the connection ends.
 """
 
 import asyncio
@@ -14,23 +19,24 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from exporter.metrics.exposition import PIECE_BYTES, Body
+from exporter.log import Seldom, event
+from exporter.metrics.exposition import in_pieces
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
-from exporter.web.answer import Answer, Request
+from exporter.web.answer import Answer, Request, text
 from exporter.web.connections import IDLE_SECONDS, Connection, Listener, connection_limit
 from exporter.web.operations import Operations, Reload
 from exporter.web.pages import CONTENT_SECURITY_POLICY
 from exporter.web.routes import Route, Thread, routes
 from exporter.web.security.access import Access
+from exporter.web.turns import BusyError, Turns
 from exporter.web.views import Views
 
 _LOG = logging.getLogger("exporter.web")
@@ -39,7 +45,10 @@ _PROTOCOL_LOG = logging.getLogger("exporter.protocol")
 _WRITE_SECONDS = 30
 _DRAIN_SECONDS = 3
 _UNREAD_BODY_SECONDS = 2
-_REST = "{path:(?s:.+)}"  # anything, in the syntax of aiohttp's routes
+_MAX_HEADERS = 64
+_BUGS_LOGGED_SECONDS = 60
+_WAITING: dict[Thread, int] = {"render": 512, "write": 32}
+"""How many requests may wait for a thread. No scrape is refused: there are no more connections."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -57,7 +66,7 @@ class _Protocol(web.RequestHandler):
     is not HTTP in a word: aiohttp's own answer quotes and logs it. `headers` gives those of
     every response."""
 
-    __slots__ = ("_headers", "connection")
+    __slots__ = ("_bugs", "_headers", "connection")
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class _Protocol(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         connection: Connection,
         headers: Callable[[], Mapping[str, str]],
+        bugs: Seldom,
     ) -> None:
         super().__init__(
             server,
@@ -72,9 +82,12 @@ class _Protocol(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type] # None is how to have none
             keepalive_timeout=IDLE_SECONDS,
             lingering_time=_UNREAD_BODY_SECONDS,
+            auto_decompress=False,
+            max_headers=_MAX_HEADERS,
         )
         self.connection = connection
         self._headers = headers
+        self._bugs = bugs
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.connection.opened(transport)
@@ -99,12 +112,20 @@ class _Protocol(web.RequestHandler):
         """See the base class. Called only before a response has begun."""
         self.close()  # parse nothing more of what was received
         if status >= 500:
-            _PROTOCOL_LOG.error("a request met a bug of the exporter", exc_info=exc)
+            self.log_exception(exc_info=exc)
         elif exc is not None:
             exc.with_traceback(None)  # its frames hold what was received
-        response = _short(status, self._headers())
+        answer = _short(status)
+        response = web.Response(body=answer.body[0], status=status)
+        response.headers.update({"Content-Type": answer.content_type, **self._headers()})
         response.force_close()
         return response
+
+    def log_exception(self, *_: Any, exc_info: BaseException | None = None, **__: Any) -> None:
+        """See the base class, which quotes what was received."""
+        kind = type(exc_info).__name__
+        if self._bugs.is_due(kind):
+            event(_PROTOCOL_LOG, logging.ERROR, "a connection met a bug", detail=kind)
 
 
 class Server:
@@ -127,20 +148,16 @@ class Server:
         )
         operations = Operations(publisher, process_metrics, is_healthy, reload)
         self._routes = routes(Views(publisher.read), operations)
-        self._pools: dict[Thread, ThreadPoolExecutor] = {
-            "render": ThreadPoolExecutor(1, "render"),
-            "write": ThreadPoolExecutor(1, "write"),
-        }
-        self._runner = web.AppRunner(
-            self._application(), handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
-        )
+        self._turns = {thread: Turns(thread, limit) for thread, limit in _WAITING.items()}
+        self._bugs = Seldom(_BUGS_LOGGED_SECONDS)
         self._loop = asyncio.new_event_loop()
+        self._http = web.Server(self._respond, handler_cancellation=True, loop=self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
 
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._listener.start)
 
     def stop(self) -> None:
         """Stop accepting, let responses in flight end for a few seconds, close."""
@@ -148,101 +165,105 @@ class Server:
         with suppress(TimeoutError):  # a client that does not read is not waited for
             draining.result(_DRAIN_SECONDS + 1)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        for pool in self._pools.values():
-            pool.shutdown(wait=False)
-
-    def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._common], client_max_size=1024)
-        for route in self._routes:
-            path = route.path + _REST if route.serves_below else route.path
-            for method in route.methods:
-                application.router.add_route(method, path, partial(self._handle, route))
-        return application
-
-    async def _start(self) -> None:
-        await self._runner.setup()
-        self._listener.start()
+        for turns in self._turns.values():
+            turns.close()
 
     async def _stop(self) -> None:
         self._listener.stop()
-        await self._runner.cleanup()
+        self._http.pre_shutdown()
+        await self._http.shutdown(_DRAIN_SECONDS)
 
     def _new_protocol(self, connection: Connection) -> asyncio.Protocol:
-        assert self._runner.server is not None
-        return _Protocol(self._runner.server, self._loop, connection, self._headers)
+        return _Protocol(self._http, self._loop, connection, self._headers, self._bugs)
 
     def _headers(self) -> Mapping[str, str]:
         """The headers of every response."""
         return {**_HEADERS, **self._access.policy.headers}
 
-    @web.middleware
-    async def _common(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Only those who may; our own short error texts; the same headers on every response."""
-        assert isinstance(request.protocol, _Protocol)
-        with request.protocol.connection.answering():
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, the same way whatever it asks for."""
+        protocol = request.protocol
+        assert isinstance(protocol, _Protocol)
+        with protocol.connection.answering():
             try:
-                status = await self._refusal(request)
-                if status is None:
-                    response = await handler(request)
-                else:
-                    challenge = {"WWW-Authenticate": "Basic"} if status == 401 else None
-                    response = _short(status, challenge)
-            except web.HTTPException as error:
-                allow = error.headers.get("Allow")
-                response = _short(error.status, {"Allow": allow} if allow else None)
-            except (ConnectionError, TimeoutError):
-                raise  # the client is gone or does not read
-            except Exception:
-                _LOG.exception("a request met a bug of the exporter")
-                response = _short(500)
-            if not response.prepared:
-                response.headers.update(self._headers())
+                answer = await self._answer(request, protocol.connection.client)
+            except BusyError:
+                answer = _short(503, {"Retry-After": "1"})
+            except ConnectionError:
+                raise  # the client is gone
+            except Exception as error:
+                if self._bugs.is_due(type(error).__name__):
+                    _LOG.exception("a request met a bug of the exporter")
+                answer = _short(500)
+            headers = {"Content-Type": answer.content_type, **answer.headers, **self._headers()}
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            if self._listener.is_full or not request.content.is_eof():
+                protocol.close()  # whatever comes after this request is thrown away unparsed
+                response.force_close()
+            await _send(request, response, answer, protocol.connection)
             return response
 
-    async def _refusal(self, request: web.Request) -> int | None:
-        """The status with which to refuse the request, or None."""
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError
-        return await self._access.refusal(
-            request.headers.get("Authorization", ""),
-            transport.get_extra_info("peercert"),
-            transport.get_extra_info("peername"),
-        )
-
-    async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
-        """The route's answer, from the thread that its row names."""
+    async def _answer(self, request: web.BaseRequest, client: str) -> Answer:
+        """The route's answer, from the thread that its row names, if the client may have it."""
+        status = await self._refusal(request, client)
+        if status is not None:
+            return _short(status, {"WWW-Authenticate": "Basic"} if status == 401 else None)
+        route = self._route(request.rel_url.path_safe)
+        if route is None:
+            return _short(404)
+        if request.method not in route.methods:
+            return _short(405, {"Allow": ",".join(route.methods)})
         asked = Request(
-            route.below(request.rel_url.raw_path), tuple(request.query.items()), request.headers
+            route.below(request.rel_url.raw_path),
+            tuple(request.query.items()),
+            request.headers,
+            wants_body=request.method != "HEAD",
         )
         if route.thread == "loop":
             found = route.answer(asked)
-        else:
-            pool = self._pools[route.thread]
-            found = await self._loop.run_in_executor(pool, route.answer, asked)
-        answer = found if isinstance(found, Answer) else await found
-        headers = {"Content-Type": answer.content_type, **answer.headers, **self._headers()}
-        response = web.StreamResponse(status=answer.status, headers=headers)
-        response.content_length = sum(map(len, answer.body))
-        await _send(request, response, answer.body)
-        return response
+        else:  # a filtered scrape takes longer, so it waits with the pages
+            turns = self._turns["write" if asked.query else route.thread]
+            found = await turns.do(partial(route.answer, asked), client)
+        return found if isinstance(found, Answer) else await found
+
+    async def _refusal(self, request: web.BaseRequest, client: str) -> int | None:
+        """The status with which to refuse the request, or None."""
+        if request.transport is None:
+            raise ConnectionResetError
+        return await self._access.refusal(
+            request.headers.get("Authorization", ""),
+            request.transport.get_extra_info("peercert"),
+            client,
+        )
+
+    def _route(self, path: str) -> Route | None:
+        """The route that serves this decoded path."""
+        for route in self._routes:
+            if path.startswith(route.path) and (path != route.path) == route.serves_below:
+                return route
+        return None
 
 
-def _short(status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A response that says no more than its status."""
-    return web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers=headers)
+def _short(status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer that says no more than its status."""
+    return Answer(text(HTTPStatus(status).phrase).body, status=status, headers=headers or {})
 
 
-async def _send(request: web.Request, response: web.StreamResponse, body: Body) -> None:
-    """Write the body piece by piece; hang up on a client that does not read."""
+async def _send(
+    request: web.BaseRequest, response: web.StreamResponse, answer: Answer, connection: Connection
+) -> None:
+    """Write the answer piece by piece; hang up on a client that does not read."""
     transport = request.transport
+    has_body = request.method != "HEAD"
+    if has_body:
+        response.content_length = sum(map(len, answer.body))
     try:
         async with asyncio.timeout(_WRITE_SECONDS):
             await response.prepare(request)
-            if request.method != "HEAD":
-                for piece in body:
-                    for start in range(0, len(piece), PIECE_BYTES):
-                        await response.write(piece[start : start + PIECE_BYTES])
+            for piece in in_pieces(answer.body) if has_body else ():
+                await response.write(piece)
+                connection.progressed()
+                await asyncio.sleep(0)  # a fast reader would keep the loop for itself
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         if transport is not None:

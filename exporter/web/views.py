@@ -38,8 +38,9 @@ class Views:
         try:
             query = parse_query(request.query, strict=False)
         except QueryError as error:
-            return _answer(request, f"{error}\n".encode(), TEXT, 400)
-        return _answer(request, self._pages.jobs(self._report(), query), _HTML)
+            refusal = f"{error}\n".encode()
+            return _answer(request, lambda: refusal, TEXT, 400)
+        return _answer(request, lambda: self._pages.jobs(self._report(), query), _HTML)
 
     def job(self, request: Request) -> Answer:
         """The page of the job whose ``root/name`` is `below`."""
@@ -47,32 +48,33 @@ class Views:
         up = "../" * (request.below.count("/") + 1)
         row = _find(report, request.below)
         if row is None:
-            return _answer(request, self._pages.missing(up), _HTML, 404)
-        return _answer(request, self._pages.job(report, row, up), _HTML)
+            return _answer(request, lambda: self._pages.missing(up), _HTML, 404)
+        return _answer(request, lambda: self._pages.job(report, row, up), _HTML)
 
     def api_jobs(self, request: Request) -> Answer:
         """Jobs as JSON."""
         try:
             query = parse_query(request.query, strict=True)
         except QueryError as error:
-            return _answer(request, api.error(str(error)), _JSON, 400)
-        return _answer(request, api.jobs(self._report(), query), _JSON)
+            refusal = api.error(str(error))
+            return _answer(request, lambda: refusal, _JSON, 400)
+        return _answer(request, lambda: api.jobs(self._report(), query), _JSON)
 
     def api_job(self, request: Request) -> Answer:
         """The job whose ``root/name`` is `below` as JSON."""
         report = self._report()
         row = _find(report, request.below)
         if row is None:
-            return _answer(request, api.error("no such job"), _JSON, 404)
-        return _answer(request, api.job(report, row), _JSON)
+            return _answer(request, lambda: api.error("no such job"), _JSON, 404)
+        return _answer(request, lambda: api.job(report, row), _JSON)
 
     def api_roots(self, request: Request) -> Answer:
         """Roots as JSON."""
-        return _answer(request, api.roots(self._report()), _JSON)
+        return _answer(request, lambda: api.roots(self._report()), _JSON)
 
     def api_description(self, request: Request) -> Answer:
         """The API's own description."""
-        return _answer(request, api.DESCRIPTION, _JSON)
+        return _answer(request, lambda: api.DESCRIPTION, _JSON)
 
     def _report(self) -> Report:
         snapshot, now = self._latest(), self._clock()
@@ -90,9 +92,16 @@ def _find(report: Report, path: str) -> Row | None:
     return next((row for row in report.rows if (row.root.name, row.job_name) == address), None)
 
 
-def _answer(request: Request, document: bytes, content_type: str, status: int = 200) -> Answer:
+def _answer(
+    request: Request, document: Callable[[], bytes], content_type: str, status: int = 200
+) -> Answer:
+    """The document, made and compressed only if it will be sent."""
     headers = {"Vary": "Accept-Encoding"}
     if request.accepts_gzip:
-        document = gzip.compress(document, _COMPRESSION_LEVEL)
         headers["Content-Encoding"] = "gzip"
-    return Answer((document,), content_type, status, headers)
+    if not request.wants_body:
+        return Answer((), content_type, status, headers)
+    body = document()
+    if request.accepts_gzip:
+        body = gzip.compress(body, _COMPRESSION_LEVEL)
+    return Answer((body,), content_type, status, headers)

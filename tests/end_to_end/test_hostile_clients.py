@@ -1,7 +1,10 @@
 """Clients that mean no good, by the hundred: a good scraper is answered all the while."""
 
+import base64
+import itertools
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -15,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.certificates import Certificates
+from support.certificates import Certificates, hashed
 from support.processes import Exporter, get, serving
 from support.servers import HOST, running, wait_until
 
@@ -175,6 +178,126 @@ def test_clients_that_stay_after_a_request(exporter: Exporter) -> None:
     with crowd(exporter.port, b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n"):
         scrape_meanwhile(exporter)
         assert descriptors(exporter) < HELD + 50
+
+
+@contextmanager
+def chatting(port: int, says: bytes, pause_seconds: float, size: int = CROWD) -> Iterator[None]:
+    """More clients than there is room for, each of which says something every moment, keeps
+    its connection for as long as it may, and comes back at once."""
+    stop = threading.Event()
+    heard: list[int] = []
+
+    def come_in() -> socket.socket:
+        client = socket.socket()
+        client.setblocking(False)
+        with suppress(BlockingIOError):
+            client.connect((HOST, port))
+        return client
+
+    def say(clients: list[socket.socket]) -> None:
+        for place, client in enumerate(clients):
+            try:
+                with suppress(BlockingIOError):
+                    while received := client.recv(MEBIBYTE):
+                        heard.append(len(received))
+                    raise ConnectionError("the server hung up")
+                with suppress(BlockingIOError):
+                    client.send(says)
+            except OSError:
+                client.close()
+                clients[place] = come_in()
+
+    def chat() -> None:
+        clients = [come_in() for _ in range(size)]
+        while not stop.wait(pause_seconds):
+            say(clients)
+        for client in clients:
+            client.close()
+
+    chatter = threading.Thread(target=chat)
+    chatter.start()
+    try:
+        wait_until(lambda: len(heard) > size / 2, "they are answered")
+        yield
+    finally:
+        stop.set()
+        chatter.join()
+
+
+CHATTER = {
+    "a small request": b"GET /nosuch HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a scrape": REQUEST,
+    "a request and half of the next": REQUEST.replace(b"metrics", b"-/healthy") + REQUEST[:20],
+}
+
+
+@pytest.mark.parametrize("says", CHATTER)
+def test_more_clients_than_room_that_ask_more_often_than_they_may_be_evicted(
+    tmp_path: Path, says: str
+) -> None:
+    with few_jobs(tmp_path) as exporter:
+        with chatting(exporter.port, CHATTER[says], 0.7):
+            scrape_meanwhile(exporter)
+        assert descriptors(exporter) < HELD + 50
+
+
+@contextmanager
+def few_jobs(folder: Path, *options: str) -> Iterator[Exporter]:
+    """An exporter whose pages are small."""
+    (folder / "root").mkdir()
+    with serving(folder, *options, roots=[str(folder / "root")]) as served:
+        served.wait_until_ready() if not options else None
+        yield served
+        assert "Traceback" not in served.output
+        assert len(served.lines) < 40
+
+
+def test_a_crowd_that_guesses_passwords_keeps_nobody_out(tmp_path: Path) -> None:
+    """Nothing is known of the right one: this is its first use. They come from its address."""
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users: {{alice: '{hashed('wonderland', cost=8)}'}}")
+    guessed = itertools.count()
+
+    def guess() -> None:
+        answer = get(exporter.port, "/metrics", basic_auth(f"{next(guessed)}"))
+        assert answer.status == 401
+
+    with few_jobs(tmp_path, f"--web.config.file={web}") as exporter:
+        with repeatedly(guess, threads=40):
+            wait_until(lambda: next(guessed) > 100, "they guess")
+            for _ in range(SCRAPES):
+                answer = get(exporter.port, "/metrics", basic_auth("wonderland"))
+                assert answer.status == 200
+
+
+def basic_auth(password: str) -> dict[str, str]:
+    credentials = base64.b64encode(f"alice:{password}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
+
+
+def test_pages_that_are_asked_for_by_the_dozen_hold_up_no_scrape(exporter: Exporter) -> None:
+    """Filtered pages in full, pages for people, and either without wanting to read them."""
+    page = exporter.get("/metrics").body.decode()
+    names = re.findall("^# TYPE (datatrove_job_.*) ", page, re.MULTILINE)
+    filtered = "/metrics?" + "&".join(f"name[]={name}" for name in names)
+    asked = itertools.cycle(
+        [
+            ("HEAD", filtered),
+            ("GET", filtered),
+            ("GET", "/api/v1/jobs?per_page=1000"),
+            ("HEAD", "/"),
+        ]
+    )
+    seen: set[int] = set()
+
+    def ask() -> None:
+        method, path = next(asked)
+        accepts = {"Accept-Encoding": "gzip"}
+        seen.add(get(exporter.port, path, accepts, method=method).status)
+
+    with repeatedly(ask, threads=60):
+        scrape_meanwhile(exporter)
+    assert seen == {200, 503}, "beyond a limit they are told to come again"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from exporter import log
 from exporter.errors import ConfigError, Mistake
 from exporter.web.security import web_config
-from exporter.web.security.basic_auth import BasicAuth, BusyError
+from exporter.web.security.basic_auth import BasicAuth
 from exporter.web.security.tls import names_in, new_context
 from exporter.web.security.web_config import WebConfig
 
@@ -64,7 +64,7 @@ class Access:
         self._file = file
         self._on_reread = on_reread
         self._auth = BasicAuth()
-        self._failures_logged: dict[str, float] = {}
+        self._failures = log.Seldom(_FAILURES_LOGGED_SECONDS)
         self.policy = read_policy(file) if file is not None else Policy()
         """The policy in force: one reference, replaced atomically."""
 
@@ -87,34 +87,27 @@ class Access:
         log.event(_LOG, logging.INFO, "web configuration loaded", file=self._file)
         self._on_reread(True)  # noqa: FBT003
 
-    async def refusal(self, authorization: str, certificate: object, peer: object) -> int | None:
+    async def refusal(self, authorization: str, certificate: object, client: str) -> int | None:
         """The HTTP status with which to refuse a request, or None to answer it. `certificate`
-        is the client's, verified; `peer` is its address, for the log."""
+        is the client's, verified; `client` its address. Raises BusyError."""
         policy = self.policy
         if policy.rate_limit is not None and not policy.rate_limit.allows():
             return 429
         allowed = policy.config.tls.client_allowed_sans if policy.config.tls else None
         if allowed is not None and not allowed & names_in(certificate):
-            self._failed("client certificate has no allowed name", peer)
+            self._failed("client certificate has no allowed name", client)
             return 403
         if not policy.users:
             return None
-        try:
-            if await self._auth.allows(authorization, policy.users):
-                return None
-        except BusyError:
-            return 503
+        if await self._auth.allows(authorization, policy.users, client):
+            return None
         if authorization:
-            self._failed("login failed", peer)
+            self._failed("login failed", client)
         return 401
 
-    def _failed(self, message: str, peer: object) -> None:
-        """Log a failure, each kind at most once a second."""
-        now = time.monotonic()
-        if now - self._failures_logged.get(message, 0.0) >= _FAILURES_LOGGED_SECONDS:
-            self._failures_logged[message] = now
-            address = peer[0] if isinstance(peer, tuple) else ""
-            log.event(_LOG, logging.INFO, message, client=address)
+    def _failed(self, message: str, client: str) -> None:
+        if self._failures.is_due(message):
+            log.event(_LOG, logging.INFO, message, client=client)
 
 
 def read_policy(file: str, before: Policy | None = None) -> Policy:

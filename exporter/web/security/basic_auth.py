@@ -2,7 +2,8 @@
 
 * An unknown user costs as much as a wrong password, so time does not tell who exists.
 * One hash is computed at a time, on a thread of its own: guessing takes one core at most
-  and never the event loop. Beyond `_WAITING_LIMIT` waiting checks, more are refused.
+  and never the event loop. Clients take turns, so a crowd that guesses does not keep out who
+  comes with the right password for the first time. A guess whose client has gone is not checked.
 * Results are cached under an HMAC of the user, the hash and the password, each with its
   length, so that no other three make the same key (CVE-2022-46146). Right and wrong
   passwords have caches of their own: guessing does not evict who logged in.
@@ -15,32 +16,39 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import bcrypt
 
+from exporter.web.turns import Turns
+
 _CACHE_SIZE = 100
-_WAITING_LIMIT = 16
+_WAITING_LIMIT = 512  # as many as there are connections
 _PASSWORD_BYTES = 72  # bcrypt ignores what follows, as Go's does
 _FAKE = "$2b${cost:02d}$MWvGnHjYQKpNyjHVvzYTlO2aFz5x3WYzCMYQuiVSp8oJLNLcMHYk2"
 """A hash for users that do not exist. It does not matter of which password."""
 
 
-class BusyError(Exception):
-    """Too many passwords wait to be checked."""
+@dataclass(slots=True)
+class _Check:
+    """A password that waits to be checked, for so many requests."""
+
+    outcome: asyncio.Task[bool]
+    requests: int = 0
 
 
 class BasicAuth:
     """Checks credentials. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._hashing = ThreadPoolExecutor(1, "bcrypt")
+        self._turns = Turns("bcrypt", _WAITING_LIMIT)
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
-        self._waiting: dict[bytes, asyncio.Future[bool]] = {}
+        self._waiting: dict[bytes, _Check] = {}
 
-    async def allows(self, authorization: str, users: Mapping[bytes, bytes]) -> bool:
+    async def allows(self, authorization: str, users: Mapping[bytes, bytes], client: str) -> bool:
         """Whether the value of an Authorization header names one of `users` (name ->
         hash) and their password. Raises BusyError."""
         credentials = _parse(authorization)
@@ -48,30 +56,40 @@ class BasicAuth:
             return False
         user, password = credentials
         # Checked for unknown users, too: that takes its time.
-        is_right = await self._check(user, users.get(user) or _fake_hash(users), password)
+        hashed = users.get(user) or _fake_hash(users)
+        is_right = await self._check(user, hashed, password, client)
         return is_right and user in users
 
-    async def _check(self, user: bytes, hashed: bytes, password: bytes) -> bool:
+    async def _check(self, user: bytes, hashed: bytes, password: bytes, client: str) -> bool:
         key = self._key_of(user, hashed, password)
         for cache, answer in ((self._right, True), (self._wrong, False)):
             if key in cache:
                 cache.move_to_end(key)
                 return answer
-        if (same := self._waiting.get(key)) is not None:
-            return await asyncio.shield(same)
-        if len(self._waiting) >= _WAITING_LIMIT:
-            raise BusyError
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._hashing, _matches, password, hashed)
-        self._waiting[key] = future
-        future.add_done_callback(lambda done: self._checked(key, done))
-        return await asyncio.shield(future)  # the client may go; the result is cached
+        check = self._waiting.get(key)
+        if check is None:
+            loop = asyncio.get_running_loop()
+            turn = self._turns.do(partial(self._compare, loop, key, password, hashed), client)
+            check = self._waiting[key] = _Check(loop.create_task(turn))
+        check.requests += 1
+        try:
+            return await asyncio.shield(check.outcome)
+        finally:
+            check.requests -= 1
+            if not check.requests:
+                check.outcome.cancel()  # unless it is there
+                if self._waiting.get(key) is check:
+                    del self._waiting[key]
 
-    def _checked(self, key: bytes, done: "asyncio.Future[bool]") -> None:
-        del self._waiting[key]
-        if done.cancelled() or done.exception() is not None:
-            return
-        cache = self._right if done.result() else self._wrong
+    def _compare(
+        self, loop: asyncio.AbstractEventLoop, key: bytes, password: bytes, hashed: bytes
+    ) -> bool:
+        is_right = _matches(password, hashed)
+        loop.call_soon_threadsafe(self._remember, key, is_right)  # also if the client has gone
+        return is_right
+
+    def _remember(self, key: bytes, is_right: bool) -> None:  # noqa: FBT001 - it is the result
+        cache = self._right if is_right else self._wrong
         cache[key] = None
         if len(cache) > _CACHE_SIZE:
             cache.popitem(last=False)

@@ -108,8 +108,8 @@ def test_what_is_wanted_compressed_is_so_before_it_is_shown(
     publisher.exposition("openmetrics", compressed=True)
     latest.publish(snapshot_of("a"))
     wait_until(lambda: publisher.read().roots, "the snapshot is shown")
-    assert publisher.shown.expositions["openmetrics"]._compressed is not None
-    assert publisher.shown.expositions["text"]._compressed is None
+    assert publisher.shown.expositions["openmetrics"]._whole._compressed is not None
+    assert publisher.shown.expositions["text"]._whole._compressed is None
 
 
 def test_one_that_was_stopped_is_not_alive(start: Callable[[Latest], Publisher]) -> None:

@@ -8,8 +8,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -21,9 +25,12 @@ from support.servers import HOST, wait_until
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
+from exporter.web.operations import Operations
+from exporter.web.routes import routes as web_routes
 from exporter.web.security.access import Access
 from exporter.web.server import Server
 from exporter.web.urls import job_path
+from exporter.web.views import Views
 
 PASSWORD = "correct horse"
 USERS = {"prometheus": hashed(PASSWORD)}
@@ -69,16 +76,10 @@ def guarded(
 
 def routes() -> set[tuple[str, str]]:
     """The server's own table: what the tests below must not forget."""
-    with socket.create_server((HOST, 0)) as listener:
-        server = Server(
-            listener, Publisher(Latest()), ProcessMetrics(), lambda: True, access=Access(None)
-        )
-    server._loop.close()
-    return {
-        (route.method, route.resource.canonical)
-        for route in server._application().router.routes()
-        if route.resource is not None
-    }
+    operations = Operations(Publisher(Latest()), ProcessMetrics(), lambda: True, None)
+    table = web_routes(Views(Latest().read), operations)
+    below = {True: "a/b", False: ""}
+    return {(m, r.path + below[r.serves_below]) for r in table for m in r.methods}
 
 
 ROUTES = routes()
@@ -410,6 +411,69 @@ def test_more_requests_than_allowed_get_429(tmp_path: Path) -> None:
         assert_secure(exporter.get("/metrics"))
 
 
+# --- Work in turns
+
+
+@contextmanager
+def served(process_metrics: ProcessMetrics) -> Iterator[int]:
+    """The port of a server in this process."""
+    listener = socket.create_server((HOST, 0))
+    server = Server(
+        listener, Publisher(Latest()), process_metrics, lambda: True, access=Access(None)
+    )
+    server.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.stop()
+        server._thread.join()
+        server._loop.close()
+
+
+class SlowWhenFiltered(ProcessMetrics):
+    """Takes its time for filtered scrapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def render(self, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
+        if names:
+            assert self.gate.wait(60)
+        return b""
+
+
+def test_filtered_scrapes_wait_for_each_other_and_no_scrape_for_them() -> None:
+    """Nor for pages; who waits beyond the limit is told when to come again."""
+    slow = SlowWhenFiltered()
+    with served(slow) as port, ThreadPoolExecutor(60) as pool:
+        filtered = [pool.submit(get, port, "/metrics?name[]=a") for _ in range(60)]
+        refused = [each.result() for each in islice(as_completed(filtered), 60 - 33)]
+        assert {answer.status for answer in refused} == {503}
+        assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+        assert_secure(refused[0])
+        assert get(port, "/metrics").status == 200
+        assert get(port, "/-/healthy").status == 200
+        slow.gate.set()
+        assert Counter(each.result().status for each in filtered) == {200: 33, 503: 27}
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics?name[]=datatrove_jobs", "/", "/api/v1/jobs"]
+)
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_head_has_the_headers_of_get_but_its_length(
+    plain: Exporter, path: str, coding: str
+) -> None:
+    answers = [
+        get(plain.port, path, {"Accept-Encoding": coding}, method=m) for m in ("GET", "HEAD")
+    ]
+    of_get, of_head = (
+        {k: v for k, v in a.headers.items() if k not in ("Content-Length", "Date")} for a in answers
+    )
+    assert (of_head, answers[1].body) == (of_get, b"")
+
+
 # --- Bugs
 
 
@@ -421,19 +485,18 @@ class BrokenProcessMetrics(ProcessMetrics):
 def test_a_bug_met_by_one_request_is_its_own_and_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    listener = socket.create_server((HOST, 0))
-    server = Server(
-        listener, Publisher(Latest()), BrokenProcessMetrics(), lambda: True, access=Access(None)
-    )
-    server.start()
-    try:
-        port = listener.getsockname()[1]
+    with served(BrokenProcessMetrics()) as port:
         answer = get(port, "/metrics")
         assert (answer.status, answer.body) == (500, b"Internal Server Error\n")
         assert answer.headers.items() >= SECURE.items()
         assert get(port, "/-/healthy").status == 200
-        assert "a request met a bug" in caplog.text
-    finally:
-        server.stop()
-        server._thread.join()
-        server._loop.close()
+        assert caplog.text.count("a request met a bug") == 1
+        assert get(port, "/metrics").status == 500
+        assert caplog.text.count("a request met a bug") == 1, "not for each request"
+
+
+def test_nothing_is_rendered_for_head() -> None:
+    with served(BrokenProcessMetrics()) as port:
+        for path in ("/metrics", "/metrics?name[]=datatrove_jobs"):
+            answer = get(port, path, {"Accept-Encoding": "gzip"}, method="HEAD")
+            assert (answer.status, answer.headers["Content-Encoding"]) == (200, "gzip")

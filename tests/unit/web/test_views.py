@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from support.pages import READING, asked, below, shown, views_of
@@ -91,3 +92,15 @@ def test_every_answer_is_compressed_for_those_who_ask() -> None:
         assert (plain.headers, plain.status) == ({"Vary": "Accept-Encoding"}, small.status)
         assert small.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
         assert gzip.decompress(b"".join(small.body)).decode() == shown(plain)
+
+
+def test_no_document_is_made_for_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = views_of(a_root("prod", a_job("a", reading=READING)))
+    monkeypatch.setattr("exporter.web.views.gzip.compress", lambda *_: 1 // 0)
+    monkeypatch.setattr("exporter.web.pages.Pages._render", lambda *_, **__: 1 // 0)
+    head = Request(headers={"Accept-Encoding": "gzip"}, wants_body=False)
+    for answer in (views.index(head), views.api_jobs(head), views.api_roots(head)):
+        assert (answer.status, answer.body) == (200, ())
+        assert answer.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
+    assert views.job(replace(head, below="prod/a")).status == 200
+    assert views.job(replace(head, below="prod/b")).status == 404

@@ -17,7 +17,7 @@ def header(password: str) -> str:
 
 
 def refusal(access: Access, authorization: str = "", certificate: object = None) -> int | None:
-    return asyncio.run(access.refusal(authorization, certificate, ("10.0.0.1", 1)))
+    return asyncio.run(access.refusal(authorization, certificate, "10.0.0.1"))
 
 
 def test_without_a_file_everyone_is_answered_in_the_clear() -> None:
