@@ -73,7 +73,9 @@ def reach(config: Config) -> bool:
 def _finding(root: Root) -> str:
     if (found := root.totals) is None:
         return f"root {root.name} cannot be read: {root.error}"
+    unwatched = root.jobs_unwatched
     return (
         f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
         f"{found.tasks_completed} of {found.tasks} tasks completed"
+        + (f"; max_per_root hides {unwatched} that should be watched" if unwatched else "")
     )

@@ -144,7 +144,8 @@ class Root:
     `url` is where it lies, without query or credentials. `notes` are sentences about its
     storage that its operator should know, `missed` say where jobs may lie that the last
     scan that succeeded could not see. Counters run from the start of the process:
-    `errors` by (scope, reason), `requests` by operation.
+    `errors` by (scope, reason), `requests` by operation. `jobs_unwatched` of the hidden jobs
+    are in a state that should be watched: the root has more than `max_per_root` has room for.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Root:
     jobs: tuple[Job, ...] = ()
     totals: Totals | None = None
     jobs_lost: int | None = None
+    jobs_unwatched: int = 0
     last_successful_scan_timestamp: float | None = None
     last_scan_duration_seconds: float | None = None
     backoff_seconds: float = 0.0

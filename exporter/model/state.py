@@ -29,8 +29,11 @@ _TABLE = (
     StateRow("abandoned", "∅", "quiet", "not complete, and no sign of life for abandoned_after"),
     StateRow("complete", "✓", "ok", "every task is done"),
 )
-# What needs attention first comes first; what `max_per_root` hides first comes last.
+# What needs attention first comes first.
 
 BY_NAME = {row.name: row for row in _TABLE}
+HIDDEN_FIRST: tuple[State, ...] = ("complete", "abandoned", "waiting")
+"""What loses its series first where there is no room for all. A hidden job in another state
+is one that no alert watches and somebody may need."""
 STATES: tuple[State, ...] = tuple(BY_NAME)
 NEED_ATTENTION = frozenset(row.name for row in _TABLE if row.tone in ("bad", "warn"))

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Job, Root, Totals
-from exporter.model.state import STATES
+from exporter.model.state import HIDDEN_FIRST
 
 
 def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
@@ -18,14 +18,16 @@ def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: fl
     ordered = sorted(jobs, key=attrgetter("name"))
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
+    unwatched = sum(job.state not in HIDDEN_FIRST for job in published if job.hidden)
+    root = replace(root, jobs=published, jobs_unwatched=unwatched)
     # A root that was never read to the end, or that failed until nothing of it was left, has
     # no jobs to count, which is not the same as 0 jobs.
     was_read = root.up or root.totals is not None
     nothing_left = root.error is not None and not published
     if was_read and not nothing_left:
-        return replace(root, jobs=published, totals=Totals.of_jobs(published), jobs_lost=None)
+        return replace(root, totals=Totals.of_jobs(published), jobs_lost=None)
     lost = root.jobs_lost if root.totals is None else root.totals.jobs
-    return replace(root, jobs=published, totals=None, jobs_lost=lost)
+    return replace(root, totals=None, jobs_lost=lost)
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:
@@ -55,14 +57,14 @@ def _hidden(jobs: Sequence[Job], config: RootConfig, wall_time: float) -> set[st
         else:
             shown.append(job)
     if len(shown) > config.max_per_root:
-        shown.sort(key=_hidden_early)  # stable: by name within
+        shown.sort(key=_comes_late)  # stable: by name within
         hidden |= {job.name for job in shown[config.max_per_root :]}
     return hidden
 
 
-def _hidden_early(job: Job) -> int:
-    """How early a job is hidden for want of room; 0 for those that come last."""
-    return max(0, STATES.index(job.state) - STATES.index("running"))
+def _comes_late(job: Job) -> int:
+    """How late a job gets room; 0 for those that get it first."""
+    return HIDDEN_FIRST[::-1].index(job.state) + 1 if job.state in HIDDEN_FIRST else 0
 
 
 def _complete_for(job: Job, wall_time: float) -> float:

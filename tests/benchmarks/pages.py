@@ -16,10 +16,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.pages import READING
-from support.readings import NOW, a_root, a_snapshot
+from support.readings import NOW, a_job, a_root, a_snapshot
 
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job, Snapshot
+from exporter.model.snapshot import Snapshot
 from exporter.web import api
 from exporter.web.pages import Pages
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query
@@ -39,9 +39,9 @@ print(imported - begun, time.process_time() - imported)
 def made_up_snapshot(jobs: int) -> Snapshot:
     """One root with this many jobs, two thirds of them complete."""
     made = tuple(
-        Job(
+        a_job(
             f"minhash/language-{number // 4:05d}/stage-{number % 4}",
-            replace(
+            reading=replace(
                 READING,
                 tasks=1000,
                 tasks_completed=1000 if number % 3 else number % 1000,

@@ -154,6 +154,18 @@ def test_once_its_estimate_has_passed_a_job_is_overdue_and_no_time_is_left() -> 
     )
 
 
+def test_what_is_overdue_comes_before_what_has_time_left() -> None:
+    report = report_of(
+        a_job("a on time", reading=completed(90, ago=60, gap=600)),
+        a_job("b late", reading=completed(99, ago=3 * HOUR, gap=600)),
+        a_job("c later", reading=completed(99, ago=4 * HOUR, gap=600)),
+        a_job("d unknown", reading=nothing_completed(launched=60, started=True)),
+    )
+    order = ["c later", "b late", "a on time", "d unknown"]
+    assert [row.job_name for row in sort_rows(report.rows, "remaining")] == order
+    assert [row.job_name for row in report.rows] == order
+
+
 def test_only_a_running_job_has_time_left_or_is_overdue() -> None:
     for reading in (
         completed(40, ago=3 * HOUR, gap=600),

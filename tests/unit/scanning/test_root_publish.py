@@ -112,6 +112,7 @@ def test_beyond_the_limit_jobs_without_need_of_attention_are_hidden_first() -> N
         assert "".join(job.name for job in root.jobs if not job.hidden) == names
         assert root.totals is not None
         assert root.totals.jobs == 7
+        assert root.jobs_unwatched == max(0, 3 - limit)
         in_state = {state: jobs for state, jobs in root.totals.jobs_in_state.items() if jobs}
         assert in_state == {
             "unreadable": 1, "running": 2, "waiting": 1, "abandoned": 1, "complete": 2,

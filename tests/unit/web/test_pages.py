@@ -161,6 +161,13 @@ def test_an_empty_root_says_what_a_job_is() -> None:
     assert "✓</span> Up to date, scanned 5 s ago." in text
 
 
+def test_jobs_hidden_for_want_of_room_are_told_if_somebody_should_watch_them() -> None:
+    said = "that should be watched: no alert sees"
+    assert said not in page_of(a_root("prod", a_job("a", hidden=True)))
+    page = page_of(a_root("prod", a_job("a", hidden=True), jobs_unwatched=1200))
+    assert f"max_per_root hides 1,200 jobs {said} them" in page
+
+
 def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
     views = views_of(a_root("s3://bucket/logs", a_job("a/b c", reading=READING)))
     assert 'href="jobs/s3%3A%2F%2Fbucket%2Flogs/a/b%20c"' in shown(views.index(asked()))
