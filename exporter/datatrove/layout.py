@@ -4,13 +4,16 @@ This module does no I/O. Facts about the layout were read in, and tried with, da
 0.10.1; it has been the same since v0.0.1.
 """
 
+import heapq
 import re
+from collections.abc import Sequence
 
 EXECUTOR_FILE = "executor.json"
 COMPLETIONS = "completions"
 LOGS = "logs"
+SLURM_LOGS = "slurm_logs"
 
-INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, "stats", "slurm_logs", "server_logs", "checkpoints"})
+INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, "stats", SLURM_LOGS, "server_logs", "checkpoints"})
 """Folders which datatrove fills *inside* a job; no job lies below them. Outside a
 job these are ordinary names (datatrove's default logging_dir is ``logs/<time>``)."""
 
@@ -37,6 +40,20 @@ def rank_of_log(name: str) -> int | None:
     """The rank whose log in ``logs/`` has this file name, or None."""
     match = _LOG_NAME.fullmatch(name)
     return rank_of(match[1]) if match else None
+
+
+def log_name(rank: int) -> str:
+    """The file name of a rank's log in ``logs/``."""
+    return f"task_{marker_name(rank)}.log"
+
+
+def of_newest_arrays(names: Sequence[str], limit: int) -> list[str]:
+    """One file of each of the Slurm arrays with the highest numbers, of so many at most. `names`
+    are those in ``slurm_logs/``: ``<array>_<index>.out``. Slurm counts arrays up, and a launch
+    comes before all files of its arrays: one of them tells as much as all."""
+    one_of_each = {name.partition("_")[0]: name for name in names}
+    newest = heapq.nlargest(limit, one_of_each, key=lambda array: (len(array), array))
+    return [one_of_each[array] for array in newest]
 
 
 _NEEDS_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")

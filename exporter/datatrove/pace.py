@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from operator import sub
 
 _HISTORY_POINTS = 64
@@ -39,24 +40,32 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a job moves, relative to its launch."""
+    """How a job moves since its launch. `start_ns` is when that left its queue, which was before
+    its first completion."""
 
     completed_since_launch: int
     longest_gap_ns: int | None
+    start_ns: int | None
     history: History | None
 
 
-def pace_of(modified_ns: Iterable[int], launch_ns: int) -> Pace:
-    """Pace from all marker times, in any order, and the time of the launch.
+def pace_of(modified_ns: Iterable[int], launch_ns: int, start_ns: int | None) -> Pace:
+    """Pace from all marker times, in any order, the time of the launch, and the time when it left
+    its queue; None if that is not known.
 
-    The gap counts from the launch to the first completion, then between successive
-    ones; a marker older than the launch was inherited and says nothing about it.
+    The gap counts from the start to the first completion, then between successive ones. What is
+    not known of it is left out: a time in a queue is no pace. A marker older than the launch
+    was inherited and says nothing about it.
     """
     ordered = sorted(modified_ns)
     since_launch = ordered[bisect_left(ordered, launch_ns) :]
-    gaps = map(sub, since_launch, [launch_ns, *since_launch])
+    gaps: Iterable[int] = map(sub, since_launch[1:], since_launch)
+    if start_ns is not None and since_launch:
+        start_ns = min(start_ns, since_launch[0])
+        gaps = chain(gaps, [since_launch[0] - start_ns])
     return Pace(
         completed_since_launch=len(since_launch),
         longest_gap_ns=max(gaps, default=None),
+        start_ns=start_ns,
         history=History.of_ordered(ordered) if ordered else None,
     )

@@ -109,12 +109,13 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         sort=Sort("last", "Last completion, newest first", 4, descending=True)),
     of_reading("longest_completion_gap_seconds",
         lambda reading: reading.longest_completion_gap_seconds,
-        "Longest wait since the job's last launch: from the launch to the first completion, then "
-        "between successive ones; absent before the first completion, and where it is not known.",
+        "Longest wait since the job's last launch: from its start to the first completion, then "
+        "between successive ones, as far as these are known; absent before the first completion.",
         schema=NUMBER_OR_NULL,
         columns=(Column("Longest wait", "duration", 60, _TERMINAL_AND_JOB, give_way=5),)),
     of_reading("started", lambda reading: reading.started,
-        "1 once the job shows a log or a completion marker, else 0 (still queued)."),
+        "1 once the job shows a log, a file of this launch in slurm_logs, or a completion marker, "
+        "else 0 (still queued)."),
     of_reading("start_timestamp", lambda reading: reading.start_timestamp,
         "Unix time of the first sign of life since the job's last launch, the end of its time in "
         "a queue; absent before it, and where it is not known.", schema=NUMBER_OR_NULL,

@@ -23,7 +23,7 @@ class Reading:
     """What one successful scan of a job folder found. `ranks` are those with a marker, also
     those beyond `tasks`. `history` says when the counted markers came, where that is known.
     `repeats_completed`: the launch runs every task, also those with a marker from before.
-    No scan finds out the `start_timestamp` yet."""
+    `start_timestamp` is when the launch left its queue."""
 
     tasks: int
     tasks_completed: int

@@ -9,6 +9,7 @@ once, and a job in which nothing changed costs one look.
 import time
 from array import array
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
@@ -20,6 +21,7 @@ from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import UNKNOWN, Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
+from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -27,6 +29,8 @@ _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
 # 9 to 20 ms with an ordinary pipeline.
 _BEING_WRITTEN_SECONDS = 60
 # A file last written longer ago than this is not about to become whole.
+_OLD_SECONDS = 24 * 3600
+# At what pace a job went that ended before, nobody asks after an exporter's restart.
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,14 @@ class Memory:
     """The cache of one job: the last `look`, its markers with all times that are known; the
     `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
     it does not say how many tasks there are; `reading`, what look and executor mean, None until
-    that is known."""
+    that is known; `start`, when the launch left its queue, None where it has none."""
 
     look: Look
     version: Version
     executor: Executor | None
     error: StorageError | None = None
     reading: Reading | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def scan_job(
             return JobScan(None, memory, memory.error)
         if memory.reading is None:
             memory = _with_reading(storage, path, memory, memory.executor, before)
+        elif memory.reading.tasks_completed_since_launch == 0:
+            memory = _with_sign_of_life(storage, path, memory, memory.reading)
         return JobScan(memory.reading, memory)
     except StorageError as error:
         is_gone = error.reason == "not_found"
@@ -106,7 +113,8 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
     for pause in (*_REWRITE_PAUSES_SECONDS, None):
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
-            return Memory(look, version, parse_executor(data))
+            executor = parse_executor(data)
+            return Memory(look, version, executor, start=memory.start if memory else None)
         except ExecutorFileError as error:
             unreadable = StorageError(error.reason, f"executor.json: {error}")
             if pause is None or not (error.may_be_half and _is_recent(version)):
@@ -114,7 +122,8 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
-    return Memory(look, version, None, unreadable)
+    start = memory.start if memory is not None else None
+    return Memory(look, version, None, unreadable, start=start)
 
 
 def _is_recent(version: Version) -> bool:
@@ -142,7 +151,10 @@ def _with_reading(
     launch_ns = memory.version.modified_ns
     times = markers.times_below(executor.world_size)
     has_times = bool(times) or completed == 0
-    pace = pace_of(times, launch_ns) if has_times and launch_ns is not None else None
+    start = _start_of(storage, path, memory, executor, markers)
+    start_ns = start.time_ns if start is not None else launch_ns
+    has_sign = start is not None and start_ns is not None
+    pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None
     # Markers without times were written once each, so their folder's own time, if it has one,
     # is that of the last.
     last_ns = max(times, default=memory.look.completions_modified_ns if completed else None)
@@ -154,17 +166,58 @@ def _with_reading(
         launch_timestamp=_seconds(launch_ns),
         last_completion_timestamp=_seconds(last_ns),
         longest_completion_gap_seconds=_seconds(pace.longest_gap_ns) if pace else None,
-        started=bool(markers.ranks) or memory.look.has_logs,
+        started=bool(markers.ranks) or memory.look.has_logs or has_sign,
         executor=executor.kind,
         slurm_job_name=executor.slurm_job_name,
         ranks=markers.ranks,
         history=pace.history if pace else None,
         repeats_completed=executor.repeats_completed,
+        start_timestamp=_seconds(pace.start_ns if pace else start_ns),
     )
     if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)
     look = replace(memory.look, markers=markers, world_size=executor.world_size)
-    return replace(memory, look=look, reading=reading)
+    return replace(memory, look=look, reading=reading, start=start)
+
+
+def _start_of(
+    storage: Storage, path: Path, memory: Memory, executor: Executor, markers: Markers
+) -> Start | None:
+    """When the launch left its queue; None for a launch that has none, or without a time. Nothing
+    is asked for that of a job that was done long before it was first seen."""
+    launch_ns, before = memory.version.modified_ns, memory.start
+    if executor.kind == "local" or launch_ns is None:
+        return None
+    is_same_launch = before is not None and before.launch_ns == launch_ns
+    if before is not None and is_same_launch and before.is_final:
+        return before
+    counting = markers.ranks.count_below(executor.world_size)
+    times = markers.modified_ns[:counting] if markers.modified_ns is not None else ()
+    completions = [(time_ns, at) for at, time_ns in enumerate(times) if time_ns >= launch_ns]
+    done = len(completions) if executor.repeats_completed else counting
+    if done == executor.world_size and (before is None or not completions):
+        last_ns, _ = max(completions, default=(0, 0))
+        if time.time() - last_ns / 1e9 > _OLD_SECONDS:
+            return before if is_same_launch else Start(launch_ns, is_final=True)
+    first = None
+    if completions:
+        time_ns, at = min(completions)
+        first = Completion(next(islice(markers.ranks, at, None)), time_ns)
+    return find_start(
+        storage, path, launch_ns, first, before, kind=executor.kind, has_logs=memory.look.has_logs
+    )
+
+
+def _with_sign_of_life(storage: Storage, path: Path, memory: Memory, reading: Reading) -> Memory:
+    """The memory of a job that completed nothing since its launch, with that launch's start if
+    it shows another sign of life by now."""
+    before, kind, has_logs = memory.start, reading.executor, memory.look.has_logs
+    if before is None:
+        return memory
+    start = find_start(storage, path, before.launch_ns, None, before, kind=kind, has_logs=has_logs)
+    if start.time_ns != before.time_ns:
+        reading = replace(reading, started=True, start_timestamp=_seconds(start.time_ns))
+    return memory if start is before else replace(memory, start=start, reading=reading)
 
 
 def _with_times(

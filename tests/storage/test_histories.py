@@ -26,6 +26,7 @@ from support.mounts import lying
 from support.servers import BUCKET, HttpServer
 
 from exporter.datatrove.layout import marker_name, rank_of
+from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
@@ -192,6 +193,12 @@ class BackendWriter:
 class History:
     """One job's life: what lies in its folder now, and what happens to it next."""
 
+    LOGS = (
+        "logs/task_00000.log",
+        "logs/task_00001.log",
+        "slurm_logs/7_0.out",
+        "slurm_logs/8_0.out",
+    )
     OTHERS = ("x.tmp", ".nfs01", "sub/00001", "000001", "7", "zzz")
     LIKE_A_MARKER = "00500/file"  # a folder of that name
 
@@ -248,7 +255,7 @@ class History:
         self._write("completions/" + self.chance.choice(self.others_to_add))
 
     def add_beside(self) -> None:
-        names = ("logs/task_00000.log", "checkpoints/1", "d/file", "stats/00000.json")
+        names = ("checkpoints/1", "d/file", "stats/00000.json", *self.LOGS)
         self._write(self.chance.choice(names))
 
     def delete_one(self) -> None:
@@ -295,6 +302,17 @@ class History:
         ]
         found = {name for name in inside if rank_of(name) is None}
         return {name.partition("/")[0] for name in found} if folders_are_one else found
+
+
+def assert_start_is_possible(reading: Reading, markers: Markers) -> None:
+    """A launch that leaves its queue does so before its first completion."""
+    launch, start = reading.launch_timestamp, reading.start_timestamp
+    if start is not None:
+        assert launch is not None
+        assert launch <= start
+        assert reading.started
+        times = (time_ns / 1e9 for time_ns in markers.times_below(reading.tasks))
+        assert start <= min((time for time in times if time >= launch), default=start)
 
 
 class Checker:
@@ -353,6 +371,7 @@ class Checker:
         in_world = {rank for rank in reported if rank < world_size}
         assert reading.tasks_completed == len(in_world)
         assert reading.stray_markers == len(reported) - len(in_world) + markers.others
+        assert_start_is_possible(reading, markers)
 
         is_trusting = history.writer.is_trusting
         others = history.others(folders_are_one=not is_trusting)
@@ -422,8 +441,11 @@ class Checker:
         done = reading.tasks_completed_since_launch
         assert done is not None
         assert least <= done <= len(since)
-        gaps = [later - earlier for earlier, later in pairwise([launch, *since])]
-        gap = pytest.approx(max(gaps), abs=2 * SLACK_SECONDS) if done else None
+        start = reading.start_timestamp
+        counted = since[len(since) - done :]
+        began = counted if start is None else [start, *counted]
+        gaps = [later - earlier for earlier, later in pairwise(began)]
+        gap = pytest.approx(max(gaps), abs=2 * SLACK_SECONDS) if gaps and done else None
         assert reading.longest_completion_gap_seconds == gap
 
     def times(self) -> dict[int, object]:

@@ -40,11 +40,11 @@ def write_job(
 def write_executor(
     folder: Path, *, tasks: object = 4, launch: float = LAUNCH, **keys: object
 ) -> None:
-    """(Re)write ``executor.json``: a launch."""
+    """(Re)write ``executor.json``: a launch, by Slurm if there is a key ``partition``."""
     content = {
         "pipeline": [],
         "skip_completed": True,
-        "start_method": "forkserver",
+        **({} if "partition" in keys else {"start_method": "forkserver"}),
         **keys,
         "world_size": tasks,
     }

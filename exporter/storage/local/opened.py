@@ -1,4 +1,4 @@
-"""Reads what is open: a regular file, whole or in part, or the status of files in a folder."""
+"""Asks an open file or folder: for content, whole or in part, or for the status of files in it."""
 
 import os
 import stat
@@ -8,15 +8,23 @@ from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES
 
 
-def statuses_of(names: Sequence[str], folder: int) -> list[os.stat_result | None]:
-    """The status of each file in an open folder, None for those that are gone."""
-    found: list[os.stat_result | None] = []
-    for name in names:
-        try:
-            found.append(os.stat(name, dir_fd=folder))
-        except FileNotFoundError:
-            found.append(None)
-    return found
+def statuses_of(folder: str, names: Sequence[str]) -> list[os.stat_result | None]:
+    """The status of each file in a folder, None for those that are gone. Names are looked up in
+    the open folder, not each from the root of the file system."""
+    if not names:
+        return []
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return [_status_of(name, descriptor) for name in names]
+    finally:
+        os.close(descriptor)
+
+
+def _status_of(name: str, folder: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder)
+    except FileNotFoundError:
+        return None
 
 
 def read_part(descriptor: int, *, of_end: bool) -> bytes:

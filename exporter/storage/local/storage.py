@@ -276,40 +276,27 @@ class LocalStorage:
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         names = [marker_name(rank) for rank in ranks]
-        completions = "/".join((self._root, *path, COMPLETIONS))
+        self.requests.add("stat", len(names))
         try:
-            # Names are looked up in the open folder, not each from the root of the file system.
-            folder = os.open(completions, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                self.requests.add("stat", len(names))
-                found = statuses_of(names, folder)
-                return [s and fingerprint.modified_ns(s) for s in found]
-            finally:
-                os.close(folder)
+            found = statuses_of("/".join((self._root, *path, COMPLETIONS)), names)
         except FileNotFoundError:  # there is no such folder
             return [None for _ in names]
         except OSError as error:
             raise from_os_error(error) from None
+        return [None if status is None else status.st_mtime_ns for status in found]
 
     def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+        folder = "/".join((self._root, *path, inner))
         self.requests.add("readdir")
         try:
-            folder = os.open("/".join((self._root, *path, inner)), os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                with os.scandir(folder) as entries:
-                    names = [entry.name for entry in entries if not entry.is_dir()]
-                names = list(dict.fromkeys(names))  # a file system may list a name twice
-                if wanted is None:
-                    return [File(name) for name in names]
-                chosen = list(wanted(names))
-                self.requests.add("stat", len(chosen))
-                return [
-                    File(name, fingerprint.modified_ns(found), found.st_size)
-                    for name, found in zip(chosen, statuses_of(chosen, folder), strict=True)
-                    if found is not None
-                ]
-            finally:
-                os.close(folder)
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if not entry.is_dir()]
+            if wanted is None:
+                return [File(name) for name in names]
+            chosen = list(wanted(names))
+            self.requests.add("stat", len(chosen))
+            statuses = zip(chosen, statuses_of(folder, chosen), strict=True)
+            return [File(name, s.st_mtime_ns, s.st_size) for name, s in statuses if s is not None]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

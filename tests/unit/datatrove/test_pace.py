@@ -2,6 +2,7 @@
 
 import random
 from array import array
+from itertools import pairwise
 
 import pytest
 
@@ -17,9 +18,10 @@ def test_a_history_has_few_points_and_both_ends(count: int) -> None:
     assert all(done == time + 1 for time, done in points)
 
 
-def brute_force_pace(times: list[int], launch: int) -> tuple[int, int | None]:
+def brute_force_pace(times: list[int], launch: int, start: int | None) -> tuple[int, int | None]:
     after = sorted(time for time in times if time >= launch)
-    waits = [b - a for a, b in zip([launch, *after], after, strict=False)]
+    began = after if start is None else [start, *after]
+    waits = [b - a for a, b in pairwise(began)]
     return len(after), max(waits, default=None)
 
 
@@ -27,9 +29,22 @@ def test_pace_equals_a_brute_force_count() -> None:
     generator = random.Random(7)
     for _ in range(500):
         times = [generator.randrange(50) for _ in range(generator.randrange(12))]
-        pace = pace_of(array("q", times), 20)
-        assert (pace.completed_since_launch, pace.longest_gap_ns) == brute_force_pace(times, 20)
+        first = min((time for time in times if time >= 20), default=50)
+        start = generator.choice([None, 20, generator.randint(20, first)])
+        pace = pace_of(array("q", times), 20, start)
+        expected = brute_force_pace(times, 20, start)
+        assert (pace.completed_since_launch, pace.longest_gap_ns) == expected
+
+
+def test_time_in_a_queue_is_no_gap() -> None:
+    """Launched at 0, in the queue for 48 hours, then a task every two minutes."""
+    minute = 60 * 10**9
+    start = 48 * 60 * minute
+    times = [start + n * 2 * minute for n in range(1, 31)]
+    assert pace_of(times, 0, start).longest_gap_ns == 2 * minute
+    assert pace_of(times, 0, None).longest_gap_ns == 2 * minute
+    assert pace_of(times[:1], 0, None).longest_gap_ns is None
 
 
 def test_a_marker_as_old_as_the_launch_counts_as_since_the_launch() -> None:
-    assert pace_of([10], 10).completed_since_launch == 1
+    assert pace_of([10], 10, 10).completed_since_launch == 1

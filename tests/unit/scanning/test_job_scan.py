@@ -46,7 +46,7 @@ def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
         tasks_completed_since_launch=3,
         stray_markers=2,
         launch_timestamp=LAUNCH,
-        start_timestamp=None,
+        start_timestamp=LAUNCH,
         last_completion_timestamp=LAUNCH + 180,
         longest_completion_gap_seconds=60,
         started=True,

@@ -1,0 +1,1 @@
+"""Asks storage for what a look at a job does not tell."""
