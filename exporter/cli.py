@@ -23,6 +23,7 @@ from exporter.commands.targets import config_of, load_config
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
 from exporter.errors import CommandError, ConfigError
+from exporter.model import formatting
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -162,7 +163,7 @@ def _failing_in_words() -> Iterator[None]:
     try:
         yield
     except (ConfigError, CommandError) as error:
-        click.echo(error, err=True)
+        click.echo(formatting.readable(str(error)), err=True)
         sys.exit(1)
 
 

@@ -8,6 +8,7 @@ import click
 from exporter.config.addresses import without_query
 from exporter.config.durations import format_duration
 from exporter.config.settings import Config, RootConfig, StallRule
+from exporter.model import formatting
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Policy, read_policy
@@ -64,9 +65,9 @@ def reach(config: Config) -> bool:
     """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     for root in snapshot.roots:
-        click.echo(_finding(root))
+        click.echo(formatting.readable(_finding(root)))
         for sentence in (*(f"jobs may be missed: {each}" for each in root.missed), *root.notes):
-            click.echo(f"  {sentence}")
+            click.echo(f"  {formatting.readable(sentence)}")
     return all(root.up for root in snapshot.roots)
 
 

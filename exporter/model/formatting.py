@@ -4,6 +4,7 @@ Nothing is rounded into a statement that is not true: 99.96 % is never 100 %, an
 completed is never 0 %.
 """
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +23,15 @@ REASONS = {
 
 _LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def readable(text: str) -> str:
+    """The text for a terminal: characters that turn the writing direction, which would make what
+    follows read as something else, appear as ``\\u202e``."""
+    return text if text.isascii() else _TURNING.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def count(number: int) -> str:

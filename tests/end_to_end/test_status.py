@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -499,6 +499,29 @@ def test_watching_sees_progress_new_jobs_and_relaunches(make_job: Callable[..., 
         assert drawn.wait() == 0
     assert "Traceback" not in drawn.text
     assert drawn.raw.rindex(b"\x1b[?25h") > drawn.raw.rindex(b"\x1b[?25l")  # the cursor is back
+
+
+@pytest.mark.parametrize("how", [(), ("--watch",)])
+def test_names_cannot_turn_the_writing_direction(
+    make_job: Callable[..., Path], how: Sequence[str]
+) -> None:
+    """As of Trojan Source, CVE-2021-42574. In JSON a name is as it is."""
+    turned = "exe.\u202egpj"
+    root = make_job(f"{turned}/j", tasks=2, completed=[0], logs=[1]).parent.parent
+    with terminal([*COMMAND, "status", str(root), *how]) as drawn:
+        text = drawn.wait_for(lambda text: "exe." in text and "Summary" in text)
+        assert "exe.\\u202egpj/j" in text
+        assert "\u202e" not in text
+    empty = root / f"empty{turned}"
+    empty.mkdir()
+    gone = status(root / f"gone{turned}")
+    run = status(root, empty, "--missing")
+    assert "exe.\\u202egpj/j misses 1" in run.out
+    assert "exe.\\u202egpj/j/logs/task_00001.log" in run.out
+    assert "exe.\\u202egpj: no jobs found" in run.err
+    assert "goneexe.\\u202egpj: does not exist" in gone.err
+    assert "\u202e" not in run.out + run.err + gone.err
+    assert list(status(root, "--json").jobs) == [f"{turned}/j"]
 
 
 def test_watching_shows_what_fits_and_what_needs_attention_first(

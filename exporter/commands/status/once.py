@@ -104,7 +104,8 @@ def _print_text(
         if logs and row.key in logs:
             _print_missing(row, logs[row.key], with_root=len(report.roots) > 1)
     sys.stdout.flush()
-    sys.stderr.writelines(f"{line}\n" for line in problems(config.roots, report))
+    said = map(formatting.readable, problems(config.roots, report))
+    sys.stderr.writelines(f"{line}\n" for line in said)
     if report.rows:
         if logs:
             sys.stdout.write("\n")
@@ -126,11 +127,12 @@ def _print_table(report: Report, rows: Sequence[Row]) -> None:
 
 def _print_missing(row: Row, logs: Logs, *, with_root: bool) -> None:
     name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
-    sys.stdout.write(f"\n{name} misses {formatting.ranges(row.missing)}\n")
+    misses = formatting.ranges(row.missing)
+    sys.stdout.write(f"\n{formatting.readable(name)} misses {misses}\n")
     if logs.error is not None:
         sys.stdout.write(f"  its logs cannot be listed: {logs.error}\n")
     shown = _LOGS_ON_A_TERMINAL if sys.stdout.isatty() else len(logs.found)
-    sys.stdout.writelines(f"  {path}\n" for _, path in logs.found[:shown])
+    sys.stdout.writelines(f"  {formatting.readable(path)}\n" for _, path in logs.found[:shown])
     if len(logs.found) > shown:
         more = formatting.count(len(logs.found) - shown)
         sys.stdout.write(f"  … and {more} more logs; all of them in a pipe or with --json\n")

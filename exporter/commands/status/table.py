@@ -86,13 +86,13 @@ _NUMBERS: frozenset[Format] = frozenset({"count", "done", "percent", "rate"})
 
 def _cell(of: Callable[[Row], Any], cell_format: Format, row: Row, now: float) -> str:
     if (of_row := _OF_ROW.get(cell_format)) is not None:
-        return of_row(row, now)
+        return formatting.readable(of_row(row, now))
     value = of(row)
     if value is None:
         return _UNKNOWN
     if cell_format in _TIMES:
         return formatting.ago(max(0.0, now - value))
-    return _TEXTS[cell_format](value)
+    return formatting.readable(_TEXTS[cell_format](value))
 
 
 _COLUMNS = {

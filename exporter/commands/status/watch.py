@@ -65,7 +65,8 @@ def watch(config: Config, options: Options) -> None:
         drawn: list[RenderableType] = [_freshness(report, scheduler)]
         if report.totals.tasks:
             drawn.append(_sums(report, sum(new.values()), began))
-        drawn += (Text(line, style="bold red") for line in problems(roots, report))
+        said = map(formatting.readable, problems(roots, report))
+        drawn += (Text(line, style="bold red") for line in said)
         rows = options.rows_of(report)
         room = max(2, console.height - len(drawn) - 2)
         shown = rows if len(rows) <= room else rows[: room - 1]

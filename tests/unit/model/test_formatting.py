@@ -1,11 +1,29 @@
 """Counts, durations and times as people read them."""
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import REASONS
 from exporter.model import formatting
+
+
+@pytest.mark.parametrize(
+    "number", [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+def test_a_character_that_turns_the_writing_direction_is_shown_as_its_number(number: int) -> None:
+    assert formatting.readable(f"日本{chr(number)}x\\x1b") == f"日本\\u{number:04x}x\\x1b"
+
+
+def test_every_other_character_is_shown_as_it_is() -> None:
+    kept = [chr(n) for n in range(sys.maxunicode + 1) if formatting.readable(chr(n)) == chr(n)]
+    turned = {chr(n) for n in range(sys.maxunicode + 1)} - set(kept)
+    assert len(turned) == 12
+    controls = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+    assert not any(unicodedata.bidirectional(character) in controls for character in kept)
 
 
 @pytest.mark.parametrize(
