@@ -151,7 +151,7 @@ def demo(
     """Write a small tree of jobs that make progress, and serve its metrics."""
     from exporter.commands.demo import run
 
-    log.set_up("info", "logfmt")
+    log.set_up("info", "logfmt", in_background=True)
     with _failing_in_words():
         run(directory, speed, listen_address, write_only=write_only)
     _end(0)
@@ -163,7 +163,7 @@ def _failing_in_words() -> Iterator[None]:
     try:
         yield
     except (ConfigError, CommandError) as error:
-        click.echo(formatting.readable(str(error)), err=True)
+        click.echo(log.as_error(formatting.readable(str(error))), err=True)
         sys.exit(1)
 
 

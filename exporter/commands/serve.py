@@ -41,7 +41,7 @@ _NEED_A_RESTART = {
 def run(read_config: Callable[[], Config], *, enable_lifecycle: bool, watch: bool) -> None:
     """Serve what `read_config` reads until SIGTERM or SIGINT; see `Exporter`."""
     config = read_config()
-    log.set_up(config.log_level, config.log_format)
+    log.set_up(config.log_level, config.log_format, in_background=True)
     Exporter(config, read_config, enable_lifecycle=enable_lifecycle, watch=watch).run()
 
 
@@ -163,7 +163,7 @@ class Exporter:
             event(_LOG, logging.ERROR, "configuration refused", detail=mistakes)
             return str(error)
         self._watched_files = [config.source, *config.secret_files]
-        log.set_up(config.log_level, config.log_format)
+        log.set_up(config.log_level, config.log_format, in_background=True)
         self._scheduler.reconfigure(config.roots)
         self._process_metrics.config_loaded(time.time())
         event(_LOG, logging.INFO, "configuration loaded", roots=len(config.roots))

@@ -1,15 +1,21 @@
 """The exporter as a process: signals, also as process 1, and who reads its standard error."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+import pytest
 from support.paths import PROJECT
-from support.processes import COMMAND, serving
-from support.servers import running, wait_until
+from support.processes import COMMAND, Exporter, Page, serving
+from support.servers import HOST, free_ports, is_listening, running, wait_until
 
 AS_PROCESS_1 = [
     *("unshare", "--pid", "--fork", "--kill-child"),
@@ -62,3 +68,102 @@ def test_the_handler_of_process_1_is_there_before_anything_else_is_imported() ->
 def test_the_script_begins_where_the_handler_is_set() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"datatrove-exporter": "exporter.__main__:main"}
+
+
+# --- Standard error that nobody reads
+
+
+@contextmanager
+def serving_into_a_full_pipe(folder: Path, root: Path) -> Iterator[tuple[Exporter, int]]:
+    """``serve`` whose standard error is a pipe that takes nothing more, and that pipe's end."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 512)
+    os.set_blocking(writer, True)
+    (port,) = free_ports(1)
+    config = {"roots": [{"url": str(root), "name": "r"}], "scan": {"interval": "1s"}}
+    (folder / "exporter.yaml").write_text(json.dumps(config))
+    into_pipe = ["sh", "-c", f'exec "$@" 2>/proc/{os.getpid()}/fd/{writer}', "sh"]
+    options = [f"--config.file={folder / 'exporter.yaml'}", f"--web.listen-address={HOST}:{port}"]
+    with running([*into_pipe, *COMMAND, "serve", *options], folder / "log") as process:
+        exporter = Exporter(process, folder / "log")
+        exporter.port = port
+        wait_until(lambda: is_listening(port), "it listens")
+        os.close(writer)
+        yield exporter, reader
+    os.close(reader)
+
+
+def test_a_full_pipe_stops_neither_scans_nor_the_first_sigterm(
+    tmp_path: Path, root: Path, make_job: Callable[..., Path]
+) -> None:
+    job = make_job("j", tasks=3, completed=[0])
+
+    def has_completed(tasks: int, page: Page) -> bool:
+        found = page.value("datatrove_job_tasks_completed", root="r", job_name="j")
+        return found == tasks
+
+    with serving_into_a_full_pipe(tmp_path, root) as (exporter, _):
+        for done in (1, 2):
+            exporter.wait_for(
+                partial(has_completed, done),
+                "what is there is counted",
+            )
+            (make_job("bad", tasks=1) / "executor.json").write_text("{")  # which it logs
+            (job / "completions" / "00001").touch()
+        assert exporter.get("/-/healthy").status == 200
+        assert exporter.end(signal.SIGTERM) == 0
+
+
+def test_what_waited_in_a_full_pipe_is_read_once_somebody_reads(tmp_path: Path, root: Path) -> None:
+    with serving_into_a_full_pipe(tmp_path, root) as (exporter, reader):
+        exporter.wait_until_ready()
+        read = b""
+        while b"msg=started" not in read:
+            read += os.read(reader, 4096)
+        exporter.process.send_signal(signal.SIGTERM)
+        while data := os.read(reader, 4096):
+            read += data
+        lines = read.lstrip(b"x").decode().splitlines()
+        assert lines[0].startswith("ts=")
+        assert lines[-1].endswith("msg=stopping")
+        assert exporter.process.wait(timeout=30) == 0
+
+
+# --- The journal
+
+
+def test_on_the_journal_lines_have_priorities(tmp_path: Path, root: Path) -> None:
+    """Standard error is the journal where JOURNAL_STREAM names its device and inode."""
+    (tmp_path / "log").touch()
+    config = tmp_path / "config.yaml"
+    config.write_text("roots: [gone]\nscan: {interval: 1s}\n")
+    found = (tmp_path / "log").stat()
+    command = [*COMMAND, "serve", f"--config.file={config}", f"--web.listen-address={HOST}:0"]
+    journal = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+    with running(command, tmp_path / "log", journal) as process:
+        exporter = Exporter(process, tmp_path / "log").wait_for_port()
+        wait_until(lambda: "level=warn" in exporter.output, "the root is missing")
+        assert exporter.end(signal.SIGTERM) == 0
+    numbers = {"info": "6", "warn": "4", "error": "3"}
+    for line in exporter.lines:
+        match = re.fullmatch(r"<(\d)>ts=\S+ level=(\w+) .*", line)
+        assert match is not None, line
+        assert match[1] == numbers[match[2]]
+    config.write_text("roots: []\nscan: {intervall: 1s}\n")
+    with running(command, tmp_path / "log", journal) as process:
+        assert process.wait(timeout=30) == 1
+    assert all(line.startswith(f"<3>{config}:") for line in exporter.lines)
+    assert len(exporter.lines) == 2
+
+
+@pytest.mark.parametrize("journal", ["", "1:1", "8", "x:y"])
+def test_elsewhere_lines_have_none(tmp_path: Path, journal: str) -> None:
+    """As where standard error is redirected, though the service's was the journal."""
+    with running(
+        [*COMMAND, "serve", "--config.file=gone"], tmp_path / "log", {"JOURNAL_STREAM": journal}
+    ) as process:
+        assert process.wait(timeout=30) == 1
+    assert (tmp_path / "log").read_text().startswith("gone: cannot be read")

@@ -7,6 +7,8 @@ Secrets do not get here in the first place. One that slips through, in a library
 traceback, is taken out as the last step: what was registered by `hide`, environment variables
 that sound like secrets, and what looks like a signature or a password in a URL.
 
+On systemd's journal each line begins with its priority (``<4>``), as sd-daemon(3) has it.
+
 Libraries are held at WARNING: at DEBUG botocore prints signatures and session tokens.
 """
 
@@ -18,13 +20,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Literal, get_args
 from urllib.parse import quote
+
+from exporter.log.background import BackgroundHandler
 
 Level = Literal["debug", "info", "warn", "error"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 Format = Literal["logfmt", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+_PRIORITIES = {
+    logging.CRITICAL: 2,
+    logging.ERROR: 3,
+    logging.WARNING: 4,
+    logging.INFO: 6,
+    logging.DEBUG: 7,
+}
+"""syslog(3)'s numbers."""
 
 _HIDDEN = "<secret>"
 _SHORTEST_SECRET = 6  # shorter ones are found by chance
@@ -66,10 +80,12 @@ class Seldom:
         return is_due
 
 
-def set_up(level: str, log_format: str) -> None:
-    """Send the exporter's events to standard error, and only those."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter(json.dumps if log_format == "json" else _to_logfmt))
+def set_up(level: str, log_format: str, *, in_background: bool = False) -> None:
+    """Send the exporter's events to standard error, and only those. `in_background`, nobody who
+    logs waits for standard error to be read; lines may be lost then, and that is told."""
+    handler = _background_handler() if in_background else logging.StreamHandler(sys.stderr)
+    write = json.dumps if log_format == "json" else _to_logfmt
+    handler.setFormatter(_LineFormatter(write, with_priority=_is_journal()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -80,6 +96,29 @@ def set_up(level: str, log_format: str) -> None:
     threading.excepthook = lambda crash: _log_crash(*crash[:3])
 
 
+def as_error(text: str) -> str:
+    """Lines for standard error that are no events, marked as errors where that is the journal."""
+    mark = f"<{_PRIORITIES[logging.ERROR]}>" if _is_journal() else ""
+    return "\n".join(f"{mark}{line}" for line in text.split("\n"))
+
+
+@cache
+def _background_handler() -> logging.Handler:
+    if sys.stderr is None:  # it was closed, and its number may be another file's by now
+        return logging.NullHandler()
+    return BackgroundHandler(sys.stderr.fileno())
+
+
+@cache
+def _is_journal() -> bool:
+    """Whether standard error is what systemd says it has connected with the journal."""
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 def _log_crash(_: object, error: BaseException | None, __: object) -> None:
     """In the place of Python's own hook, whose text would not pass through here."""
     if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
@@ -88,9 +127,12 @@ def _log_crash(_: object, error: BaseException | None, __: object) -> None:
 
 
 class _LineFormatter(logging.Formatter):
-    def __init__(self, write: Callable[[dict[str, object]], str]) -> None:
+    def __init__(
+        self, write: Callable[[dict[str, object]], str], *, with_priority: bool = False
+    ) -> None:
         super().__init__()
         self._write = write
+        self._with_priority = with_priority
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -103,7 +145,8 @@ class _LineFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return self._write({key: _clean(value) for key, value in line.items()})
+        mark = f"<{_PRIORITIES.get(record.levelno, 5)}>" if self._with_priority else ""
+        return mark + self._write({key: _clean(value) for key, value in line.items()})
 
 
 def _clean(value: object) -> object:
