@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,7 @@ def test_other_roots_can_be_written_if_that_is_wanted(
         ("gone/d.prom", "No such file or directory"),
         ("folder.prom", "Is a directory"),
         ("locked/d.prom", "Permission denied"),
+        ("loop.prom", "Too many levels of symbolic links"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_one_line(
@@ -166,10 +169,12 @@ def test_a_file_that_cannot_be_written_is_one_line(
 ) -> None:
     (folder / "folder.prom").mkdir()
     (folder / "locked").mkdir(mode=0o555)
+    (folder / "loop.prom").symlink_to("loop.prom")
     run = textfile(config, folder / output)
     assert run.returncode == 1
     assert run.stderr == f"{folder / output} cannot be written: {says}\n"
-    assert {file.name for file in folder.rglob("*")} == {"folder.prom", "locked"}
+    assert {file.name for file in folder.rglob("*")} == {"folder.prom", "locked", "loop.prom"}
+    assert (folder / "loop.prom").is_symlink()
 
 
 def test_a_name_that_node_exporter_would_not_read_is_remarked(config: Path, folder: Path) -> None:
@@ -177,3 +182,87 @@ def test_a_name_that_node_exporter_would_not_read_is_remarked(config: Path, fold
     assert run.returncode == 0
     assert "node_exporter reads only files that end in .prom" in run.stderr
     assert (folder / "metrics.txt").exists()
+
+
+# --- What is no regular file, or a link
+
+
+def is_whole(text: str) -> bool:
+    return Page(text).value("datatrove_root_up", root="r") == 1
+
+
+def test_a_link_is_followed_and_its_target_is_replaced(
+    config: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Also one to a file that is not there yet, and one to a link."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "d.prom").symlink_to("../hop")
+    (tmp_path / "hop").symlink_to(elsewhere / "target")
+    for _ in range(2):
+        before = (elsewhere / "target").stat().st_ino if (elsewhere / "target").exists() else 0
+        run = textfile(config, folder / "d.prom")
+        assert (run.returncode, run.stderr) == (0, "")
+        assert (elsewhere / "target").stat().st_ino != before
+        assert is_whole((elsewhere / "target").read_text())
+        assert (folder / "d.prom").is_symlink()
+        assert (tmp_path / "hop").is_symlink()
+        assert [file.name for file in elsewhere.iterdir()] == ["target"]
+
+
+def device(folder: Path, name: str, minor: int) -> Path:
+    """A device like the one in /dev: whoever is allowed to spoil that gets one of its own."""
+    path = folder / name
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+    except PermissionError:
+        return Path("/dev") / name
+    return path
+
+
+def test_a_device_stays_a_device(config: Path, tmp_path: Path) -> None:
+    """Root's /dev/null became a file, and all that was written to it filled the disk."""
+    null = device(tmp_path, "null", 3)
+    before = null.stat()
+    run = textfile(config, null)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    after = null.stat()
+    assert stat.S_ISCHR(after.st_mode)
+    assert (after.st_ino, after.st_rdev) == (before.st_ino, before.st_rdev)
+
+
+def test_a_device_that_takes_nothing_is_one_line(config: Path, tmp_path: Path) -> None:
+    full = device(tmp_path, "full", 7)
+    run = textfile(config, full)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"{full} cannot be written: No space left on device\n"
+
+
+def test_a_fifo_is_written_into_for_its_reader(config: Path, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(fifo.read_text)
+        run = textfile(config, fifo)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert is_whole(read.result(timeout=30))
+    assert fifo.is_fifo()
+
+
+def test_standard_output_is_written_into_whatever_it_is(config: Path, tmp_path: Path) -> None:
+    """A pipe, or a file that a shell has opened to append to. The link is as /dev/stdout is."""
+    output = tmp_path / "stdout"
+    output.symlink_to("/proc/self/fd/1")
+    run = textfile(config, output)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert is_whole(run.stdout)
+    file = tmp_path / "redirected"
+    file.write_text("# before\n")
+    number = file.stat().st_ino
+    command = [*COMMAND, "textfile", f"--config.file={config}", f"--output={output}"]
+    with file.open("ab") as redirected:
+        subprocess.run(command, stdout=redirected, check=True, timeout=60)
+    assert file.stat().st_ino == number
+    assert file.read_text().startswith("# before\n")
+    assert is_whole(file.read_text())
+    assert output.is_symlink()
