@@ -106,7 +106,6 @@ class Exporter:
             signal.signal(number, self._on_signal)
         if self._read_config is not None:
             signal.signal(signal.SIGHUP, lambda *_: self._reloader.ask())
-            self._reloader.start()
         self._publisher.start()
         self._server.start()
         for watcher in self._watchers:
@@ -124,7 +123,9 @@ class Exporter:
             roots=len(self._config.roots),
             shard=str(self._config.shard),
         )
-        self._systemd.ready(f"serving on port {self.port}")
+        self._systemd.ready(self._status)
+        if self._read_config is not None:
+            self._reloader.start()
         self._wait()
         event(_LOG, logging.INFO, "stopping")
         self._systemd.stopping()
@@ -148,9 +149,28 @@ class Exporter:
             os._exit(0)
         self._stopping.set()
 
+    @property
+    def _status(self) -> str:
+        return f"serving on port {self.port}"
+
     def _reload(self) -> str | None:
-        """Put the configuration in force as it is now; why that failed, if it did. The
-        new one is complete before anything of the old one is let go."""
+        """Put the configuration in force as it is now; why that failed, if it did."""
+        status = f"{self._status}; the configuration could not be loaded"
+        self._systemd.reloading()
+        try:
+            refusal = self._load_config()
+            status = self._status
+            if refusal is not None:
+                first, *more = refusal.splitlines()
+                also = f" and {len(more)} more" if more else ""
+                status += f"; configuration refused: {first}{also}"
+        finally:
+            self._systemd.ready(status)
+        return refusal
+
+    def _load_config(self) -> str | None:
+        """Read the configuration and put it in force, or say why not. The new one is complete
+        before anything of the old one is let go."""
         assert self._read_config is not None
         try:
             config = self._read_config()

@@ -27,8 +27,13 @@ class Notifier:
         self._has_failed = False
 
     def ready(self, status: str) -> None:
-        """Requests are answered from now on."""
+        """Requests are answered from now on, by the configuration in force; `status` is shown by
+        ``systemctl status``."""
         self._send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """The configuration is read anew; `ready` says when that has ended."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """The process is about to end."""

@@ -346,6 +346,23 @@ def test_the_unit_starts_a_command_that_exists(unit: Path) -> None:
         check_command([*(a for a in arguments if a != "$ARGS"), *shlex.split(option)])
 
 
+def test_a_reload_of_a_file_with_mistakes_fails_before_the_signal_is_sent(
+    unit: Path, tmp_path: Path
+) -> None:
+    """systemd runs the lines in turn and ends at the first that fails."""
+    check, send = re.findall(r"^ExecReload=(.*)$", unit.read_text(), re.MULTILINE)
+    assert send == "/bin/kill -HUP $MAINPID"
+    config = tmp_path / "config.yaml"
+    command = shlex.split(check.replace("/etc/datatrove-exporter/config.yaml", str(config)))
+    for text, code, says in (
+        ("roots: [.]\n", 0, ""),
+        ("roots: []\n", 1, f"{config}:1: roots: must not be empty\n"),
+    ):
+        config.write_text(text)
+        checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (code, "", says)
+
+
 def test_the_cron_line_writes_metrics(tmp_path: Path) -> None:
     (line,) = (
         line

@@ -5,6 +5,7 @@ import secrets
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,30 @@ def test_a_service_says_when_it_is_ready_that_it_lives_and_that_it_stops(
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: receiver.receive() == ["STOPPING=1"], "it says that it stops")
         assert process.wait(timeout=30) == 0
+
+
+def test_a_reload_is_told_and_what_was_wrong_stays_in_the_status(
+    receiver: Socket, tmp_path: Path
+) -> None:
+    """Type=notify-reload waits for READY=1, and takes none that is older than its signal."""
+    config, log = tmp_path / "config.yaml", tmp_path / "exporter.log"
+    config.write_text("roots: [.]\n")
+    command = [*COMMAND, "serve", f"--config.file={config}", f"--web.listen-address={HOST}:0"]
+    with running(command, log, {"NOTIFY_SOCKET": receiver.address}) as process:
+        _, serving = receiver.receive()
+        one = f"{serving}; configuration refused: {config}:1: roots: must not be empty"
+        for text, status in (
+            ("roots: []\n", one),
+            ("roots: []\nlog: {leevel: info}\nscan: []\n", f"{one} and 2 more"),
+            ("roots: [.]\n", serving),
+        ):
+            config.write_text(text)
+            asked = time.monotonic_ns() // 1000
+            process.send_signal(signal.SIGHUP)
+            reloading, moment = receiver.receive()
+            assert reloading == "RELOADING=1"
+            assert int(moment.removeprefix("MONOTONIC_USEC=")) >= asked
+            assert receiver.receive() == ["READY=1", status]
 
 
 def test_the_watchdog_starves_while_the_exporter_is_not_healthy(receiver: Socket) -> None:
