@@ -31,7 +31,7 @@ from exporter.model.stall import last_sign_of_life
 from exporter.model.state import BY_NAME, NEED_ATTENTION, STATES, State
 from exporter.web.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.query import Query
-from exporter.web.urls import job_path, shell_path
+from exporter.web.urls import Addresses, shell_path
 
 _RUNS_SHOWN = 200
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -73,7 +73,6 @@ def new_environment() -> Environment:
         "SORTS": facts.SORTS,
         "WIDTH": WIDTH,
         "formatting": formatting,
-        "job_path": job_path,
         "jobs_of": lambda root: Query(Filter(roots=frozenset({root}))).encode(),
         # The only markup that is no template: two files of this package, never data.
         "script": Markup(_SCRIPT),  # noqa: S704
@@ -93,13 +92,16 @@ class Pages:
 
     def __init__(self) -> None:
         self._environment = new_environment()
+        self._addresses = Addresses(())
+        self._environment.globals["link"] = lambda row: self._addresses.link(row.key)
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now, not for the first request
         self._cells = self._macros("_cells.html", "page")
         self._entries = self._macros("_entries.html", "job")
 
-    def jobs(self, report: Report, query: Query) -> bytes:
-        """The status page."""
+    def jobs(self, report: Report, query: Query, addresses: Addresses) -> bytes:
+        """The status page; `addresses` are those of the report's jobs."""
+        self._addresses = addresses
         states = count_states(report.rows)
         fresh = _freshness(report.roots)
         selected = query.select(report.rows)
@@ -130,8 +132,9 @@ class Pages:
             next_page=_page(query, query.page + 1, pages),
         )
 
-    def job(self, report: Report, row: Row, up: str) -> bytes:
+    def job(self, report: Report, row: Row, up: str, addresses: Addresses) -> bytes:
         """The page of one row of the report."""
+        self._addresses = addresses
         now, reading = report.time, row.reading
         root_row = next(each for each in report.roots if each.root is row.root)
         chart = None

@@ -14,7 +14,7 @@ from exporter.web import api
 from exporter.web.answer import TEXT, Answer, Request
 from exporter.web.pages import Pages
 from exporter.web.query import QueryError, parse_query
-from exporter.web.urls import parse_job_path
+from exporter.web.urls import Addresses
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
@@ -32,6 +32,7 @@ class Views:
         self._clock = clock
         self._pages = Pages()
         self._kept: tuple[Snapshot, Report] | None = None
+        self._addressed: tuple[Snapshot, Addresses] | None = None
 
     def index(self, request: Request) -> Answer:
         """The status page."""
@@ -40,16 +41,19 @@ class Views:
         except QueryError as error:
             refusal = f"{error}\n".encode()
             return _answer(request, lambda: refusal, TEXT, 400)
-        return _answer(request, lambda: self._pages.jobs(self._report(), query), _HTML)
+        return _answer(
+            request, lambda: self._pages.jobs(self._report(), query, self._addresses()), _HTML
+        )
 
     def job(self, request: Request) -> Answer:
         """The page of the job whose ``root/name`` is `below`."""
         report = self._report()
         up = "../" * (request.below.count("/") + 1)
-        row = _find(report, request.below)
+        row = self._find(report, request)
         if row is None:
             return _answer(request, lambda: self._pages.missing(up), _HTML, 404)
-        return _answer(request, lambda: self._pages.job(report, row, up), _HTML)
+        addresses = self._addresses()
+        return _answer(request, lambda: self._pages.job(report, row, up, addresses), _HTML)
 
     def api_jobs(self, request: Request) -> Answer:
         """Jobs as JSON."""
@@ -63,7 +67,7 @@ class Views:
     def api_job(self, request: Request) -> Answer:
         """The job whose ``root/name`` is `below` as JSON."""
         report = self._report()
-        row = _find(report, request.below)
+        row = self._find(report, request)
         if row is None:
             return _answer(request, lambda: api.error("no such job"), _JSON, 404)
         return _answer(request, lambda: api.job(report, row), _JSON)
@@ -86,10 +90,18 @@ class Views:
         self._kept = (snapshot, report)
         return report
 
+    def _addresses(self) -> Addresses:
+        """Those of all jobs that are shown."""
+        snapshot = self._latest()
+        if self._addressed is None or self._addressed[0] is not snapshot:
+            jobs = ((root.name, job.name) for root in snapshot.roots for job in root.jobs)
+            self._addressed = (snapshot, Addresses(jobs))
+        return self._addressed[1]
 
-def _find(report: Report, path: str) -> Row | None:
-    address = parse_job_path(path)
-    return next((row for row in report.rows if (row.root.name, row.job_name) == address), None)
+    def _find(self, report: Report, request: Request) -> Row | None:
+        """The row of the job that is asked for."""
+        job = self._addresses().find(request.below, dict(request.query))
+        return next((row for row in report.rows if row.key == job), None)
 
 
 def _answer(

@@ -16,10 +16,10 @@ from support.browser_fixtures import HOSTILE_ROOT
 from support.browsers import axe_violations, watched
 from support.job_gallery import HOSTILE_NAMES
 from support.jobs import write_job, write_marker
+from support.pages import job_path
 from support.processes import Exporter, serving
 
 from exporter.datatrove.layout import display_name
-from exporter.web.urls import job_path
 
 pytestmark = pytest.mark.timeout(300)
 

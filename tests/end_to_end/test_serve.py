@@ -26,6 +26,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support import without_ipv6
 from support.jobs import LAUNCH, write_executor, write_job, write_marker
+from support.pages import job_path
 from support.processes import (
     COMMAND,
     Answer,
@@ -37,8 +38,6 @@ from support.processes import (
     serving,
 )
 from support.servers import HOST, S3Server, is_listening, running, wait_until
-
-from exporter.web.urls import job_path
 
 pytest_plugins = ["support.servers_fixtures"]
 

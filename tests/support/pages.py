@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import Ranks
@@ -28,6 +29,11 @@ def views_of(*roots: Root, clock: Callable[[], float] = lambda: NOW) -> Views:
 def asked(*query: tuple[str, str]) -> Request:
     """A request with this query."""
     return Request(query=query)
+
+
+def job_path(root: str, name: str) -> str:
+    """The address of a job below /jobs/ and /api/v1/jobs/: both names percent-encoded."""
+    return f"{quote(root, safe='')}/{quote(name, safe='')}"
 
 
 def below(path: str) -> Request:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from support.pages import job_path
 from support.processes import Exporter
 
 from exporter.errors import REASONS
@@ -17,7 +18,6 @@ from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS
 from exporter.model.state import STATES
 from exporter.web import api
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE
-from exporter.web.urls import job_path
 
 DESCRIPTION: dict[str, Any] = json.loads(api.DESCRIPTION)
 SCHEMAS = DESCRIPTION["components"]["schemas"]

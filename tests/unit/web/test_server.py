@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from support.certificates import Certificates, hashed
 from support.jobs import write_job
+from support.pages import job_path
 from support.processes import COMMAND, Answer, Exporter, get, prometheus, serving
 from support.servers import HOST, wait_until
 
@@ -29,7 +30,6 @@ from exporter.web.operations import Operations
 from exporter.web.routes import routes as web_routes
 from exporter.web.security.access import Access
 from exporter.web.server import Server
-from exporter.web.urls import job_path
 from exporter.web.views import Views
 
 PASSWORD = "correct horse"

@@ -3,14 +3,14 @@
 import gzip
 import json
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
-from support.pages import READING, asked, below, shown, views_of
+from support.pages import READING, asked, below, job_path, shown, views_of
 from support.readings import NOW, a_job, a_root, a_snapshot, an_unreadable_job
 
 from exporter.model.snapshot import Latest
 from exporter.web.answer import Request
-from exporter.web.urls import job_path
 from exporter.web.views import Views
 
 
@@ -22,6 +22,17 @@ def test_every_job_is_found_at_its_address(name: str) -> None:
     path = job_path("s3://b/..", name)
     assert views.job(below(path)).status == 200
     assert json.loads(shown(views.api_job(below(path))))["job_name"] == name
+
+
+def test_the_query_says_which_job_is_meant_where_a_path_cannot() -> None:
+    jobs = [a_job(name, reading=READING) for name in ("a//b", "a/b")]
+    views = views_of(a_root("prod", *jobs))
+    assert views.job(below("prod/a/b")).status == 404
+    for name in ("a//b", "a/b"):
+        request = Request(below="-", query=(("root", "prod"), ("job_name", name)))
+        assert json.loads(shown(views.api_job(request)))["job_name"] == name
+        page = shown(views.job(request))
+        assert f'href="../api/v1/jobs/-?root=prod&amp;job_name={quote(name, safe="")}"' in page
 
 
 @pytest.mark.parametrize("path", ["prod/no", "no/a", "prod/a/", "prod//a", "%ff/a", "xyz"])
