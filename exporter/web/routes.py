@@ -1,6 +1,7 @@
 """The table of routes: paths, methods, who answers, on which thread. The server knows no others;
 templates and ``openapi.json`` name them to clients."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +21,8 @@ _ACT = ("POST", "PUT")  # as Prometheus has it
 @dataclass(frozen=True, slots=True)
 class Route:
     """One path, or with `serves_below` every path that is longer than it. Paths match
-    exactly; other methods than `methods` are refused."""
+    exactly, but for more slashes before them, which nginx sends for a location without a slash
+    at its end; other methods than `methods` are refused."""
 
     path: str
     answer: Callable[[Request], Answer | Awaitable[Answer]]
@@ -28,9 +30,15 @@ class Route:
     serves_below: bool = False
     methods: tuple[str, ...] = _READ
 
+    def serves(self, path: str) -> bool:
+        """Whether this decoded path is the route's."""
+        path = re.sub("^/+", "/", path)
+        return path.startswith(self.path) and (path != self.path) == self.serves_below
+
     def below(self, raw_path: str) -> str:
         """What follows this route's path in one that it serves, encoded as it was sent."""
-        return raw_path.split("/", self.path.count("/"))[-1] if self.serves_below else ""
+        parts = raw_path.lstrip("/").split("/", self.path.count("/") - 1)
+        return parts[-1] if self.serves_below else ""
 
 
 def routes(views: Views, operations: Operations) -> tuple[Route, ...]:

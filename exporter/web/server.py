@@ -238,10 +238,7 @@ class Server:
 
     def _route(self, path: str) -> Route | None:
         """The route that serves this decoded path."""
-        for route in self._routes:
-            if path.startswith(route.path) and (path != route.path) == route.serves_below:
-                return route
-        return None
+        return next((route for route in self._routes if route.serves(path)), None)
 
 
 def _short(status: int, headers: Mapping[str, str] | None = None) -> Answer:

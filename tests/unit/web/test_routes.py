@@ -42,9 +42,32 @@ def test_pages_are_written_on_another_thread_than_scrapes_and_neither_on_the_ser
         ("/jobs/", "/jobs/prod/a%2Fb//c", "prod/a%2Fb//c"),
         ("/jobs/", "/%6Aobs/prod/a", "prod/a"),
         ("/jobs/", "/jobs//jobs/a", "/jobs/a"),
+        ("/jobs/", "//jobs//jobs/a", "/jobs/a"),
+        ("/api/v1/jobs/", "///api/v1/jobs/a/b", "a/b"),
         ("/api/v1/jobs/", "/api/v1/jobs/s3%3A%2F%2Fb/x", "s3%3A%2F%2Fb/x"),
         ("/api/v1/jobs", "/api/v1/jobs", ""),
     ],
 )
 def test_what_is_below_a_route_stays_as_it_was_sent(route: str, path: str, below: str) -> None:
     assert ROUTES[route].below(path) == below
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/", "/"),
+        ("//", "/"),
+        ("//metrics", "/metrics"),
+        ("//jobs//data/a", "/jobs/"),
+        ("/jobs/", None),
+        ("/jobs", None),
+        ("/-//ready", None),
+        ("/metrics/", None),
+        ("metrics", None),
+        ("*", None),
+    ],
+)
+def test_a_path_is_of_the_route_that_it_is_exactly_but_for_slashes_before_it(
+    path: str, route: str | None
+) -> None:
+    assert [each.path for each in TABLE if each.serves(path)] == ([] if route is None else [route])

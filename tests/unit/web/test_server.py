@@ -86,7 +86,7 @@ ROUTES = routes()
 ELSEWHERE = [
     (method, path)
     for method in ("GET", "POST", "OPTIONS", "DELETE")
-    for path in ("/nosuch", "/metrics/", "//metrics", "/METRICS", "/%2e%2e/etc/passwd", "/-/", "*")
+    for path in ("/nosuch", "/metrics/", "/-//ready", "/METRICS", "/%2e%2e/etc/passwd", "/-/", "*")
 ] + [("TRACE", "/"), ("PATCH", "/metrics"), ("PROPFIND", "/metrics"), ("GET", "/metrics?x=1")]
 
 
