@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from exporter.errors import StorageError
-from exporter.scanning.discovery import FolderToVisit, folders_below, is_unsearched
+from exporter.scanning.discovery import FolderToVisit, folders_below
 from exporter.scanning.job_scan import JobScan
 from exporter.scanning.root_check import RootCheck
 from exporter.scanning.root_state import RootState
@@ -177,8 +177,7 @@ class RootScan:
             if path == ():
                 self.check.root_listed(folder)
             self._listed.add(path)
-            holds_more = is_unsearched(visit.target, folder, self._state.config)
-            thorough = visit.list_thoroughly
+            thorough, holds_more = visit.list_thoroughly, report.holds_more
             self._state.folder_listed(path, folder, now, thorough=thorough, holds_more=holds_more)
             for target in report.below if self.check.root_error is None else ():
                 self._visit_or_skip(target, now)

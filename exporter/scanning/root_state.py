@@ -80,7 +80,8 @@ class _FolderState:
 
     folder: Folder
     list_due: float
-    holds_more: bool
+    search_due: float = -math.inf
+    holds_more: bool = False
 
 
 def _jitter(path: Path) -> float:
@@ -118,23 +119,30 @@ class RootState:
             state.memory if state is not None else None,
             list_thoroughly=known is None or now >= known.list_due,
             look_thoroughly=state is None or now >= state.verify_due,
+            search=known is None or now >= known.search_due,
         )
 
     def folder_listed(
-        self, path: Path, folder: Folder, now: float, *, thorough: bool, holds_more: bool = False
+        self,
+        path: Path,
+        folder: Folder,
+        now: float,
+        *,
+        thorough: bool,
+        holds_more: bool | None = None,
     ) -> None:
-        """Take in the listing of a folder. Only a thorough one tells that a folder at `max_depth`
-        does not hold more."""
-        known = self._folders.get(path)
-        interval = self.config.completed_scan_interval_seconds
+        """Take in the listing of a folder, and whether one at `max_depth` holds more, if that was
+        seen."""
+        known, interval = self._folders.get(path), self.config.completed_scan_interval_seconds
         if known is None:
-            due = now + _jitter(path) * interval
-            self._folders[path] = _FolderState(folder, due, holds_more)
-            return
-        known.folder = folder
-        known.holds_more = holds_more or (known.holds_more and not thorough)
-        if thorough:
+            known = _FolderState(folder, now + _jitter(path) * interval)
+            self._folders[path] = known
+        elif thorough:
             known.list_due = now + interval
+        known.folder = folder
+        if holds_more is not None:
+            known.holds_more = holds_more
+            known.search_due = now + self.config.verify_interval_seconds
 
     def job_scanned(self, path: Path, scan: JobScan, now: float, *, thorough: bool = False) -> None:
         """Take in the scan of a job; one without memory leaves that of the scan before."""

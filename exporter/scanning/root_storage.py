@@ -3,6 +3,9 @@
 It outlives the scans and knows nothing of them, nor of what they find.
 """
 
+import math
+import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,12 +15,14 @@ from exporter.scanning.concurrency import Concurrency
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
+_SEARCHES = 100
 OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 
 
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
-    workers' calls that go to it. Used by the scheduler's thread, but for `get` and `config`."""
+    workers' calls that go to it. Used by the scheduler's thread, but for `get`, `may_search` and
+    `config`."""
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config
@@ -27,6 +32,9 @@ class RootStorage:
         """Folders whose visits were given up and have not returned yet, and their visitors."""
         self._open = open_storage
         self._opened: Storage | None = None
+        self._searching = threading.Lock()
+        self._searches_left = 0
+        self._searches_renewed_at = -math.inf
 
     def replace(self, other: "RootStorage") -> None:
         """Take the place of another. At the same URL, what hangs in that one hangs in this
@@ -55,6 +63,19 @@ class RootStorage:
             options = self.config.storage_options.reveal()
             self._opened = self._open(self.config.url, options, self.workers.size)
         return self._opened
+
+    def may_search(self, *, is_job: bool) -> bool:
+        """Whether a request may be spent to see if a folder at `max_depth` holds more; asked
+        for each, by any thread. Half of what there is in each `verify_interval` is kept for
+        folders that are no jobs, which more likely do."""
+        with self._searching:
+            now = time.monotonic()
+            if now - self._searches_renewed_at >= self.config.verify_interval_seconds:
+                self._searches_left, self._searches_renewed_at = _SEARCHES, now
+            if self._searches_left <= (_SEARCHES // 2 if is_job else 0):
+                return False
+            self._searches_left -= 1
+            return True
 
     def requests(self) -> tuple[tuple[str, int], ...]:
         """(operation, requests so far); none before it was opened."""

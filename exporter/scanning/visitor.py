@@ -10,13 +10,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from exporter.errors import StorageError
-from exporter.scanning.discovery import FolderToVisit, folders_below, is_wanted, job_name
+from exporter.errors import REASONS, StorageError
+from exporter.scanning.discovery import (
+    FolderToVisit,
+    folders_below,
+    is_unsearched,
+    is_wanted,
+    job_name,
+)
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.root_storage import RootStorage
-from exporter.storage.base import Folder
+from exporter.storage.base import Folder, Storage, or_none
 
 _LOG = logging.getLogger("exporter.runner")
 _SLICE_SECONDS = 0.05
@@ -24,14 +31,16 @@ _SLICE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A folder to visit, what is known of it, and if that may not be taken on trust. A *check*
-    only asks whether the root is still there."""
+    """A folder to visit, what is known of it, and if that may not be taken on trust. `search`:
+    it is time to see whether it holds more, should it lie at `max_depth`. A *check* only asks
+    whether the root is still there."""
 
     target: FolderToVisit
     folder: Folder | None = None
     memory: Memory | None = None
     list_thoroughly: bool = True
     look_thoroughly: bool = True
+    search: bool = True
     is_check: bool = False
 
 
@@ -41,13 +50,15 @@ CHECK = Visit(FolderToVisit(()), is_check=True)
 @dataclass(frozen=True, slots=True)
 class VisitReport:
     """One step of a visit: the listing of a folder with the folders to visit `below` it; then
-    the scan of the job in it, or an error, and that this visit is over. Without a `visit`: the
-    visitor itself has ended."""
+    the scan of the job in it, or an error, and that this visit is over. `holds_more` says of a
+    folder at `max_depth` whether there are folders in it, None if nobody looked. Without a
+    `visit`: the visitor itself has ended."""
 
     visitor: "Visitor"
     visit: Visit | None
     folder: Folder | None = None
     below: Sequence[FolderToVisit] = ()
+    holds_more: bool | None = None
     error: StorageError | None = None
     job: JobScan | None = None
     is_over: bool = False
@@ -141,26 +152,40 @@ class Visitor:
             if visit.is_check:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
                 return
-            folder = storage.list_folder(
-                target.path,
-                visit.folder,
-                # Below max_depth nothing is visited. Whether there is anything is asked now and
-                # then, where it costs little.
-                with_subfolders=len(target.path) < config.max_depth
-                or (visit.list_thoroughly and not storage.is_object_store),
-                thorough=visit.list_thoroughly,
-            )
+            folder, holds_more = self._list(storage, visit)
+            listed = partial(report, folder=folder, holds_more=holds_more)
             below = folders_below(target, folder, config)
             if not (folder.has_executor_file and is_wanted(job_name(target.path), config)):
-                report(folder=folder, below=below)
+                listed(below=below)
                 return
             if below:  # others can begin with them
-                report(folder=folder, below=below, is_over=False)
+                listed(below=below, is_over=False)
             thorough = visit.look_thoroughly
-            job = scan_job(storage, target.path, folder, visit.memory, thorough=thorough)
-            report(folder=folder, job=job)
+            listed(job=scan_job(storage, target.path, folder, visit.memory, thorough=thorough))
         except StorageError as error:
             report(error=error)
         except BaseException as error:  # also what libraries use to end threads or tasks
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
             report(error=StorageError("other", f"unexpected {type(error).__name__}"))
+
+    def _list(self, storage: Storage, visit: Visit) -> tuple[Folder, bool | None]:
+        """The folder; and for one at `max_depth`, below which nothing is visited, whether it holds
+        more. None where it is not due to ask that, or would cost too much."""
+        target, config, is_cheap = visit.target, self._storage.config, not storage.is_object_store
+        is_deepest = len(target.path) >= config.max_depth
+        was_no_job = visit.folder is not None and not visit.folder.has_executor_file
+        asks = not is_deepest or (is_cheap and (visit.list_thoroughly or was_no_job))
+        folder = storage.list_folder(
+            target.path, visit.folder, with_subfolders=asks, thorough=visit.list_thoroughly
+        )
+        if not is_deepest:
+            return folder, None
+        if asks:
+            return folder, is_unsearched(target, folder, config)
+        is_job = folder.has_executor_file
+        if is_cheap or not visit.search or not self._storage.may_search(is_job=is_job):
+            return folder, None
+        names = or_none(lambda: storage.some_subfolders(target.path), *REASONS)
+        if names is None:  # of the folder itself this says nothing
+            return folder, None
+        return folder, is_unsearched(target, Folder(names, is_job), config)

@@ -127,6 +127,10 @@ class Storage(Protocol):
         Where a missing root cannot be told from an empty one, as on object stores, it is
         listed as empty."""
 
+    def some_subfolders(self, path: Path) -> tuple[str, ...]:
+        """Names of sub-folders, as many as one request tells. Asked of object stores only: to
+        list all of them may take many."""
+
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:

@@ -124,6 +124,18 @@ def test_folder_names_stay_as_they_are(backend: Backend, storage: Storage) -> No
         assert JobFolder(storage, name, name).ranks() == [0]
 
 
+def test_object_stores_tell_subfolders_with_one_request(backend: Backend, storage: Storage) -> None:
+    if not storage.is_object_store:
+        return
+    write_small_job(backend, "dump/a/job")
+    write_small_job(backend, "dump/b/job")
+    backend.write("dump/file")
+    storage.list_folder((), with_subfolders=True)
+    before = dict(storage.requests.totals())["list"]
+    assert sorted(storage.some_subfolders(("dump",))) == ["a", "b"]
+    assert dict(storage.requests.totals())["list"] == before + 1
+
+
 # Every call looks afresh
 
 

@@ -732,6 +732,33 @@ def test_a_scheduler_tells_a_denied_root_from_an_empty_one(keys: Keys) -> None:
     assert "CANARY" not in repr(root)
 
 
+def test_a_mistyped_prefix_is_said_to_have_nothing_below_it(keys: Keys) -> None:
+    keys.put_job("logs/job")
+    config = config_of(keys)
+    root = scan_once(replace(config, url=f"{config.url}/logz"))
+    assert (root.up, root.totals and root.totals.jobs) == (True, 0)
+    place = f"s3://{BUCKET}/{keys.prefix}/logz"
+    assert root.missed == (f"nothing lies below {place}: is that how it is spelled?",)
+    assert scan_once(replace(config, url=f"{config.url}/logs")).missed == ()
+
+
+def test_folders_at_the_maximum_depth_that_hold_more_cost_one_listing_each(keys: Keys) -> None:
+    """A hundred of them at most, until it is time to look again. A job's own folders are none."""
+    for number in range(120):
+        keys.put_job(f"dump-{number:03d}/stage/job", completed=1)
+    keys.put_job("job")
+    config = config_of(keys, max_depth=1)
+    scheduler = Scheduler([config], Latest(), Workers(4))
+    (first,) = scheduler.run_once().roots
+    assert (first.totals and first.totals.jobs, first.folders_unsearched) == (1, 100)
+    assert "such as dump-" in first.missed[0]
+    (second,) = scheduler.run_once().roots
+    (third,) = scheduler.run_once().roots
+    assert third.folders_unsearched == 100
+    lists = [dict(root.requests)["list"] for root in (first, second, third)]
+    assert lists[2] - lists[1] == lists[1] - lists[0] <= len(second.jobs) + 121, "none searches"
+
+
 @pytest.mark.parametrize("max_depth", [0, 3])
 def test_a_scheduler_tells_a_missing_bucket_from_an_empty_one(keys: Keys, max_depth: int) -> None:
     config = config_of(keys, url="s3://no-such-bucket/logs", max_depth=max_depth)

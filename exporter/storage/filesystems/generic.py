@@ -73,6 +73,9 @@ class GenericStorage:
         has_executor_file = any(e.name == EXECUTOR_FILE and e.is_file for e in entries)
         return Folder(subfolders, has_executor_file, state={e.name: e for e in entries})
 
+    def some_subfolders(self, path: Path) -> tuple[str, ...]:
+        return tuple(entry.name for entry in self._list(path) if entry.is_folder)
+
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:

@@ -109,6 +109,9 @@ class HdfsStorage:
         state = _FolderState({n: folder[n] for n in wanted if n in folder}, time.monotonic())
         return Folder(subfolders if with_subfolders else (), is_job, state=state)
 
+    def some_subfolders(self, path: Path) -> tuple[str, ...]:
+        raise NotImplementedError("list_folder tells all of them")
+
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:

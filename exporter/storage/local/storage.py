@@ -159,6 +159,9 @@ class LocalStorage:
             return _UNSEEN_FILE
         return ExecutorFile.now(found, before.executor)
 
+    def some_subfolders(self, path: Path) -> tuple[str, ...]:
+        raise NotImplementedError("list_folder tells all of them")
+
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:

@@ -98,6 +98,11 @@ class S3Storage:
             list_folder = self._list_level
         return self._client.run(partial(list_folder, prefix, with_subfolders=with_subfolders))
 
+    def some_subfolders(self, path: Path) -> tuple[str, ...]:
+        prefix = self._key(path, "")
+        page = self._client.run(lambda session: session.list_page(prefix, delimiter="/"))
+        return tuple(folder[len(prefix) : -1] for folder in page.folders)
+
     async def _list_unseen(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
         """List a folder that was never seen, with a page of what lies deeper."""
         page = await session.list_page(prefix, keys=self._page_keys)

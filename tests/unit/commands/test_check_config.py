@@ -1,11 +1,14 @@
 """A configuration in words."""
 
+import time
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.jobs import write_job
 
-from exporter.commands.check_config import describe
+from exporter.commands.check_config import describe, reach
 from exporter.config.settings import Config, RootConfig, StallRule, StorageOptions
 
 ROOT = RootConfig(
@@ -86,3 +89,25 @@ def test_every_setting_of_a_root_is_told(field: str) -> None:
 def test_every_setting_of_a_stall_rule_is_told(field: str) -> None:
     changed = replace(ROOT.stall, **{field: another(getattr(ROOT.stall, field))})
     assert describe(Config((replace(ROOT, stall=changed),))) != describe(Config((ROOT,)))
+
+
+def test_reaching_the_roots_says_what_is_there_and_what_would_not_be_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b/c", "b/c/d"):
+        write_job(tmp_path / "logs" / name, tasks=2, completed=[0], launch=time.time())
+    logs, gone = str(tmp_path / "logs"), str(tmp_path / "gone")
+    full = RootConfig("full", logs, max_depth=2, max_per_root=1)
+    assert not reach(Config((full, RootConfig("gone", gone), RootConfig("none", logs, prefix="x"))))
+    assert (
+        capsys.readouterr().out
+        == """\
+root full was read: 2 jobs (0 unreadable), 2 of 4 tasks completed; max_per_root hides 1 that \
+should be watched
+  jobs may be missed: 1 folder at max_depth 2 holds more folders, in which was not looked: b/c
+root gone cannot be read: not_found: No such file or directory
+root none was read: 0 jobs (0 unreadable), 0 of 0 tasks completed
+  jobs may be missed: prefix leaves out every folder found (2)
+"""
+    )
+    assert reach(Config((RootConfig("whole", logs),)))

@@ -307,17 +307,17 @@ def test_what_is_missed_is_logged_once_and_again_when_it_changes(
     caplog.set_level(logging.INFO, "exporter")
     state = state_of(max_depth=1)
 
-    def visit(*, b_holds_more: bool, thorough: bool = True) -> Root:
+    def visit(*, b_holds_more: bool | None) -> Root:
         for name, holds_more in (("a", True), ("b", b_holds_more)):
             folder = Folder((), has_executor_file=False)
-            state.folder_listed((name,), folder, NOW, thorough=thorough, holds_more=holds_more)
+            state.folder_listed((name,), folder, NOW, thorough=False, holds_more=holds_more)
         state.scan_ended(set(), {("a",), ("b",)}, (), duration_seconds=1.5, wall_time=WALL)
         return state.health.root
 
     visit(b_holds_more=False)
     assert visit(b_holds_more=False).folders_unsearched == 1
     visit(b_holds_more=True)
-    assert visit(b_holds_more=False, thorough=False).folders_unsearched == 2, "nobody asked"
+    assert visit(b_holds_more=None).folders_unsearched == 2, "nobody looked"
     assert visit(b_holds_more=False).folders_unsearched == 1
     state.scan_ended(set(), {()}, (), duration_seconds=1.5, wall_time=WALL)
     assert (state.health.root.folders_unsearched, state.health.root.missed) == (0, ())
