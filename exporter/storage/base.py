@@ -19,6 +19,7 @@ A *storage* is one root, seen through one backend. The contract:
 """
 
 import errno
+import logging
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -27,6 +28,9 @@ from typing import Protocol, TypeVar
 
 from exporter.datatrove.ranks import Markers
 from exporter.errors import Reason, StorageError
+from exporter.log import event
+
+_LOG = logging.getLogger("exporter.storage")
 
 Path = tuple[str, ...]
 Choose = Callable[[Sequence[str]], Iterable[str]]
@@ -250,4 +254,10 @@ def from_os_error(error: OSError) -> StorageError:
         return StorageError(_REASON_BY_ERRNO[name], os.strerror(number))
     if (known := error_of_type(error, _REASON_BY_TYPE)) is not None:
         return known
-    return StorageError("other", type(error).__name__ if number is None else os.strerror(number))
+    return unexpected(error) if number is None else StorageError("other", os.strerror(number))
+
+
+def unexpected(error: BaseException) -> StorageError:
+    """The error for one that no backend knows. The name of its type helps developers only."""
+    event(_LOG, logging.DEBUG, "unknown error of a storage", type=type(error).__name__)
+    return StorageError("other", "an unknown error; the log has its type at level debug")

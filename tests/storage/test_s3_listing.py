@@ -358,9 +358,11 @@ def test_a_server_that_does_not_list_as_s3_is_listed_whole(
             assert reading.tasks_completed == done
             bucket.complete(701 + number)
             done += 1
-    assert storage.is_distrusting
+    assert storage.notes
     warnings = [record.getMessage() for record in caplog.records]
-    assert len([message for message in warnings if "does not list keys in order" in message]) == 1
+    assert warnings == list(storage.notes)
+    assert len(warnings) == 1
+    assert "all markers of a job are listed at each scan" in warnings[0]
 
 
 def test_markers_deleted_do_not_make_a_server_look_broken(
@@ -374,7 +376,7 @@ def test_markers_deleted_do_not_make_a_server_look_broken(
     reading = bucket.scan(storage, thorough=True).reading
     assert reading is not None
     assert reading.tasks_completed == 893
-    assert not storage.is_distrusting
+    assert not storage.notes
 
 
 # botocore that changes

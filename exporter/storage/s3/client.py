@@ -31,8 +31,15 @@ from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES, Requests, Version
 from exporter.storage.s3 import listing_page
-from exporter.storage.s3.errors import is_about_credentials, is_empty_range, storage_error
-from exporter.storage.s3.listed_job import executor_version
+from exporter.storage.s3.capabilities import Capabilities
+from exporter.storage.s3.errors import (
+    RefusedError,
+    is_about_credentials,
+    is_empty_range,
+    refusal,
+    storage_error,
+)
+from exporter.storage.s3.listed_job import executor_on, executor_version
 from exporter.storage.s3.listing_page import ListingPage, etag_of, modified_ns
 
 T = TypeVar("T")
@@ -50,16 +57,24 @@ _CONTENTS = "ExporterContents"
 class Session:
     """The requests that can be sent over a connection. Its methods run on fsspec's event loop."""
 
-    def __init__(self, filesystem: s3fs.S3FileSystem, bucket: str, slots: asyncio.Semaphore):
+    def __init__(
+        self,
+        filesystem: s3fs.S3FileSystem,
+        bucket: str,
+        slots: asyncio.Semaphore,
+        capabilities: Capabilities,
+    ) -> None:
         self._filesystem = filesystem
         self._bucket = bucket
         self._slots = slots
+        self.capabilities = capabilities
 
     async def list_page(
         self, prefix: str, *, after: str = "", keys: int = 0, token: str = "", delimiter: str = ""
     ) -> ListingPage:
         """List one page of the keys that start with `prefix` and come after the key `after`:
-        `keys` at most, or as many as the server sends. `token` is that of the page before."""
+        `keys` at most, or as many as the server sends. `token` is that of the page before.
+        RefusedError if it may be that the server does not take such a prefix or start."""
         options = {"StartAfter": after, "MaxKeys": keys, "ContinuationToken": token}
         options |= {"Delimiter": delimiter}
         parameters = {name: value for name, value in options.items() if value}
@@ -67,23 +82,55 @@ class Session:
             call = self._filesystem._call_s3(  # noqa: SLF001 - the documented call_s3, awaitable
                 "list_objects_v2", Bucket=self._bucket, Prefix=prefix, **parameters
             )
-            response = await asyncio.wait_for(call, _CALL_SECONDS)
+            try:
+                response = await asyncio.wait_for(call, _CALL_SECONDS)
+            except Exception as error:
+                may_be_refused = after or (prefix and not prefix.endswith("/"))
+                if may_be_refused and (refused := refusal(error)) is not None:
+                    raise refused from None
+                raise
         page = listing_page.of_response(response, response.get(_CONTENTS), EXECUTOR_FILE)
         names = [*page.keys, *page.folders]
         # The first and the last in order prove it for those between them.
         if names and not (min(names).startswith(prefix) and max(names).startswith(prefix)):
             raise StorageError("partial", "a listing page shows keys that were not asked for")
-        return page
+        self.capabilities.saw(prefix, page)
+        if not delimiter:
+            return page
+        level = listing_page.of_level(page, prefix)
+        if len(level.keys) < len(page.keys) and not page.folders:
+            self.capabilities.found("no_delimiter")
+        return level
 
     async def list_pages(self, prefix: str, delimiter: str = "") -> list[ListingPage]:
         """List all pages of the keys that start with `prefix`, one after the other."""
         pages = [await self.list_page(prefix, delimiter=delimiter)]
+        tokens, shown = {""}, set(pages[0].keys)
         while pages[-1].is_truncated:
             token = pages[-1].token
-            if len(pages) > 1 and pages[-2].token == token:
+            if token in tokens:
                 raise StorageError("partial", "a listing page does not say where the next begins")
-            pages.append(await self.list_page(prefix, delimiter=delimiter, token=token))
+            tokens.add(token)
+            page = await self.list_page(prefix, delimiter=delimiter, token=token)
+            if not shown.isdisjoint(page.keys):
+                raise StorageError("partial", "a listing page shows keys of the page before")
+            shown.update(page.keys)
+            pages.append(page)
         return pages
+
+    async def find_executor(self, prefix: str) -> Version | None:
+        """The version of the ``executor.json`` in the folder with this prefix, if it has one."""
+        executor_file = prefix + EXECUTOR_FILE
+        if not self.capabilities.takes_any_prefix:
+            return executor_on(await self.list_pages(prefix, "/"), executor_file)
+        try:
+            return executor_on([await self.list_page(executor_file, keys=1)], executor_file)
+        except RefusedError as refused:
+            # In an outage this fails as well.
+            found = executor_on(await self.list_pages(prefix, "/"), executor_file)
+            if refused.is_certain:
+                self.capabilities.found("slash_only")
+            return found
 
     async def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
         """The version and the content of an ``executor.json`` of at most `limit_bytes`."""
@@ -136,6 +183,7 @@ class Client:
 
     def __init__(self, bucket: str, options: Mapping[str, Any], connections: int) -> None:
         self._bucket = bucket
+        self.capabilities = Capabilities(bucket)
         self._options = options
         self._connections = connections
         self._slots = asyncio.Semaphore(connections)
@@ -148,7 +196,7 @@ class Client:
         filesystem = None
         try:
             filesystem = self._connected()
-            session = Session(filesystem, self._bucket, self._slots)
+            session = Session(filesystem, self._bucket, self._slots, self.capabilities)
             result: T = sync(filesystem.loop, work, session, timeout=_LISTING_SECONDS)
         except Exception as error:  # botocore raises many kinds, most of them not OSError
             if is_about_credentials(error):

@@ -18,6 +18,7 @@ _CREDENTIALS_CODES = (
     "ExpiredToken ExpiredTokenException InvalidAccessKeyId InvalidToken SignatureDoesNotMatch"
     " TokenRefreshRequired"
 )
+_REFUSING_STATUS = ("400", "405", "501")
 # A server may send the status as its error code.
 _REASON_BY_CODE = base.REASON_BY_STATUS | base.reasons_by_word(
     {
@@ -51,10 +52,30 @@ _REASON_BY_TYPE: base.ErrorTypes = (
 )
 
 
+class RefusedError(Exception):
+    """A request was refused that has a parameter which not all servers take. `error` is what it
+    means if that was not the reason. Unless `is_certain`, an outage looks the same."""
+
+    def __init__(self, error: StorageError, *, is_certain: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.is_certain = is_certain
+
+
+def refusal(error: BaseException) -> RefusedError | None:
+    """The refusal, if the answer can be one: not of credentials, nor for load."""
+    code, status = _answer_in(error) or ("", "")
+    if status == "500":
+        return RefusedError(storage_error(error), is_certain=False)
+    if status in _REFUSING_STATUS and code not in _REASON_BY_CODE:
+        return RefusedError(storage_error(error), is_certain=True)
+    return None
+
+
 def storage_error(error: BaseException) -> StorageError:
     """The error by the service's error code, else by type, also of the errors it came from."""
-    if isinstance(error, StorageError):
-        return error
+    if isinstance(error, StorageError | RefusedError):
+        return error if isinstance(error, StorageError) else error.error
     if (answer := _answer_in(error)) is not None:
         code, status = answer
         if code in _REASON_BY_CODE:
@@ -66,7 +87,7 @@ def storage_error(error: BaseException) -> StorageError:
             return known
     if isinstance(error, OSError):
         return base.from_os_error(error)
-    return StorageError("other", type(error).__name__)
+    return base.unexpected(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.datatrove import executor_file
-from exporter.datatrove.layout import rank_of
+from exporter.datatrove.layout import COMPLETIONS, LOGS, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.storage.base import Look, Version
 from exporter.storage.s3 import listing_plan as plan
 from exporter.storage.s3.client import Session, run_concurrently
-from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_in
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, ListedJob, executor_on
 from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import Window
+from exporter.storage.s3.whole_listing import list_whole
 
 _FEW_KEYS = 4
 # A look asks for so many more keys than it knows, or for more if many markers came lately.
@@ -39,6 +40,10 @@ class UnorderedListingError(Exception):
     """The server does not list in the order of keys, or not from where it is asked to."""
 
 
+class EmptyPageError(Exception):
+    """A page shows no key to go on after, and is not the last."""
+
+
 class MissingKeyError(Exception):
     """A key that has to be there was not listed: it was deleted, or the server is wrong.
     `rank` is that of the marker; None for ``executor.json``."""
@@ -58,14 +63,21 @@ class JobListing:
 
     async def list_first(self, page: ListingPage | None) -> Look:
         """List a job that was never seen. `page` is its first page, if that was listed."""
+        capabilities, prefix = self._session.capabilities, self._job.prefix
         if page is None:
-            page = await self._session.list_page(self._job.prefix, keys=self._page_keys)
-        if page.is_truncated and not page.is_ordered:
-            return await self.list_page_by_page()
+            page = await self._session.list_page(prefix, keys=self._page_keys)
+        pages = [page]
+        if not page.is_truncated and capabilities.needs_proof:
+            pages = await self._list_all_keys(prefix, listed=pages)
+        elif page.is_truncated and not capabilities.can_start:
+            return await self.list_whole()
         found = ListedJob(self._job)
-        found.add_page(page)
+        for page in pages:
+            found.add_page(page)
         if not found.has_all_markers:
             await self._list_unseen(found)
+        if found.is_whole and found.executor is None:
+            raise MissingKeyError(None)
         return await self._to_look(found)
 
     async def _list_unseen(self, found: ListedJob) -> None:
@@ -73,9 +85,9 @@ class JobListing:
         job = self._job
         after = found.reached[len(job.completions) :]
         if found.reached < job.completions or rank_of(after) is None:
-            is_before = found.reached < job.completions
-            rest = Window("" if is_before else after, "", 0, 0, self._page_keys)
-            found.add(await self._list_window(rest, skips_keys_before=is_before))
+            start = max(found.reached, job.completions)
+            rest = Window("", "", 0, 0, self._page_keys)
+            found.add(await self._list_window(rest, start))
             return
         limit_bytes = executor_file.EXECUTOR_FILE_LIMIT_BYTES
         read, content = await self._session.get(job.executor, limit_bytes)
@@ -136,14 +148,60 @@ class JobListing:
         has_logs = last.has_logs or (not found.times and await self._has_logs(found))
         return _changed(last, state, found, has_logs=has_logs)
 
-    async def list_page_by_page(self) -> Look:
-        """List all markers one page after the other, in whatever order the server has."""
-        found = ListedJob(self._job)
-        for page in await self._session.list_pages(self._job.completions):
+    async def list_whole(self) -> Look:
+        """List all markers one page after the other, without a start, and without anything
+        taken on trust that a listing from a start would prove."""
+        if self._session.capabilities.is_ordered:
+            found = await self._list_in_order()
+            if found is not None:
+                return await self._to_look(found)
+        return await self._list_in_no_order()
+
+    async def _list_in_order(self) -> ListedJob | None:
+        """List from the first key on until one that comes after all markers, which proves that
+        none was left out; None if the keys turn out to be in no order."""
+        found, token, tokens = ListedJob(self._job), "", {""}
+        while not found.has_all_markers:
+            page = await self._session.list_page(self._job.prefix, token=token)
+            is_after = not page.keys or page.keys[0] > found.reached
+            if not (self._session.capabilities.is_ordered and is_after):
+                self._session.capabilities.found("unordered")
+                return None
             found.add_page(page)
-        found.executor = await self._executor()
-        found.is_whole = False
+            token = page.token
+            if page.is_truncated and token in tokens:
+                raise StorageError("partial", "a listing page does not say where the next begins")
+            tokens.add(token)
+        if found.executor is None:
+            found.executor = await self._executor()
+            if found.reached < self._job.beyond:
+                self._session.capabilities.found("ends_early")
+                raise StorageError("partial", "a listing page says that it is the last, and is not")
+        return found
+
+    async def _list_in_no_order(self) -> Look:
+        """List the job folder itself, then all of ``completions/``."""
+        job = self._job
+        level = await self._list_all_keys(job.prefix, "/")
+        found = ListedJob(job)
+        found.executor = executor_on(level, job.executor)
+        if found.executor is None:
+            raise StorageError("not_found", "no executor.json")
+        if any(COMPLETIONS in page.folders for page in level):
+            pages = await self._list_all_keys(job.completions)
+            if not any(page.keys for page in pages):
+                raise StorageError("partial", "completions/ was listed, and shows no keys")
+            for page in pages:
+                found.add_page(page)
+        found.is_whole = not any(LOGS in page.folders for page in level)
         return await self._to_look(found)
+
+    async def _list_all_keys(
+        self, prefix: str, delimiter: str = "", listed: list[ListingPage] | None = None
+    ) -> list[ListingPage]:
+        return await list_whole(
+            self._session, prefix, delimiter, page_keys=self._page_keys, listed=listed
+        )
 
     async def _to_look(self, found: ListedJob) -> Look:
         executor = found.executor or await self._executor()
@@ -153,45 +211,47 @@ class JobListing:
 
     async def _executor(self) -> Version:
         """The version of ``executor.json``; StorageError("not_found") if there is none."""
-        page = await self._session.list_page(self._job.executor, keys=1)
-        if (version := executor_in(page, self._job.executor)) is None:
+        if (version := await self._session.find_executor(self._job.prefix)) is None:
             raise StorageError("not_found", "no executor.json")
         return version
 
     async def _has_logs(self, found: ListedJob) -> bool:
-        if found.has_logs or found.is_whole or found.reached >= self._job.beyond_logs:
+        is_over = found.is_whole and not self._session.capabilities.ends_early
+        if found.has_logs or is_over or found.reached >= self._job.beyond_logs:
             return found.has_logs
-        page = await self._session.list_page(self._job.logs, keys=2)
-        return any(key != self._job.logs for key in page.keys)
+        if self._session.capabilities.needs_proof:
+            pages = await self._list_all_keys(self._job.logs)
+        else:
+            pages = [await self._session.list_page(self._job.logs, keys=2)]
+        return any(key != self._job.logs for page in pages for key in page.keys)
 
     async def _list_windows(self, windows: Sequence[Window]) -> list[ListedJob]:
         return await run_concurrently([self._list_window(window) for window in windows])
 
-    async def _list_window(self, window: Window, *, skips_keys_before: bool = False) -> ListedJob:
-        """List all that the window holds, and what its pages show after it. `skips_keys_before`
-        leaves out keys before ``completions/`` from a window that has no beginning."""
+    async def _list_window(self, window: Window, start: str = "") -> ListedJob:
+        """List all that the window holds, and what its pages show after it. A window that has no
+        beginning begins after the key `start`, if given."""
         job, found = self._job, ListedJob(self._job)
-        after = job.completions + window.after if window.after else ""
-        # Only pages that go on after completions/ prove that it has ended. They are asked for
-        # where they begin inside it, or where keys before it are most likely few.
-        is_inside = skips_keys_before or not (after or window.is_last)
-        prefix = job.completions if is_inside else job.prefix
-        token, keys = "", window.keys
+        after = job.completions + window.after if window.after else start
+        if not (after or window.is_last):  # else keys before completions/ are most likely few
+            after = job.completions
+        keys = window.keys
         while True:
-            page = await self._session.list_page(prefix, after=after, keys=keys, token=token)
-            if not page.is_ordered or (page.keys and page.keys[0] <= (found.reached or after)):
+            page = await self._session.list_page(job.prefix, after=after, keys=keys)
+            is_after = not page.keys or page.keys[0] > after
+            if not (self._session.capabilities.is_ordered and is_after):
                 raise UnorderedListingError
-            if page.is_truncated and page.token == token:
-                raise StorageError("partial", "a listing page does not say where the next begins")
             # Names after a guessed end are taken too: they may be the last ones.
             found.add_page(page, window if window.is_known else None)
-            if self._is_done(window, found, prefix):
+            if self._is_done(window, found):
                 return found
-            after, token, keys = "", page.token, self._page_keys
-            if found.reached < job.completions and prefix == job.prefix:
-                prefix, token = job.completions, ""
+            if not page.keys:
+                raise EmptyPageError
+            # The last key is a start that exists. A token may not lead on from one that does
+            # not: it skips a key in minio #21463.
+            after, keys = max(found.reached, job.completions), self._page_keys
 
-    def _is_done(self, window: Window, found: ListedJob, prefix: str) -> bool:
+    def _is_done(self, window: Window, found: ListedJob) -> bool:
         """The pages reached the end of the window. MissingKeyError if a key that has to be
         there was not on them."""
         job = self._job
@@ -200,7 +260,7 @@ class JobListing:
             return False
         if window.is_known and not window.is_last and int(window.upto) not in found.times:
             raise MissingKeyError(int(window.upto))
-        if found.is_whole and prefix == job.prefix and found.executor is None:
+        if found.is_whole and found.executor is None:
             raise MissingKeyError(None)
         return True
 

@@ -3,6 +3,7 @@
 This module does no I/O.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, rank_of
@@ -38,11 +39,12 @@ def executor_version(etag: str | None, time_ns: int | None) -> Version:
     return Version(ExecutorToken(etag, time_ns), time_ns)
 
 
-def executor_in(page: ListingPage, key: str) -> Version | None:
-    """The version of the ``executor.json`` with this key; None if the page does not show it."""
-    if key not in page.keys:
-        return None
-    return executor_version(page.etags.get(key), page.modified_ns[page.keys.index(key)])
+def executor_on(pages: Iterable[ListingPage], key: str) -> Version | None:
+    """The version of the ``executor.json`` with this key; None if no page shows it."""
+    for page in pages:
+        if key in page.keys:
+            return executor_version(page.etags.get(key), page.modified_ns[page.keys.index(key)])
+    return None
 
 
 class JobKeys:

@@ -106,6 +106,24 @@ def of_response(response: Mapping[str, Any], page: ListingPage | None, tagged: s
     return replace(page, folders=folders, is_truncated=bool(response["IsTruncated"]), token=token)
 
 
+def of_level(page: ListingPage, prefix: str) -> ListingPage:
+    """The page of a listing with a delimiter: its `folders` are the names of those right below
+    `prefix`, without slash. Not all servers write that slash, and some ignore the delimiter and
+    list what lies deeper."""
+    cut = len(prefix)
+    names = dict.fromkeys(folder[cut:].removesuffix("/") for folder in page.folders)
+    if any("/" in name for name in names):
+        raise StorageError("partial", "a listing page shows folders that were not asked for")
+    names |= dict.fromkeys(key[cut:].partition("/")[0] for key in page.keys if "/" in key[cut:])
+    direct = [position for position, key in enumerate(page.keys) if "/" not in key[cut:]]
+    return replace(
+        page,
+        keys=[page.keys[position] for position in direct],
+        modified_ns=[page.modified_ns[position] for position in direct],
+        folders=tuple(names),
+    )
+
+
 def modified_ns(item: Mapping[str, Any]) -> int | None:
     """The modification time in one of botocore's answers, to the millisecond."""
     modified = item.get("LastModified")
@@ -139,7 +157,7 @@ def _nanoseconds_of(text: bytes) -> int | None:
         modified = datetime.fromisoformat(text.decode())
     except ValueError:
         return None
-    return _to_ns(modified) if modified.tzinfo is not None else None
+    return _to_ns(modified)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,4 +166,6 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def _to_ns(modified: datetime) -> int:
+    if modified.tzinfo is None:  # S3's times are in UTC, and some servers leave out to say so
+        modified = modified.replace(tzinfo=UTC)
     return (modified - _EPOCH + _HALF_MILLISECOND) // _MILLISECOND * 1_000_000

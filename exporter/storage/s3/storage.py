@@ -29,28 +29,31 @@ ascend and lie after the one asked for, and at the end there is ``executor.json`
 server fails, its jobs are listed whole, page by page.
 """
 
-import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from exporter.datatrove.layout import EXECUTOR_FILE
-from exporter.log import event
+from exporter.errors import StorageError
 from exporter.storage.base import Choose, File, Folder, Look, Path, Version
 from exporter.storage.s3.client import Client, Session
-from exporter.storage.s3.job_listing import JobListing, MissingKeyError, UnorderedListingError
-from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_in
+from exporter.storage.s3.errors import RefusedError
+from exporter.storage.s3.job_listing import (
+    EmptyPageError,
+    JobListing,
+    MissingKeyError,
+    UnorderedListingError,
+)
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_on
 from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import PAGE_KEYS
-
-_LOG = logging.getLogger("exporter.storage.s3")
+from exporter.storage.s3.whole_listing import list_proven, list_whole
 
 _PAGES_KEPT = 64  # first pages of jobs that were listed and not yet looked at: 0.1 MB each
 _WASTED_PAGES_LIMIT = 8
 # After so many pages of large folders that were no jobs, the next one is unlikely to be a job.
-_CONTRADICTIONS_LIMIT = 3
 
 
 @dataclass(slots=True)
@@ -75,9 +78,12 @@ class S3Storage:
         self._page_keys = page_keys
         self._first_pages: deque[_FirstPage] = deque()
         self._wasted_pages = 0
-        self._contradictions = 0
+        self._capabilities = self._client.capabilities
         self.requests = self._client.requests
-        self.notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._capabilities.notes
 
     def list_folder(
         self,
@@ -93,10 +99,12 @@ class S3Storage:
         # The root itself is unlikely to be a job.
         may_be_job = path or not with_subfolders
         if last is None and may_be_job and self._wasted_pages < _WASTED_PAGES_LIMIT:
-            list_folder = self._list_unseen
-        else:
-            list_folder = self._list_level
-        return self._client.run(partial(list_folder, prefix, with_subfolders=with_subfolders))
+            return self._client.run(
+                partial(self._list_unseen, prefix, with_subfolders=with_subfolders)
+            )
+        if not with_subfolders:
+            return self._client.run(partial(self._find_executor, prefix))
+        return self._client.run(partial(self._list_level, prefix, last))
 
     def some_subfolders(self, path: Path) -> tuple[str, ...]:
         prefix = self._key(path, "")
@@ -107,9 +115,15 @@ class S3Storage:
         """List a folder that was never seen, with a page of what lies deeper."""
         page = await session.list_page(prefix, keys=self._page_keys)
         has_executor_file = prefix + EXECUTOR_FILE in page.keys
-        if page.is_truncated and (with_subfolders or not has_executor_file):
-            folder = await self._list_level(prefix, session, with_subfolders=with_subfolders)
-            self._wasted_pages += -1 if folder.has_executor_file else 1
+        # Only a page with an executor.json proves something: that it reached that far.
+        is_enough = not (page.is_truncated or session.capabilities.needs_proof)
+        if not has_executor_file or (with_subfolders and not is_enough):
+            if with_subfolders:
+                folder = await self._list_level(prefix, None, session)
+            else:
+                folder = await self._find_executor(prefix, session)
+            if page.is_truncated:
+                self._wasted_pages += -1 if folder.has_executor_file else 1
         else:
             names = (key[len(prefix) :].partition("/") for key in page.keys)
             found = dict.fromkeys(name for name, slash, _ in names if slash)
@@ -122,27 +136,36 @@ class S3Storage:
             self._first_pages.popleft().page = None
         return replace(folder, state=first)
 
-    async def _list_level(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
-        """List a folder without what lies deeper. Its state is the version of the
-        ``executor.json`` in it."""
-        executor_file = prefix + EXECUTOR_FILE
-        if with_subfolders:
-            pages = await session.list_pages(prefix, delimiter="/")
-        else:
-            pages = [await session.list_page(executor_file, keys=1)]
-        folders = dict.fromkeys(name for page in pages for name in page.folders)
-        subfolders = tuple(folder[len(prefix) : -1] for folder in folders)
-        for page in pages:
-            if (executor := executor_in(page, executor_file)) is not None:
-                return Folder(subfolders, has_executor_file=True, state=executor)
-        return Folder(subfolders, has_executor_file=False)
+    async def _find_executor(self, prefix: str, session: Session) -> Folder:
+        """Look for an ``executor.json`` in a folder. Its version is the state of the folder."""
+        executor = await session.find_executor(prefix)
+        return Folder((), has_executor_file=executor is not None, state=executor)
+
+    async def _list_level(self, prefix: str, last: Folder | None, session: Session) -> Folder:
+        """List a folder without what lies deeper; the state as of `_find_executor`. What `last`
+        had may be gone only where the listing proves to be whole, and so may what was never
+        seen of a folder that is no job."""
+        capabilities, pages = session.capabilities, await session.list_pages(prefix, "/")
+        folder = _folder_of(pages, prefix)
+        is_unseen = last is None and not folder.has_executor_file
+        if not (is_unseen or capabilities.needs_proof or _has_lost(folder, last)):
+            return folder
+        pages = await list_proven(session, prefix, "/", page_keys=self._page_keys, listed=pages)
+        folder = _folder_of(pages, prefix)
+        was_job = last.has_executor_file if last is not None else not folder.subfolders
+        may_be_job = was_job and not folder.has_executor_file
+        if may_be_job and capabilities.takes_any_prefix and await session.find_executor(prefix):
+            capabilities.found("ends_early")
+            raise StorageError("partial", "a listing of the folder left out its executor.json")
+        return folder
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
     ) -> Look:
         if last is not None and isinstance(folder.state, Version):
             is_same_launch = folder.state.is_same(last.executor)
-            if is_same_launch and _is_complete(last) and not (thorough or self.is_distrusting):
+            is_settled = is_same_launch and _is_complete(last) and not thorough
+            if is_settled and self._capabilities.can_start:
                 return last
         page = None
         if isinstance(folder.state, _FirstPage):
@@ -154,46 +177,36 @@ class S3Storage:
             listing = JobListing(job, session, self._page_keys)
             return self._list_job(listing, page, last, thorough=thorough)
 
-        return self._client.run(list_job)
+        look = self._client.run(list_job)
+        return last if last is not None and look == last else look
 
     async def _list_job(
         self, listing: JobListing, page: ListingPage | None, last: Look | None, *, thorough: bool
     ) -> Look:
-        if self.is_distrusting:
-            return await listing.list_page_by_page()
+        capabilities = self._capabilities
+        is_certain, missing = False, None
         try:
-            if last is None:
+            if last is None or capabilities.is_ordered is None:
                 return await listing.list_first(page)
-            if thorough or last.world_size is None:
+            if capabilities.can_start and not (thorough or last.world_size is None):
+                return await listing.list_missing(last)
+            if capabilities.can_start:
                 return await listing.list_all(last)
-            return await listing.list_missing(last)
+        except EmptyPageError:
+            return await listing.list_whole()
         except UnorderedListingError:
-            self._add_contradictions(_CONTRADICTIONS_LIMIT)
-            return await listing.list_page_by_page()
-        except MissingKeyError as missing:
-            look = await listing.list_page_by_page()
-            if missing.rank is None or missing.rank in look.markers.ranks:
-                self._add_contradictions(1)
-            return look
-
-    @property
-    def is_distrusting(self) -> bool:
-        """The server was found not to list as S3 does."""
-        return self._contradictions >= _CONTRADICTIONS_LIMIT
-
-    def _add_contradictions(self, count: int) -> None:
-        """Count listings that contradict each other. A key that is written again just then
-        looks the same, so it takes a few of them to distrust the server."""
-        before = self._contradictions
-        self._contradictions += count
-        if before < _CONTRADICTIONS_LIMIT <= self._contradictions:
-            event(
-                _LOG,
-                logging.WARNING,
-                "the S3 server does not list keys in order from where it is asked to, "
-                "so all markers are listed at each scan",
-                bucket=self._bucket,
-            )
+            is_certain = True
+        except RefusedError as refused:
+            is_certain = refused.is_certain
+        except MissingKeyError as error:
+            missing = error.rank
+        else:
+            return await listing.list_whole()
+        # A server that is down refuses this as well, and then nothing is learned.
+        look = await listing.list_whole()
+        if missing is None or missing in look.markers.ranks:
+            capabilities.contradicted(is_certain=is_certain)
+        return look
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         token = seen.token if isinstance(seen.token, ExecutorToken) else None
@@ -208,7 +221,7 @@ class S3Storage:
 
     def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
         prefix = self._key(path, f"{inner}/")
-        pages = self._client.run(lambda session: session.list_pages(prefix))
+        pages = self._client.run(partial(list_whole, prefix=prefix, page_keys=self._page_keys))
         files = {
             name: File(name, time_ns)
             for page in pages
@@ -228,6 +241,21 @@ class S3Storage:
     def _key(self, path: Path, name: str) -> str:
         parts = [self._prefix, *path] if self._prefix else list(path)
         return "/".join([*parts, name])
+
+
+def _folder_of(pages: Sequence[ListingPage], prefix: str) -> Folder:
+    """The folder whose level these pages list."""
+    subfolders = dict.fromkeys(name for page in pages for name in page.folders)
+    executor = executor_on(pages, prefix + EXECUTOR_FILE)
+    return Folder(tuple(subfolders), has_executor_file=executor is not None, state=executor)
+
+
+def _has_lost(folder: Folder, last: Folder | None) -> bool:
+    """Something is missing that the folder had when it was listed `last`."""
+    if last is None:
+        return False
+    has_lost_executor = last.has_executor_file and not folder.has_executor_file
+    return has_lost_executor or not set(last.subfolders) <= set(folder.subfolders)
 
 
 def _is_complete(look: Look) -> bool:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.storage.s3.listing_page import ListingPage, of_body
+from exporter.errors import StorageError
+from exporter.storage.s3.listing_page import ListingPage, modified_ns, of_body, of_level
 
 TIME = "2026-03-01T12:00:00.250Z"
 TIME_NS = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) * 10**9 + 250_000_000
@@ -73,7 +74,6 @@ def test_a_listing_without_objects_is_one() -> None:
         body_of(item("a&amp;b")),
         body_of(item("a")).replace(b"<Key>a", b"<Key>\xff"),
         body_of(item("a", time="yesterday")),
-        body_of(item("a", time="2026-03-01T12:00:00")),
         body_of(item("a").replace("<LastModified>", "<Modified>")),
         body_of(item("a").replace("</Contents>", "")),
         body_of("<Contents><Key>a</Key><Key>b</Key></Contents>"),
@@ -86,3 +86,33 @@ def test_a_listing_without_objects_is_one() -> None:
 )
 def test_what_is_written_in_another_way_is_left_to_botocore(body: bytes) -> None:
     assert read(body) is None
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    contents = read(body_of(item("a", time="2026-03-01T12:00:00.250")))
+    assert contents is not None
+    assert contents.modified_ns == [TIME_NS]
+    naive = datetime(2026, 3, 1, 12, 0, 0, 250_000)  # noqa: DTZ001 - what botocore makes of it
+    assert modified_ns({"LastModified": naive}) == TIME_NS
+
+
+def level(*folders: str, keys: tuple[str, ...] = ()) -> ListingPage:
+    return of_level(ListingPage(keys, [0] * len(keys), {}, folders), "root/")
+
+
+def test_folders_are_names_with_or_without_the_slash_that_s3_writes() -> None:
+    assert level("root/a/", "root/b/").folders == ("a", "b")
+    assert level("root/a", "root/b").folders == ("a", "b")
+    assert level("root//").folders == level("root/").folders == ("",)
+
+
+def test_what_lies_deeper_shows_its_folder_where_a_server_ignores_the_delimiter() -> None:
+    page = level(keys=("root/a/completions/00000", "root/a/executor.json", "root/b/", "root/x"))
+    assert page.folders == ("a", "b")
+    assert (page.keys, page.modified_ns) == (["root/x"], [0])
+
+
+def test_folders_deeper_than_the_level_are_none_of_it() -> None:
+    with pytest.raises(StorageError) as caught:
+        level("root/a/b/")
+    assert caught.value.reason == "partial"
