@@ -17,6 +17,6 @@ ENV PATH=/opt/exporter/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 10170
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10170/-/healthy', timeout=4)"]
+    CMD ["python", "-m", "exporter.commands.healthcheck"]
 ENTRYPOINT ["datatrove-exporter"]
 CMD ["serve", "--config.file=/etc/datatrove-exporter/config.yaml"]
