@@ -231,6 +231,7 @@ class Server:
         if request.transport is None:
             raise ConnectionResetError
         return await self._access.refusal(
+            request.rel_url.path_safe,
             request.headers.get("Authorization", ""),
             request.transport.get_extra_info("peercert"),
             client,

@@ -17,7 +17,7 @@ from exporter.errors import ConfigError, Mistake
 from exporter.web.security import web_config
 from exporter.web.security.basic_auth import BasicAuth
 from exporter.web.security.tls import names_in, new_context
-from exporter.web.security.web_config import WebConfig
+from exporter.web.security.web_config import TlsConfig, WebConfig
 
 _LOG = logging.getLogger("exporter.access")
 _FAILURES_LOGGED_SECONDS = 1.0
@@ -87,15 +87,19 @@ class Access:
         log.event(_LOG, logging.INFO, "web configuration loaded", file=self._file)
         self._on_reread(True)  # noqa: FBT003
 
-    async def refusal(self, authorization: str, certificate: object, client: str) -> int | None:
-        """The HTTP status with which to refuse a request, or None to answer it. `certificate`
-        is the client's, verified; `client` its address. Raises BusyError."""
+    async def refusal(
+        self, path: str, authorization: str, certificate: object, client: str
+    ) -> int | None:
+        """The HTTP status with which to refuse a request for a decoded path, or None to answer
+        it. `certificate` is the client's, verified; `client` its address. Raises BusyError."""
         policy = self.policy
         if policy.rate_limit is not None and not policy.rate_limit.allows():
             return 429
-        allowed = policy.config.tls.client_allowed_sans if policy.config.tls else None
-        if allowed is not None and not allowed & names_in(certificate):
-            self._failed("client certificate has no allowed name", client)
+        if path in policy.config.auth_excluded_paths:
+            return None
+        reason = _certificate_refused(policy.config.tls, certificate)
+        if reason is not None:
+            self._failed(reason, client)
             return 403
         if not policy.users:
             return None
@@ -108,6 +112,18 @@ class Access:
     def _failed(self, message: str, client: str) -> None:
         if self._failures.is_due(message):
             log.event(_LOG, logging.INFO, message, client=client)
+
+
+def _certificate_refused(tls: TlsConfig | None, certificate: object) -> str | None:
+    """Why a client with this certificate, or none, may not ask; None if it may."""
+    if tls is None or tls.client_may_stay_unknown:
+        return None
+    if not certificate:
+        return "client has no certificate"
+    allowed = tls.client_allowed_sans
+    if allowed is not None and not allowed & names_in(certificate):
+        return "client certificate has no allowed name"
+    return None
 
 
 def read_policy(file: str, before: Policy | None = None) -> Policy:

@@ -92,7 +92,8 @@ def _load_ca(context: ssl.SSLContext, config: TlsConfig) -> Iterator[Mistake]:
         yield config.client_ca.mistake("not a certificate in PEM")
     except ValueError as error:
         yield config.client_ca.mistake(str(error))
-    context.verify_mode = ssl.CERT_OPTIONAL if config.client_may_stay_unknown else ssl.CERT_REQUIRED
+    is_optional = config.client_may_stay_unknown or config.client_is_asked_later
+    context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_REQUIRED
 
 
 def _read(pem: Pem) -> str:

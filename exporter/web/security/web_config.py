@@ -43,13 +43,15 @@ class Pem:
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
     """The section ``tls_server_config``. `client_ca` is there if clients must show a
-    certificate, or may (`client_may_stay_unknown`); `client_allowed_sans` restricts whose.
+    certificate, or may (`client_may_stay_unknown`); `client_allowed_sans` restricts whose. With
+    `client_is_asked_later`, one that must is let through the handshake without.
     `ciphers` of TLS 1.2 and below are OpenSSL's names, none for its default."""
 
     certificate: Pem
     key: Pem
     client_ca: Pem | None
     client_may_stay_unknown: bool
+    client_is_asked_later: bool
     client_allowed_sans: frozenset[str] | None
     min_version: toolkit.Version
     max_version: toolkit.Version
@@ -69,6 +71,7 @@ class WebConfig:
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     rate_interval_seconds: float = 0.0
     rate_burst: int = 0
+    auth_excluded_paths: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -113,6 +116,7 @@ def parse(data: bytes, source: str, folder: Path) -> WebConfig:
                 users=tuple(model.basic_auth_users.items()),
                 rate_interval_seconds=model.rate_limit.interval,
                 rate_burst=model.rate_limit.burst,
+                auth_excluded_paths=frozenset(model.auth_excluded_paths),
             )
     raise ConfigError(source, [parsed.locate(mistake) for mistake in mistakes])
 
@@ -140,6 +144,12 @@ def _check_headers(headers: dict[str, str]) -> dict[str, str]:
         if value and toolkit.HEADERS[name] and value not in toolkit.HEADERS[name]:
             raise ValueError(f"{name} must be {' or '.join(toolkit.HEADERS[name])}")
     return headers
+
+
+def _check_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("expected a path such as /-/healthy")
+    return value
 
 
 def _check_hash(value: str) -> str:
@@ -181,6 +191,9 @@ class _FileModel(StrictModel):
     tls_server_config: _TlsModel = _TlsModel()
     http_server_config: _HttpModel = _HttpModel()
     rate_limit: _RateModel = _RateModel()
+    auth_excluded_paths: list[Annotated[str, AfterValidator(_check_path)]] = Field(
+        default_factory=list
+    )
     basic_auth_users: dict[str, Annotated[str, AfterValidator(_check_hash)]] = Field(
         default_factory=dict
     )
@@ -248,6 +261,7 @@ def _tls_config(model: _FileModel, parsed: ParsedYaml, folder: Path) -> TlsConfi
         key=pem("key"),
         client_ca=pem("client_ca") if tls.client_auth_type in _VERIFYING else None,
         client_may_stay_unknown=tls.client_auth_type != "RequireAndVerifyClientCert",
+        client_is_asked_later=bool(model.auth_excluded_paths),
         client_allowed_sans=None if sans is None else frozenset(sans),
         min_version="TLS13" if only_tls13 else tls.min_version,
         max_version=tls.max_version,

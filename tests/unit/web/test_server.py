@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
 
@@ -169,6 +170,32 @@ def test_the_web_configurations_headers_come_first(
     for path in ("/", "/metrics", "/nosuch"):
         assert_secure(get(exporter.port, path, header(), known), **others)
         assert_secure(get(exporter.port, path, {}, known), **others)
+
+
+def test_an_excluded_path_needs_no_certificate_and_no_password(
+    tmp_path: Path, made: Certificates
+) -> None:
+    write_job(tmp_path / "root" / "job", tasks=4)
+    authority = Certificates(tmp_path / "certificates")
+    file = authority.write_web_config(
+        tls_server_config={
+            "client_auth_type": "RequireAndVerifyClientCert",
+            "client_ca_file": "ca.crt",
+        },
+        basic_auth_users=USERS,
+        auth_excluded_paths=["/-/healthy"],
+    )
+    with serving(tmp_path, roots=[str(tmp_path / "root")], web={"config_file": str(file)}) as one:
+        anyone, known = authority.client(), authority.client("prometheus", "prometheus")
+        assert get(one.port, "/-/healthy", {}, anyone).status == 200
+        assert get(one.port, "/%2D/healthy", {}, anyone).status == 200
+        assert get(one.port, "/metrics", header(), anyone).status == 403
+        assert get(one.port, "/metrics", {}, known).status == 401
+        assert get(one.port, "/metrics", header(), known).status == 200
+        stranger = made.client("stranger", "prometheus")  # of another authority
+        stranger.load_verify_locations(authority.authority_file)
+        with pytest.raises((OSError, HTTPException)):
+            get(one.port, "/-/healthy", {}, stranger)
 
 
 def test_a_path_means_the_same_however_its_letters_are_encoded(plain: Exporter) -> None:

@@ -16,8 +16,10 @@ def header(password: str) -> str:
     return f"Basic {base64.b64encode(f'alice:{password}'.encode()).decode()}"
 
 
-def refusal(access: Access, authorization: str = "", certificate: object = None) -> int | None:
-    return asyncio.run(access.refusal(authorization, certificate, "10.0.0.1"))
+def refusal(
+    access: Access, authorization: str = "", certificate: object = None, path: str = "/metrics"
+) -> int | None:
+    return asyncio.run(access.refusal(path, authorization, certificate, "10.0.0.1"))
 
 
 def test_without_a_file_everyone_is_answered_in_the_clear() -> None:
@@ -108,6 +110,25 @@ def test_only_names_that_are_allowed_get_in(made: Certificates) -> None:
         assert refusal(Access(str(web)), certificate=None) == 403
     web = made.write_web_config(tls_server_config={**tls, "client_allowed_sans": []})
     assert refusal(Access(str(web)), certificate=CERTIFICATE) == 403
+
+
+def test_excluded_paths_and_no_others_are_for_everyone(made: Certificates) -> None:
+    """They match exactly; the rate limit counts them all the same."""
+    tls = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "ca.crt"}
+    web = made.write_web_config(
+        tls_server_config={**tls, "client_allowed_sans": ["prometheus"]},
+        basic_auth_users={"alice": hashed("right")},
+        auth_excluded_paths=["/-/healthy"],
+        rate_limit={"interval": "1h", "burst": 7},
+    )
+    access = Access(str(web))
+    assert refusal(access, path="/-/healthy") is None
+    for path in ("/metrics", "/-/healthy/", "//-/healthy"):
+        assert refusal(access, header("right"), path=path) == 403
+    assert refusal(access, header("wrong"), CERTIFICATE) == 401
+    assert refusal(access, header("right"), CERTIFICATE) is None
+    assert refusal(access, header("right"), {"subject": "other"}) == 403
+    assert refusal(access, path="/-/healthy") == 429
 
 
 def test_more_requests_than_the_limit_allows_are_refused(made: Certificates) -> None:

@@ -73,6 +73,7 @@ basic_auth_users:
 rate_limit:
   interval: 1.5s
   burst: 20
+auth_excluded_paths: [/-/healthy, /-/ready]
 """
 
 
@@ -93,6 +94,8 @@ def test_every_key_of_the_format_is_understood() -> None:
     assert dict(config.users) == {"alice": HASH, "no": HASH, "123": HASH}
     assert len(config.headers) == 5
     assert (config.rate_interval_seconds, config.rate_burst) == (1.5, 20)
+    assert config.auth_excluded_paths == {"/-/healthy", "/-/ready"}
+    assert tls.client_is_asked_later
     assert config.files == (
         "web.yml",
         f"{FOLDER}/tls/server.crt",
@@ -114,6 +117,14 @@ def test_the_rate_limits_interval_is_a_duration_of_go(text: str, seconds: float)
     ("text", "refusal"),
     [
         ("nosuch: 1", "web.yml:1: nosuch: unknown key"),
+        (
+            "auth_excluded_paths: [/a, metrics]",
+            "web.yml:1: auth_excluded_paths[1]: expected a path such as /-/healthy",
+        ),
+        (
+            "ip_socket_config: {dscp: 46}",
+            "web.yml:1: ip_socket_config: unknown key; did you mean http_server_config?",
+        ),
         ("- a", "web.yml:1: expected a mapping such as tls_server_config, basic_auth_users"),
         (
             "tls_server_config: {cert_fil: a}",
