@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.datatrove.layout import display_name, marker_name, path_of, rank_of, rank_of_log
+from exporter.datatrove.layout import (
+    display_name,
+    log_name,
+    marker_name,
+    of_newest_arrays,
+    path_of,
+    rank_of,
+    rank_of_log,
+)
 
 
 @pytest.mark.parametrize("rank", [0, 1, 99, 99_999, 100_000, 1_234_567])
@@ -82,3 +90,16 @@ def test_a_log_belongs_to_the_rank_in_its_name() -> None:
     assert rank_of_log("task_100002.log") == 100_002
     for name in ("task_3.log", "task_000003.log", "task_00003.log.gz", "00003.log", "x", ""):
         assert rank_of_log(name) is None
+
+
+def test_the_newest_arrays_are_those_with_the_highest_numbers() -> None:
+    names = [f"{array}_{index}.out" for array in range(90, 103) for index in range(3)]
+    found = of_newest_arrays(names, 4)
+    assert [name.partition("_")[0] for name in found] == ["102", "101", "100", "99"]
+    assert set(found) <= set(names)
+    assert of_newest_arrays([], 4) == []
+
+
+def test_a_log_is_named_as_its_marker() -> None:
+    assert log_name(7) == "task_00007.log"
+    assert rank_of_log(log_name(123_456)) == 123_456

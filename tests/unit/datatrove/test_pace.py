@@ -48,3 +48,9 @@ def test_time_in_a_queue_is_no_gap() -> None:
 
 def test_a_marker_as_old_as_the_launch_counts_as_since_the_launch() -> None:
     assert pace_of([10], 10, 10).completed_since_launch == 1
+
+
+def test_a_start_is_not_after_the_first_completion() -> None:
+    """Clocks may differ, and a file may be written between two looks."""
+    pace = pace_of([30, 40], 10, 35)
+    assert (pace.start_ns, pace.longest_gap_ns) == (30, 10)

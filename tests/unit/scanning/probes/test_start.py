@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def in_slurm(make_job: MakeJob, name: str = "job", **options: object) -> Path:
     return make_job(name, partition="cpu", **options)
 
 
-def write(file: Path, time: float, text: str = "log\n") -> None:
+def write(file: Path, when: float, text: str = "log\n") -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
-    os.utime(file, (time, time))
+    os.utime(file, (when, when))
 
 
 def header(seconds: float) -> str:
@@ -57,8 +58,8 @@ def header(seconds: float) -> str:
     return f"2026-11-26 16:{minutes:02.0f}:{rest:06.3f} | INFO     | a.b:c:1 - CANARY\n"
 
 
-def write_log(job: Path, rank: int, lasted: float, time: float) -> None:
-    write(job / "logs" / f"task_{rank:05d}.log", time, header(1) + header(1 + lasted))
+def write_log(job: Path, rank: int, lasted: float, when: float) -> None:
+    write(job / "logs" / f"task_{rank:05d}.log", when, header(1) + header(1 + lasted))
 
 
 # Real folders
@@ -161,17 +162,19 @@ def test_a_job_first_seen_under_way_began_before_its_first_completion(make_job: 
     job, began = in_slurm(make_job, tasks=100), LAUNCH + 48 * HOUR
     for rank in range(5):
         done = began + 2 * MINUTE * (rank + 1)
-        write_log(job, rank, lasted=2 * MINUTE, time=done)
+        write_log(job, rank, lasted=2 * MINUTE, when=done)
         write_marker(job, f"{rank:05d}", done)
-    reading = Watched(job).scan()
+    watched = Watched(job)
+    reading = watched.scan()
     assert reading.start_timestamp == began
     assert reading.longest_completion_gap_seconds == 2 * MINUTE
+    assert "CANARY" not in repr(watched.memory), "nothing that a log says is kept"
 
 
 @pytest.mark.parametrize(("lasted", "start"), [(45 * MINUTE, LAUNCH), (0, LAUNCH + HOUR / 2)])
 def test_a_start_is_never_before_the_launch(make_job: MakeJob, lasted: float, start: float) -> None:
     job = in_slurm(make_job, tasks=100)
-    write_log(job, 0, lasted=lasted, time=LAUNCH + HOUR / 2)
+    write_log(job, 0, lasted=lasted, when=LAUNCH + HOUR / 2)
     write_marker(job, "00000", LAUNCH + HOUR / 2)
     assert Watched(job).scan().start_timestamp == start
 
@@ -207,7 +210,7 @@ def test_a_start_that_no_log_tells_is_not_known_and_not_taken_for_the_launch(
 
 def test_the_log_of_the_first_completion_is_read_once(make_job: MakeJob) -> None:
     job = in_slurm(make_job, tasks=100, completed=[4, 5])
-    write_log(job, 4, lasted=20, time=LAUNCH + MINUTE)
+    write_log(job, 4, lasted=20, when=LAUNCH + MINUTE)
     watched = Watched(job)
     assert watched.scan().start_timestamp == LAUNCH + 40
     write_marker(job, "00006", LAUNCH + HOUR)
@@ -252,6 +255,37 @@ def test_a_job_that_completes_while_it_is_watched_keeps_its_start(make_job: Make
         assert watched.scan().start_timestamp == LAUNCH + HOUR
     assert watched.scan().is_complete
     assert watched.scan().longest_completion_gap_seconds == HOUR
+    assert dict(watched.storage.requests.totals())["read"] == 1, "what was watched is not read"
+
+
+def test_a_relaunch_in_which_all_is_done_already_has_no_start(make_job: MakeJob) -> None:
+    """Nor has it that of the launch before."""
+    job = in_slurm(make_job, tasks=2)
+    watched = Watched(job)
+    watched.scan()
+    for rank in range(2):
+        write_marker(job, f"{rank:05d}", LAUNCH + HOUR)
+    assert watched.scan().start_timestamp == LAUNCH + HOUR
+    write_executor(job, tasks=2, launch=LAUNCH + 2 * HOUR, partition="cpu")
+    assert watched.scan().start_timestamp is None
+
+
+def test_a_file_from_the_future_is_a_start_now(make_job: MakeJob) -> None:
+    job, now = in_slurm(make_job), time.time()
+    write(job / "slurm_logs" / "7_0.out", now + HOUR)
+    start = Watched(job).scan().start_timestamp
+    assert start is not None
+    assert now <= start < now + HOUR
+
+
+def test_logs_of_a_launch_before_are_listed_once(make_job: MakeJob) -> None:
+    job = in_slurm(make_job, logs=range(100))
+    for log in (job / "logs").iterdir():
+        os.utime(log, (LAUNCH - HOUR, LAUNCH - HOUR))
+    watched = Watched(job)
+    assert watched.scan().start_timestamp is None
+    assert dict(watched.storage.requests.totals())["stat"] < 64 + 10
+    assert watched.requests_of_a_scan()["stat"] < 10
 
 
 def test_old_files_of_slurm_are_no_start_and_few_of_them_are_asked_for_their_time(
@@ -283,11 +317,11 @@ def test_a_job_first_seen_before_its_first_completion_is_corrected_by_that(
 ) -> None:
     """The only sign is a log that was written just now, by a task that runs for long."""
     job = in_slurm(make_job)
-    write_log(job, 0, lasted=20 * MINUTE, time=LAUNCH + 48 * HOUR)
+    write_log(job, 0, lasted=20 * MINUTE, when=LAUNCH + 48 * HOUR)
     watched = Watched(job)
     assert watched.scan().start_timestamp == LAUNCH + 48 * HOUR
     done = LAUNCH + 48 * HOUR + 10 * MINUTE
-    write_log(job, 0, lasted=30 * MINUTE, time=done)
+    write_log(job, 0, lasted=30 * MINUTE, when=done)
     write_marker(job, "00000", done)
     assert watched.scan().start_timestamp == done - 30 * MINUTE
 
