@@ -1,5 +1,6 @@
 """Fixtures that several test modules use."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,13 @@ hypothesis.settings.register_profile(
     "no times", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("no times")
+
+
+# What nohup and a shell's & ignore is ignored here, too, but no longer by the processes that the
+# tests start: across exec, a handler becomes the default, and an ignored signal stays ignored.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture
