@@ -91,8 +91,16 @@ lock: $(BIN)/python ## Choose the versions in constraints.txt anew
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) .cache dist build tests/support/browser/node_modules
 
+# One that is half made, or of a Python or a pip that is too old, is made anew.
+USABLE := import sys, pip; \
+	print(sys.version_info >= (3, 11) and [*map(int, pip.__version__.split(".")[:2])] >= [25, 1])
+ifneq ($(shell $(BIN)/python -c '$(USABLE)' 2>/dev/null),True)
+.PHONY: $(BIN)/python
+endif
+
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON")'
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(shell find exporter -type f -not -name "*.pyc")
