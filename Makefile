@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test bench soak histories fuzz coverage \
+.PHONY: help demo check format lint types imports docker-lint test lowest bench soak histories fuzz coverage \
 	dashboards mutate-rules wheel lock clean
 
 help: ## List the targets
@@ -16,7 +16,7 @@ help: ## List the targets
 demo: $(VENV)/.run ## Write a small live job tree and serve its metrics on port 10170
 	@$(BIN)/datatrove-exporter demo $(ARGS)
 
-check: lint types imports docker-lint test ## All checks and tests, on a clean install of the built wheel
+check: lint types imports docker-lint lowest test ## All checks and tests, on a clean install of the built wheel
 
 format: $(VENV)/.dev ## Rewrite the code as the formatter has it
 	$(BIN)/ruff format .
@@ -37,6 +37,11 @@ docker-lint: $(VENV)/.dev ## The Dockerfile
 
 test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+lowest: wheel .cache/lowest/ready ## The fast tests with the lowest versions that pyproject.toml allows
+	$(BIN)/uv pip install --quiet --python .cache/lowest --no-deps --reinstall dist/*.whl
+	.cache/lowest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider tests/unit \
+		-k "not schemathesis"  # which asks for newer versions
 
 bench: wheel ## Benchmarks: ratios within one run
 	scripts/install-strace
@@ -82,8 +87,7 @@ wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	$(BIN)/python -m build --quiet --wheel
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
-lock: $(BIN)/python ## Choose the versions in constraints.txt anew
-	$(BIN)/pip install --quiet uv
+lock: $(VENV)/.dev ## Choose the versions in constraints.txt anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --group fuzz --group coverage \
 		--no-annotate --custom-compile-command 'make lock' --output-file constraints.txt \
 		pyproject.toml
@@ -113,6 +117,9 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 
 .cache/servers/ready: scripts/install-servers $(VENV)/.dev
 	scripts/install-servers .cache/servers $(BIN)/python
+
+.cache/lowest/ready: scripts/install-lowest pyproject.toml constraints.txt $(VENV)/.dev
+	scripts/install-lowest .cache/lowest $(BIN)/python
 
 .cache/browser/ready: scripts/install-browser tests/support/browser/package-lock.json
 	scripts/install-browser $@
