@@ -46,6 +46,7 @@ lowest: wheel .cache/lowest/ready ## The fast tests with the lowest versions tha
 bench: wheel ## Benchmarks: ratios within one run
 	scripts/install-strace
 	$(BIN)/python tests/benchmarks/scrape.py
+	$(BIN)/python tests/benchmarks/abuse.py
 	$(BIN)/python tests/benchmarks/pages.py
 	$(BIN)/python tests/benchmarks/status.py
 	$(BIN)/python tests/benchmarks/scan.py
