@@ -16,10 +16,11 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from exporter.log import Seldom, event
 from exporter.web.turns import client_of
@@ -32,12 +33,13 @@ _EVICTED_AT_ONCE = 32  # this part of the limit: to choose costs more than to ev
 _HANDSHAKE_SECONDS = 5
 _SHUTDOWN_SECONDS = 1
 _SWEEP_SECONDS = 1
-_WAIT_SECONDS = 0.05
+_WAIT_SECONDS = 0.02
 _FULL_SECONDS = 1
 _LOG_SECONDS = 60
 
-Phase = Literal["opening", "asking", "idle", "answering"]
-"""Before the first byte of a request; in a request; between two; in a response."""
+Phase = Literal["opening", "asking", "idle", "answering", "sending"]
+"""Before the first byte; until it is decided to answer, TLS and password included; between two
+requests; while the answer is made; while it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,11 @@ class Limits:
 
 
 LIMITS: dict[Phase, Limits] = {
-    "opening": Limits(10, 0.5),
+    "opening": Limits(10, 0.1),
     "asking": Limits(10, 1),
     "idle": Limits(IDLE_SECONDS, 0),
-    "answering": Limits(60, 1),  # a response has a deadline of its own, well below
+    "sending": Limits(60, 2),  # has a deadline of its own, well below
+    "answering": Limits(60, 5),
 }
 """The first phases here are those of which a connection is evicted first."""
 
@@ -71,16 +74,37 @@ class Connection:
     the loop's time. Its protocol reports what happens; used on the loop's thread only."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, all_open: set["Connection"], client: str
+        self,
+        accepted: socket.socket,
+        client: str,
+        loop: asyncio.AbstractEventLoop,
+        all_open: set["Connection"],
     ) -> None:
+        self._socket = accepted
         self._loop = loop
         self._all_open = all_open
         self._transport: asyncio.Transport | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._handler: asyncio.Task[Any] | None = None
         self.client = client
-        self.opening: asyncio.Task[None] | None = None
         self._is_within_request = True
-        self._enter("opening")
+        self.enter("opening")
         all_open.add(self)
+
+    def when_it_speaks(self, opens: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+        """Open it at its first byte: until then it costs little more than a descriptor."""
+
+        def begin() -> None:
+            self._loop.remove_reader(self._socket)
+            self.enter("asking")
+            self._opening = self._loop.create_task(opens(self._socket))
+
+        self._loop.add_reader(self._socket, begin)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its protocol has it."""
+        return self._transport is not None
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there, after the TLS handshake if there is one."""
@@ -90,17 +114,20 @@ class Connection:
     def received(self, *, ends_request: bool) -> None:
         """Data came from the client, up to the end of a request or not."""
         self._is_within_request = not ends_request
-        if self.phase in ("opening", "idle"):
-            self._enter("asking")
+        if self.phase == "idle":
+            self.enter("asking")
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """For the time in which a response is made and sent."""
-        self._enter("answering")
+    def handling(self) -> Iterator[None]:
+        """For the time in which a task decides on a request and answers it, in the end. It is
+        cancelled if the connection ends."""
+        self._handler = asyncio.current_task()
+        self.enter("asking")
         try:
             yield
         finally:
-            self._enter("asking" if self._is_within_request else "idle")
+            self._handler = None
+            self.enter("asking" if self._is_within_request else "idle")
 
     def progressed(self) -> None:
         """The client took a piece of its answer."""
@@ -109,21 +136,38 @@ class Connection:
     def closed(self) -> None:
         """The connection has ended."""
         self._all_open.discard(self)
+        if self._handler is not None:
+            self._handler.cancel()
 
     def abort(self) -> None:
         """End it now, whatever is under way."""
         self.closed()
         if self._transport is not None:
             self._transport.abort()
-        elif self.opening is not None:
-            self.opening.cancel()
+        elif self._opening is not None:
+            self._opening.cancel()
+        else:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether it may be evicted. That the loop has not come to read what it says is not
+        the client's fault."""
+        if self.phase_seconds <= LIMITS[self.phase].evictable_after_seconds:
+            return False
+        if self.phase == "opening":
+            with suppress(OSError):
+                return not self._socket.recv(1, socket.MSG_PEEK)
+        return True
 
     @property
     def phase_seconds(self) -> float:
         """Time spent in the present phase without progress."""
         return self._loop.time() - self.since
 
-    def _enter(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
+        """Another phase begins."""
         self.phase: Phase = phase
         self.since = self._loop.time()
 
@@ -160,7 +204,7 @@ class Listener:
             task.cancel()
         self._listener.close()
         for connection in list(self._connections):
-            if connection.opening is not None and not connection.opening.done():
+            if not connection.is_open:
                 connection.abort()
 
     @property
@@ -181,9 +225,9 @@ class Listener:
                     self._evict(1)
                     await asyncio.sleep(_WAIT_SECONDS)
                 continue
-            connection = Connection(loop, self._connections, client_of(peer))
-            connection.opening = loop.create_task(self._open(connection, accepted))
-            await asyncio.sleep(0)  # or a crowd in the queue would keep the loop for itself
+            connection = Connection(accepted, client_of(peer), loop, self._connections)
+            connection.when_it_speaks(partial(self._open, connection))
+            await asyncio.sleep(0)  # who is in gets on first, whatever crowd is in the queue
             while len(self._connections) > self._limit:
                 if not self._evict(1 + self._limit // _EVICTED_AT_ONCE):
                     await asyncio.sleep(_WAIT_SECONDS)
@@ -210,17 +254,13 @@ class Listener:
                 if connection.phase_seconds > LIMITS[connection.phase].timeout_seconds:
                     connection.abort()
 
-    def _evict(self, count: int) -> bool:
-        """Abort up to `count` connections, those first to go; False if all must be kept for now."""
+    def _evict(self, most: int) -> bool:
+        """Abort up to `most` connections, those first to go; False if all must be kept for now."""
         self._full_until = asyncio.get_running_loop().time() + _FULL_SECONDS
         phases = list(LIMITS)
         held = Counter(each.client for each in self._connections)
-        evictable = [
-            each
-            for each in self._connections
-            if each.phase_seconds > LIMITS[each.phase].evictable_after_seconds
-        ]
-        evictable.sort(key=lambda c: (phases.index(c.phase), -held[c.client], c.since))
-        for connection in evictable[:count]:
+        useless = [each for each in self._connections if each.is_useless]
+        useless.sort(key=lambda each: (phases.index(each.phase), -held[each.client], each.since))
+        for connection in useless[:most]:
             connection.abort()
-        return bool(evictable)
+        return bool(useless)

@@ -46,6 +46,7 @@ _WRITE_SECONDS = 30
 _DRAIN_SECONDS = 3
 _UNREAD_BODY_SECONDS = 2
 _MAX_HEADERS = 64
+_BUSY_SECONDS = 1
 _BUGS_LOGGED_SECONDS = 60
 _WAITING: dict[Thread, int] = {"render": 512, "write": 32}
 """How many requests may wait for a thread. No scrape is refused: there are no more connections."""
@@ -151,7 +152,7 @@ class Server:
         self._turns = {thread: Turns(thread, limit) for thread, limit in _WAITING.items()}
         self._bugs = Seldom(_BUGS_LOGGED_SECONDS)
         self._loop = asyncio.new_event_loop()
-        self._http = web.Server(self._respond, handler_cancellation=True, loop=self._loop)
+        self._http = web.Server(self._respond, loop=self._loop)
         self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)
 
     def start(self) -> None:
@@ -184,11 +185,12 @@ class Server:
         """Answer a request, the same way whatever it asks for."""
         protocol = request.protocol
         assert isinstance(protocol, _Protocol)
-        with protocol.connection.answering():
+        with protocol.connection.handling():
             try:
-                answer = await self._answer(request, protocol.connection.client)
-            except BusyError:
-                answer = _short(503, {"Retry-After": "1"})
+                answer = await self._answer(request, protocol.connection)
+            except BusyError:  # who would not wait could keep the loop busy with refusals
+                await asyncio.sleep(_BUSY_SECONDS)
+                answer = _short(503, {"Retry-After": str(_BUSY_SECONDS)})
             except ConnectionError:
                 raise  # the client is gone
             except Exception as error:
@@ -203,11 +205,12 @@ class Server:
             await _send(request, response, answer, protocol.connection)
             return response
 
-    async def _answer(self, request: web.BaseRequest, client: str) -> Answer:
+    async def _answer(self, request: web.BaseRequest, connection: Connection) -> Answer:
         """The route's answer, from the thread that its row names, if the client may have it."""
-        status = await self._refusal(request, client)
+        status = await self._refusal(request, connection.client)
         if status is not None:
             return _short(status, {"WWW-Authenticate": "Basic"} if status == 401 else None)
+        connection.enter("answering")
         route = self._route(request.rel_url.path_safe)
         if route is None:
             return _short(404)
@@ -223,7 +226,7 @@ class Server:
             found = route.answer(asked)
         else:  # a filtered scrape takes longer, so it waits with the pages
             turns = self._turns["write" if asked.query else route.thread]
-            found = await turns.do(partial(route.answer, asked), client)
+            found = await turns.do(partial(route.answer, asked), connection.client)
         return found if isinstance(found, Answer) else await found
 
     async def _refusal(self, request: web.BaseRequest, client: str) -> int | None:
@@ -252,6 +255,7 @@ async def _send(
 ) -> None:
     """Write the answer piece by piece; hang up on a client that does not read."""
     transport = request.transport
+    connection.enter("sending")
     has_body = request.method != "HEAD"
     if has_body:
         response.content_length = sum(map(len, answer.body))

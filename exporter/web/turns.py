@@ -1,9 +1,11 @@
 """Work on a thread of its own, for which clients wait in turns.
 
 A queue in the order of arrival belongs to whoever asks most. Here it is the turn of the
-client that was served least recently, by its address. Of that client's own requests it is,
-one after the other, the turn of the newest, whose sender surely still waits, of the oldest,
-which may not be passed over for ever, and of one drawn by lot, which no crowd can foresee.
+client that was served least recently, by its address; of those that were never served, the
+newest or one drawn by lot. Of a client's own requests it is every other time the turn of
+the newest: its sender surely still waits, and those of a crowd that asks again when it is
+answered are mostly older. Else it is the turn of the oldest, which may not be passed over
+for ever, or of one drawn by lot, which a crowd that floods cannot foresee.
 """
 
 import asyncio
@@ -79,13 +81,16 @@ class Turns:
         if not self._is_working:
             return
         self._count += 1
-        client = min(self._waiting, key=lambda each: (self._served.get(each, 0), _LOTS.random()))
+        clients = [*reversed(self._waiting)]
+        if self._count % 2:
+            _LOTS.shuffle(clients)
+        client = min(clients, key=lambda each: self._served.get(each, 0))
         self._served[client] = self._count
         self._served.move_to_end(client)
         if len(self._served) > _REMEMBERED:
             self._served.popitem(last=False)
-        place = (-1, 0, _LOTS.randrange(len(self._waiting[client])))[self._count % 3]
-        turn = self._take(client, place)
+        by_lot = _LOTS.randrange(len(self._waiting[client]))
+        turn = self._take(client, (-1, 0, -1, by_lot)[self._count % 4])
         begun = asyncio.get_running_loop().run_in_executor(self._thread, turn.work)
         begun.add_done_callback(partial(self._done, turn.outcome))
 

@@ -339,7 +339,7 @@ WITHOUT_SWEEPING = """
 import sys
 import exporter.web.server
 from exporter.web.connections import LIMITS, Limits
-LIMITS["answering"] = Limits(timeout_seconds=86400, evictable_after_seconds=5)
+LIMITS["sending"] = Limits(timeout_seconds=86400, evictable_after_seconds=5)
 exporter.web.server._WRITE_SECONDS = 2
 from exporter.cli import main
 main()
