@@ -48,6 +48,7 @@ HALF_DONE = {
     "datatrove_job_tasks_completed_since_launch": 2,
     "datatrove_job_stray_markers": 1,
     "datatrove_job_launch_timestamp_seconds": LAUNCH,
+    "datatrove_job_start_timestamp_seconds": LAUNCH,
     "datatrove_job_last_completion_timestamp_seconds": LAUNCH + 120,
     "datatrove_job_longest_completion_gap_seconds": 60,
     "datatrove_job_started": 1,
