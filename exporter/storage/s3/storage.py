@@ -109,7 +109,7 @@ class S3Storage:
     def some_subfolders(self, path: Path) -> tuple[str, ...]:
         prefix = self._key(path, "")
         page = self._client.run(lambda session: session.list_page(prefix, delimiter="/"))
-        return tuple(folder[len(prefix) : -1] for folder in page.folders)
+        return tuple(page.folders)
 
     async def _list_unseen(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
         """List a folder that was never seen, with a page of what lies deeper."""
