@@ -101,11 +101,10 @@ def _parse_object(data: bytes) -> dict[str, object]:
     try:
         # bytes, not str: a byte order mark is accepted, and so are UTF-16 and -32.
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         # ValueError covers JSONDecodeError, UnicodeDecodeError and oversized numbers;
-        # their texts quote the file, so only the kind of mistake is passed on.
-        problem = f"not valid JSON ({type(error).__name__})"
-        raise ExecutorFileError(problem, may_be_half=True) from None
+        # their texts quote the file.
+        raise ExecutorFileError("not valid JSON", may_be_half=True) from None
     if not isinstance(value, dict):
         raise ExecutorFileError(f"not a JSON object but {_json_type(value)}")
     return value

@@ -188,10 +188,10 @@ class Scheduler:
         """Whatever fails inside ends the scan of this root and nothing else."""
         try:
             yield
-        except Exception as error:
+        except Exception:
             _LOG.exception("the scan of a root met a bug of the exporter")
             root.drop_scan()
-            bug = StorageError("other", f"unexpected {type(error).__name__}")
+            bug = StorageError("other", "a bug of the exporter; the log has it")
             with suppress(Exception):
                 root.state.scan_impossible(bug, time.monotonic(), time.time())
             self._changed = True

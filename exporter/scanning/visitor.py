@@ -164,9 +164,9 @@ class Visitor:
             listed(job=scan_job(storage, target.path, folder, visit.memory, thorough=thorough))
         except StorageError as error:
             report(error=error)
-        except BaseException as error:  # also what libraries use to end threads or tasks
+        except BaseException:  # also what libraries use to end threads or tasks
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
-            report(error=StorageError("other", f"unexpected {type(error).__name__}"))
+            report(error=StorageError("other", "a bug of the exporter; the log has it"))
 
     def _list(self, storage: Storage, visit: Visit) -> tuple[Folder, bool | None]:
         """The folder; and for one at `max_depth`, below which nothing is visited, whether it holds

@@ -70,9 +70,9 @@ def _list_logs(storage: Storage, root_url: str, row: Row, answer: Future[Logs]) 
         answer.set_result(Logs(_logs_of(row, storage, without_query(root_url))))
     except StorageError as error:
         answer.set_result(Logs(error=error))
-    except Exception as error:
+    except Exception:
         _LOG.exception("logs could not be listed for a reason that is a bug of the exporter")
-        bug = StorageError("other", f"unexpected {type(error).__name__}")
+        bug = StorageError("other", "a bug of the exporter; the log has it")
         answer.set_result(Logs(error=bug))
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import hdfs_native
 
 from exporter.errors import StorageError
-from exporter.storage.base import PART_BYTES, Requests, from_os_error, reasons_by_word
+from exporter.storage.base import PART_BYTES, Requests, from_os_error, reasons_by_word, unexpected
 from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
@@ -144,7 +144,7 @@ def _storage_error(error: BaseException) -> StorageError | None:
     kind = re.split(r"\W", str(error), maxsplit=1)[0]
     if kind in _REASON_BY_KIND:
         return StorageError(_REASON_BY_KIND[kind], _DETAIL_BY_KIND.get(kind, kind))
-    return StorageError("other", type(error).__name__)
+    return unexpected(error)
 
 
 def _error_of_os_error(error: OSError) -> StorageError:

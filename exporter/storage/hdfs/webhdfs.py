@@ -26,6 +26,7 @@ from exporter.storage.base import (
     Requests,
     error_of_status,
     error_of_type,
+    unexpected,
 )
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
@@ -165,4 +166,4 @@ def _errors_classified() -> Iterator[None]:
         if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
             raise StorageError("timeout", "no answer within the time limit") from None
         known = error_of_type(error, _REASON_BY_TYPE)
-        raise known or StorageError("other", type(error).__name__) from None
+        raise known or unexpected(error) from None
