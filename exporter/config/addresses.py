@@ -36,7 +36,7 @@ def without_query(url: str) -> str:
 def check_url(url: str) -> str:
     """The path or URL of a root, unchanged; raises ValueError when its form is not that of
     one. The storage behind it is not looked at."""
-    if "::" in url:
+    if "::" in url and not re.match("s3a?://arn:", url):  # an ARN may have empty parts
         raise ValueError("chained URLs are not supported")
     scheme, separator, rest = url.partition("://")
     beginning = meant_beginning(url)

@@ -44,6 +44,11 @@ _REASON_BY_TYPE: base.ErrorTypes = (
     (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
     (TimeoutError, "timeout", "no complete answer in time"),
     *_CREDENTIALS_ERRORS,
+    (
+        botocore.exceptions.MissingDependencyException,
+        "invalid",
+        "access points of several regions need the package awscrt",
+    ),
     (botocore.parsers.ResponseParserError, "partial", "the answer is not S3's"),
     (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
     (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),

@@ -3,10 +3,11 @@
 One LIST of everything below a job's prefix shows its markers first, then
 ``executor.json`` with its entity tag and time, then the beginning of the logs. A scan sends:
 
-* For a folder that was never seen, such a LIST. If its page ends before the folder does, one
-  more LIST (with a delimiter) asks for the sub-folders, where they matter: their names may
-  lie anywhere after the logs, and the same scan has to find the jobs in them. No single LIST
-  tells both sub-folders and markers.
+* For a folder that was never seen, such a LIST. If its page ends before the folder does, or
+  shows no job, one more LIST (with a delimiter) asks for the sub-folders, where they matter: their
+  names may lie anywhere after the logs, and the same scan has to find the jobs in them. No single
+  LIST tells both sub-folders and markers. A folder that is no job proves once that none is left
+  out, by one more LIST.
 * For a job that was seen before, only LISTs of what *is missing*: windows (`listing_plan`)
   that hold every rank without a marker, listed concurrently, each from its ``StartAfter``
   on, the last up to ``executor.json``. While nothing changes, that is one LIST of a handful
@@ -23,12 +24,16 @@ trust: known markers are still there, and were not written again; nothing came b
 that is no rank of the job; and a job has no new sub-folders. Each window has to end with
 the marker that it ended with before; if it does not, the whole job is listed at once.
 
-Some servers do not list in the order of keys, or ignore ``StartAfter``: S3's directory
-buckets, for one. That would lose markers silently, so each page is checked: its keys
-ascend and lie after the one asked for, and at the end there is ``executor.json``. Once a
-server fails, its jobs are listed whole, page by page.
+Not all servers list as S3 does, so each answer is checked: its keys ascend and lie after the one
+asked for, and ``executor.json``, or a key after it, shows that all markers came before. What a
+server cannot do (`capabilities`) is asked in another way, which proves as much (`whole_listing`);
+what is not proven is "partial". Taken on trust is the word of a page that it is the last in two
+places, until the server was caught: for sub-folders of a job, and for new sub-folders of a folder
+that was listed before. And a root of which only deleted keys are left on a first page, where a
+server lets these take places, cannot be told from an empty one.
 """
 
+import re
 from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +56,8 @@ from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import PAGE_KEYS
 from exporter.storage.s3.whole_listing import list_proven, list_whole
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
+_ACCESS_POINT = r"arn:[^/]+?:(?:outpost[:/][^:/]+[:/])?accesspoint[:/][^:/]+"
 _PAGES_KEPT = 64  # first pages of jobs that were listed and not yet looked at: 0.1 MB each
 _WASTED_PAGES_LIMIT = 8
 # After so many pages of large folders that were no jobs, the next one is unlikely to be a job.
@@ -73,8 +80,8 @@ class S3Storage:
     def __init__(
         self, url: str, options: Mapping[str, Any], connections: int, page_keys: int = PAGE_KEYS
     ) -> None:
-        self._bucket, _, self._prefix = url.partition("://")[2].partition("/")
-        self._client = Client(self._bucket, options, connections)
+        bucket, self._prefix = bucket_and_prefix(url)
+        self._client = Client(bucket, options, connections)
         self._page_keys = page_keys
         self._first_pages: deque[_FirstPage] = deque()
         self._wasted_pages = 0
@@ -241,6 +248,15 @@ class S3Storage:
     def _key(self, path: Path, name: str) -> str:
         parts = [self._prefix, *path] if self._prefix else list(path)
         return "/".join([*parts, name])
+
+
+def bucket_and_prefix(url: str) -> tuple[str, str]:
+    """The bucket of a root's URL, which may be the ARN of an access point, and the rest."""
+    rest = url.partition("://")[2]
+    if (point := re.match(_ACCESS_POINT, rest)) is not None:
+        return point[0], rest[point.end() :].lstrip("/")
+    bucket, _, prefix = rest.partition("/")
+    return bucket, prefix
 
 
 def _folder_of(pages: Sequence[ListingPage], prefix: str) -> Folder:
