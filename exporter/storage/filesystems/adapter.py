@@ -81,15 +81,23 @@ def bucket_and_prefix(folder: str) -> tuple[str, str]:
     return bucket, f"{path}/" if path else ""
 
 
-def entries_of(bucket: str, folders: Sequence[str], files: Entries) -> Entries:
-    """Entries as fsspec's, from common prefixes (with their slash) and objects (whose ``name``
-    is the key). An object with the name of a prefix is left out: some tools mark a folder so."""
+def entries_of(bucket: str, prefix: str, folders: Sequence[str], files: Entries) -> Entries:
+    """Entries as fsspec's, from common prefixes and objects (whose ``name`` is the key) that a
+    listing of `prefix` showed. An object with the name of a folder is left out: some tools mark a
+    folder so. An object that lies deeper shows the folder it lies in."""
+    cut = len(prefix)
+    keys = [file["name"] for file in files]
+    if not all(name.startswith(prefix) for name in (*folders, *keys)):
+        raise StorageError("partial", "a listing page shows names that were not asked for")
     names = dict.fromkeys(folder.removesuffix("/") for folder in folders)
+    names |= dict.fromkeys(prefix + key[cut:].partition("/")[0] for key in keys if "/" in key[cut:])
+    if any("/" in name[cut:] for name in names):
+        raise StorageError("partial", "a listing page shows folders that were not asked for")
     entries: Entries = [{"name": f"{bucket}/{name}", "type": "directory"} for name in names]
     entries += (
         {"type": "file", **file, "name": f"{bucket}/{file['name']}"}
         for file in files
-        if file["name"] not in names
+        if file["name"] not in names and "/" not in file["name"][cut:]
     )
     return entries
 

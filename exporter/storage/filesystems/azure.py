@@ -50,7 +50,7 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
                         files.append({attribute: blob[attribute] for attribute in _ATTRIBUTES})
                 if pages.continuation_token:
                     count()
-        return entries_of(container, folders, files)
+        return entries_of(container, prefix, folders, files)
 
     return sync(filesystem.loop, list_all, timeout=_LISTING_SECONDS)  # type: ignore[no-any-return]
 

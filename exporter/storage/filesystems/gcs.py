@@ -42,15 +42,19 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
     parameters = {"prefix": prefix, "delimiter": "/", "maxResults": "1000", "fields": _FIELDS}
     folders: list[str] = []
     files: Entries = []
+    tokens: set[str] = set()
     while True:
         count()
         page = json.loads(_get(filesystem, "b/{}/o", bucket, **parameters))
+        if not (isinstance(page, dict) and all("name" in item for item in page.get("items", ()))):
+            raise ValueError
         folders += page.get("prefixes", ())
         files += page.get("items", ())
         if not (token := page.get("nextPageToken")):
-            return entries_of(bucket, folders, files)
-        if token == parameters.get("pageToken"):
+            return entries_of(bucket, prefix, folders, files)
+        if token in tokens:
             raise StorageError("partial", "a listing page does not say where the next begins")
+        tokens.add(token)
         parameters["pageToken"] = token
 
 

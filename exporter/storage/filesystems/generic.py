@@ -29,17 +29,24 @@ from exporter.errors import StorageError
 from exporter.storage.base import (
     PART_BYTES,
     Choose,
+    ErrorTypes,
     File,
     Folder,
     Look,
     Path,
     Requests,
     Version,
+    error_of_type,
     from_os_error,
     or_none,
+    unexpected,
 )
 from exporter.storage.filesystems.adapter import Adapter, Entries, Entry, executor_version
 
+_REASON_BY_TYPE: ErrorTypes = (
+    (EOFError, "unavailable", "the server closed the connection"),
+    (ImportError, "other", "the package for this kind of storage is not installed"),
+)
 _FAILURES_OF_THE_CONNECTION = ("unavailable", "timeout", "partial", "other")
 
 T = TypeVar("T")
@@ -99,7 +106,7 @@ class GenericStorage:
             raise StorageError("invalid", "completions is not a folder")
         listed = or_none(lambda: self._list((*path, COMPLETIONS)), "not_found")
         if listed is None:
-            self._check_executor_file(path)
+            self._check_gone(path)
             return Markers()
         names = [e.name for e in listed if e.is_file]
         times = {
@@ -119,6 +126,14 @@ class GenericStorage:
             return True
         listed = or_none(lambda: self._list((*path, LOGS)), "not_found")
         return bool(listed)  # None if deleted since the job folder was listed
+
+    def _check_gone(self, path: Path) -> None:
+        """StorageError if the job is gone; or if ``completions/``, which showed nothing, is not: in
+        an object store a folder is there because something lies in it."""
+        entries = {e.name: e for e in self._list(path)}
+        executor_version(entries)
+        if self._adapter.is_object_store and COMPLETIONS in entries:
+            raise StorageError("partial", "completions/ was listed, and shows nothing")
 
     def _check_executor_file(self, path: Path) -> None:
         """StorageError("not_found") if the job has no ``executor.json`` now."""
@@ -243,9 +258,6 @@ class GenericStorage:
             return known
         if isinstance(error, OSError):
             return from_os_error(error)
-        if isinstance(error, EOFError):
-            return StorageError("unavailable", "the server closed the connection")
-        if isinstance(error, ImportError):
-            return StorageError("other", "the package for this kind of storage is not installed")
-        name = type(error).__name__
-        return StorageError("timeout" if "Timeout" in name else "other", name)
+        if "Timeout" in type(error).__name__:
+            return StorageError("timeout", "no answer within the time limit")
+        return error_of_type(error, _REASON_BY_TYPE) or unexpected(error)

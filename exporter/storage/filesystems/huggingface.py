@@ -51,6 +51,8 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
             raise StorageError("invalid", "not a folder")
         if path and not name.startswith(f"{path}/"):
             continue
+        if "/" in name[len(path) :].lstrip("/"):
+            raise StorageError("partial", "a listing page shows names that were not asked for")
         entries.append(
             {
                 "name": f"{root}/{name}",
@@ -67,6 +69,7 @@ def _ls(filesystem: Any, folder: str, count: Count) -> Entries:
 def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
     deadline = time.monotonic() + _CALL_SECONDS
     headers = build_hf_headers(token=filesystem.token)
+    asked: set[str] = set()
     while True:
         count()
         answer = get_session().get(url, headers=headers, timeout=_TIMEOUT)
@@ -74,14 +77,18 @@ def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
             raise error_of_status(answer.status_code)
         try:
             page = answer.json()
-            yield from page
+            is_listing = isinstance(page, list) and all({"path", "type"} <= {*i} for i in page)
         except (ValueError, TypeError):
-            raise StorageError("partial", "the answer is not the Hub's") from None
+            is_listing = False
+        if not is_listing:
+            raise StorageError("partial", "the answer is not the Hub's")
+        yield from page
+        asked.add(url)
         following = answer.links.get("next", {}).get("url")
         if following is None:
             return
-        if following == url:
-            raise StorageError("partial", "a listing page is followed by itself")
+        if following in asked:
+            raise StorageError("partial", "a listing page is followed by one before it")
         url = following
         if time.monotonic() > deadline:
             raise StorageError("timeout", f"a listing took over {_CALL_SECONDS} s")
