@@ -90,7 +90,7 @@ STORAGE_EXAMPLES = re.findall(
 def test_the_storage_pages_examples_load(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(STORAGE_EXAMPLES) == 11
+    assert len(STORAGE_EXAMPLES) == 12
     for name in re.findall(r"\$\{([A-Z0-9_]+)\}", text):
         monkeypatch.setenv(name, "secret")
     file = tmp_path / "config.yaml"

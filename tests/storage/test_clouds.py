@@ -1,6 +1,7 @@
 """Google's, Azure's and Hugging Face's storage: what calls cost, and what is said when
 something is wrong."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -311,6 +312,104 @@ def test_refusals_are_told_apart(scheme: str, status: int, reason: str) -> None:
 def test_an_answer_that_is_no_listing_is_never_an_empty_one(scheme: str, answer: Answer) -> None:
     with HttpServer(lambda request: answer) as server:
         assert reason_of(scheme, server.url) in ("partial", "unavailable")
+
+
+GOOGLE = {"updated": "2026-01-01T00:00:00Z", "size": "0", "generation": "1"}
+
+
+def google_page(*names: str, **page: object) -> Answer:
+    """A page of Google's with these objects."""
+    items = [{"name": name, **GOOGLE} for name in names]
+    return Answer(200, json.dumps({"items": items, **page}).encode(), JSON)
+
+
+def azure_page(*names: str, prefixes: tuple[str, ...] = (), marker: str = "") -> Answer:
+    """A page of Azure's with these blobs."""
+    blobs = "".join(
+        f"<Blob><Name>{name}</Name><Properties><Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT"
+        "</Last-Modified><Etag>0x1</Etag><Content-Length>0</Content-Length>"
+        "<BlobType>BlockBlob</BlobType></Properties></Blob>"
+        for name in names
+    )
+    folders = "".join(f"<BlobPrefix><Name>{name}</Name></BlobPrefix>" for name in prefixes)
+    listing = (
+        '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="bucket">'
+        f"<Blobs>{blobs}{folders}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
+    )
+    return Answer(200, listing.encode(), {"Content-Type": "application/xml"})
+
+
+def hub_page(*paths: str, kind: str = "file", **headers: str) -> Answer:
+    """A page of the Hub's with these entries."""
+    items = [{"type": kind, "path": path, "size": 0, "oid": "1"} for path in paths]
+    return Answer(200, json.dumps(items).encode(), {**JSON, **headers})
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [
+        ("gs", google_page("elsewhere/executor.json")),
+        ("gs", google_page(prefixes=["logs/a/b/"])),
+        ("gs", google_page(nextPageToken="same")),
+        ("gs", Answer(200, b'["logs/job/"]', JSON)),
+        ("gs", Answer(200, b'{"items": [{"size": "0"}]}', JSON)),
+        ("az", azure_page("elsewhere/executor.json")),
+        ("az", azure_page(prefixes=("elsewhere/",))),
+        ("hf", hub_page("logs/job/executor.json")),
+        ("hf", Answer(200, b'{"path": "logs/job"}', JSON)),
+        ("hf", Answer(200, b'[{"type": "file"}]', JSON)),
+    ],
+)
+def test_a_listing_that_shows_what_was_not_asked_for_is_partial(
+    scheme: str, answer: Answer
+) -> None:
+    with HttpServer(lambda request: answer) as server:
+        assert reason_of(scheme, server.url) == "partial"
+
+
+def test_pages_of_the_hub_that_lead_in_a_circle_are_partial() -> None:
+    def answer(request: Any) -> Answer:
+        following = "one" if request.query.get("cursor") == "two" else "two"
+        return hub_page("logs/a", Link=f'<{server.url}/x?cursor={following}>; rel="next"')
+
+    with HttpServer(answer) as server:
+        assert reason_of("hf", server.url) == "partial"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [
+        ("gs", google_page("logs/other/executor.json", "logs/job/completions/00000")),
+        ("gs", google_page(prefixes=["logs/other", "logs/job"])),
+        ("az", azure_page("logs/other/executor.json", "logs/job/completions/00000")),
+    ],
+    ids=["delimiter ignored", "no slash", "delimiter ignored by Azure"],
+)
+def test_what_lies_deeper_shows_its_folder_and_makes_no_job(scheme: str, answer: Answer) -> None:
+    with HttpServer(lambda request: answer) as server:
+        url, options_of = ADDRESSES[scheme]
+        with closing(open_storage(url, options_of(server.url), 4)) as storage:
+            folder = storage.list_folder((), with_subfolders=True)
+    assert sorted(folder.subfolders) == ["job", "other"]
+    assert not folder.has_executor_file
+
+
+def test_completions_that_are_listed_and_show_nothing_are_no_zero() -> None:
+    """A page that is empty and claims to be the last."""
+
+    def answer(request: Any) -> Answer:
+        if "completions" in request.query["prefix"]:
+            return google_page()
+        return google_page("logs/job/executor.json", prefixes=["logs/job/completions/"])
+
+    with HttpServer(answer) as server:
+        url, options_of = ADDRESSES["gs"]
+        with closing(open_storage(url, options_of(server.url), 4)) as storage:
+            folder = storage.list_folder(("job",), with_subfolders=True)
+            assert failure(lambda: storage.look(("job",), folder)).reason == "partial"
 
 
 def test_a_bucket_that_does_not_exist_is_not_found(
