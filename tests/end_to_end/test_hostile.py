@@ -132,7 +132,10 @@ def test_what_is_no_file_makes_no_job(zoo: Page, name: str) -> None:
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_hostile_file_is_an_unreadable_job_and_no_number(zoo: Page, name: str) -> None:
-    assert zoo.having(root="zoo", job_name=name) == {"datatrove_job_scan_success": 0}
+    assert zoo.having(root="zoo", job_name=name) == {
+        "datatrove_job_scan_success": 0,
+        "datatrove_job_state": 1,
+    }
 
 
 @pytest.mark.parametrize("name", ["good", *STRANGE_BUT_READABLE])

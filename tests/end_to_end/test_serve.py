@@ -39,6 +39,8 @@ from support.processes import (
 )
 from support.servers import HOST, S3Server, is_listening, running, wait_until
 
+from exporter.model.state import STATES
+
 pytest_plugins = ["support.servers_fixtures"]
 
 HALF_DONE = {
@@ -54,8 +56,12 @@ HALF_DONE = {
     "datatrove_job_started": 1,
     "datatrove_job_scan_success": 1,
     "datatrove_job_info": 1,
+    "datatrove_job_state": 1,
 }
 """Every series of a job that `write_half_done` wrote."""
+UNREADABLE = {"datatrove_job_scan_success": 0, "datatrove_job_state": 1}
+"""Every series of a job that could never be read."""
+IN_STATE = "datatrove_root_jobs_in_state"
 
 
 def write_half_done(folder: Path, **keys: object) -> Path:
@@ -732,13 +738,14 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
     page, lines = degraded
     reason, _ = BAD_JOBS[name]
     assert page.errors(name) == {("job", reason): scans(page, name)}
-    assert page.having(root=name, job_name="bad") == {"datatrove_job_scan_success": 0}
+    assert page.having(root=name, job_name="bad") == UNREADABLE
     assert page.having(root=name, job_name="good") == HALF_DONE
     about_root = page.having(root=name)
     assert {
         series.removeprefix("datatrove_root_"): value
         for series, value in about_root.items()
-        if series.startswith("datatrove_root_") and not series.endswith(("_seconds", "_total"))
+        if series.startswith("datatrove_root_")
+        and not series.endswith(("_seconds", "_total", "_in_state"))
     } == {
         "up": 1,
         "jobs": 2,
@@ -752,6 +759,8 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
         "stalled_gap_factor": 3,
         "folders_unsearched": 0,
     }
+    in_state = {state: page.value(IN_STATE, root=name, state=state) for state in STATES}
+    assert {state for state, jobs in in_state.items() if jobs} == {"unreadable", "abandoned"}
     assert about_root["datatrove_root_last_successful_scan_timestamp_seconds"] > LAUNCH
     failed, first = lines_about(lines, name)
     assert f" job_name=bad reason={reason} " in failed
@@ -767,7 +776,7 @@ def test_many_bad_jobs_at_once_spoil_nothing_else(degraded: tuple[Page, list[str
     assert page.errors(ALL) == expected
     assert page.having(root=ALL, job_name="good") == HALF_DONE
     for name in BAD_JOBS:
-        assert page.having(root=ALL, job_name=name) == {"datatrove_job_scan_success": 0}
+        assert page.having(root=ALL, job_name=name) == UNREADABLE
     assert page.value("datatrove_root_jobs", root=ALL) == len(BAD_JOBS) + 1
     assert page.value("datatrove_root_jobs_unreadable", root=ALL) == len(BAD_JOBS)
     assert page.value("datatrove_root_tasks", root=ALL) == 4
@@ -897,9 +906,10 @@ def test_a_job_that_breaks_keeps_its_values_and_says_so(
     ]
     assert ({**HALF_DONE, "datatrove_job_scan_success": 0}, 7) in [state[1:] for state in states]
     for _, series, tasks in states:
-        success = {"datatrove_job_scan_success": series["datatrove_job_scan_success"]}
+        names = ("datatrove_job_scan_success", "datatrove_job_state")
+        success = {name: series[name] for name in names}
         assert (series, tasks) in (({**HALF_DONE, **success}, 7), (success, 3))
-    gone = seen.first_time(lambda page: len(page.having(root="job", job_name="one")) == 1)
+    gone = seen.first_time(lambda page: len(page.having(root="job", job_name="one")) == 2)
     assert gone >= STALE_AFTER_SECONDS
     assert all(page.value("datatrove_root_up", root="job") == 1 for _, page in seen.pages)
     assert all(page.value("datatrove_root_jobs", root="job") == 2 for _, page in seen.pages)
@@ -1005,7 +1015,7 @@ def test_the_demo_shows_progress_and_trouble_and_leaves_nothing(tmp_path: Path) 
         assert later.value("datatrove_tasks_completed") > early.value("datatrove_tasks_completed")
         assert completed(later, "extract-stalls") == 23
         assert later.value("datatrove_job_tasks", root="demo", job_name="extract-stalls") == 32
-        assert later.having(job_name="corrupt") == {"datatrove_job_scan_success": 0}
+        assert later.having(job_name="corrupt") == UNREADABLE
         relaunched = later.having(job_name="relaunched-with-fewer-tasks")
         assert relaunched["datatrove_job_stray_markers"] == 6
         assert relaunched["datatrove_job_completion_ratio"] == 1
