@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.errors import Reason
 from exporter.model import formatting
 from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
-from exporter.model.stall import idle_seconds, stall_threshold_seconds, start_of
+from exporter.model.stall import idle_seconds, stall_threshold_seconds
 from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0
@@ -199,7 +199,7 @@ def _seconds_per_task(reading: Reading) -> float | None:
     """Mean time from completion to completion since the start. Up to the last one, not
     up to now: in tests on eight kinds of jobs that estimated the end eight times better."""
     completed = reading.tasks_completed_since_launch
-    start, last = start_of(reading), reading.last_completion_timestamp
+    start, last = reading.start_timestamp, reading.last_completion_timestamp
     if not completed or start is None or last is None or last <= start:
         return None
     return (last - start) / completed

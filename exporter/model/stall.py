@@ -75,10 +75,8 @@ def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
     if reading.executor == "local":
         is_new = launch is None or now - launch <= rule.after_seconds
         return not reading.started and is_new
-    if not reading.started:
-        return True
-    has_old_markers_only = reading.tasks_completed and reading.tasks_completed_since_launch == 0
-    return reading.start_timestamp is None and bool(has_old_markers_only)
+    has_sign = reading.start_timestamp is not None or reading.tasks_completed_since_launch != 0
+    return not reading.started or not has_sign
 
 
 def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
@@ -88,20 +86,14 @@ def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
     return None if longest is None else max(rule.gap_factor * longest, rule.after_seconds)
 
 
-def start_of(reading: Reading) -> float | None:
-    """Unix time at which the launch left its queue; a local executor has none."""
-    if reading.start_timestamp is None and reading.executor == "local":
-        return reading.launch_timestamp
-    return reading.start_timestamp
-
-
 def idle_seconds(reading: Reading, now: float) -> float | None:
     """Seconds since the launch's newest completion or its start, whichever is later; None
     where neither is known."""
     launch, last = reading.launch_timestamp, reading.last_completion_timestamp
     if last is not None and launch is not None and last < launch:
         last = None
-    since = max((time for time in (start_of(reading), last) if time is not None), default=None)
+    start = reading.start_timestamp
+    since = max((time for time in (start, last) if time is not None), default=None)
     return None if since is None else max(0.0, now - since)
 
 

@@ -27,6 +27,8 @@ from exporter.model.stall import with_state
         (nothing_completed(launched=6 * DAY, started=False), "waiting"),
         # Launched again an hour ago, and nothing but the launch was seen since.
         (nothing_completed(launched=HOUR, started=False, inherited=40), "waiting"),
+        # Its logs are older than its launch.
+        (replace(nothing_completed(launched=HOUR, started=False), started=True), "waiting"),
         # Two days in a queue are no stall.
         (nothing_completed(launched=2 * DAY, started=False, inherited=40), "waiting"),
         (replace(completed(40, ago=60, launched=2 * DAY, gap=30), start_timestamp=None), "running"),
@@ -104,7 +106,8 @@ def test_a_job_that_cannot_be_read_is_unreadable_whatever_it_was(reading: Readin
     ],
 )
 def test_a_local_executor_waits_in_no_queue(reading: Reading, state: str) -> None:
-    local = replace(reading, executor="local")
+    """Its start is its launch."""
+    local = replace(reading, executor="local", start_timestamp=reading.launch_timestamp)
     assert row_of(local).state == state
 
 
