@@ -94,6 +94,7 @@ def set_up(level: str, log_format: str, *, in_background: bool = False) -> None:
     hide(value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name))
     sys.excepthook = _log_crash
     threading.excepthook = lambda crash: _log_crash(*crash[:3])
+    sys.unraisablehook = lambda met: _log_ignored(met.exc_value)
 
 
 def as_error(text: str) -> str:
@@ -124,6 +125,11 @@ def _log_crash(_: object, error: BaseException | None, __: object) -> None:
     if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
         message = "a thread met a bug of the exporter and ended"
         logging.getLogger(__name__).critical(message, exc_info=error)
+
+
+def _log_ignored(error: BaseException | None) -> None:
+    """The same for what is raised where nobody can catch it, as in a destructor."""
+    logging.getLogger(__name__).error("an error could not be raised", exc_info=error)
 
 
 class _LineFormatter(logging.Formatter):

@@ -30,9 +30,10 @@ class BackgroundHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self._line(record)
-        except Exception:
-            self.handleError(record)
-            return
+        except Exception as error:  # what logging does of itself would wait for a reader
+            line = self._own_line(
+                "an event could not be put into words", error=type(error).__name__
+            )
         with self._changed:
             if self._bytes and self._bytes + len(line) > _BACKLOG_BYTES:
                 self._lost += 1
@@ -48,6 +49,11 @@ class BackgroundHandler(logging.Handler):
     def _line(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
 
+    def _own_line(self, message: str, **fields: object) -> bytes:
+        record = logging.LogRecord("exporter.log", logging.WARNING, "", 0, message, None, None)
+        record.fields = fields
+        return self._line(record)
+
     def _put(self, line: bytes) -> None:
         self._lines.append(line)
         self._bytes += len(line)
@@ -56,10 +62,8 @@ class BackgroundHandler(logging.Handler):
     def _tell_lost(self) -> None:
         if self._lost:
             message = "lines of this log were lost, nobody read them"
-            record = logging.LogRecord("exporter.log", logging.WARNING, "", 0, message, None, None)
-            record.fields = {"lines": self._lost}
+            self._put(self._own_line(message, lines=self._lost))
             self._lost = 0
-            self._put(self._line(record))
 
     def _run(self) -> None:
         while True:

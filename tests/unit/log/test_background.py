@@ -103,6 +103,13 @@ def test_flush_waits_for_lines_that_are_read_and_not_for_ever_for_others(log: Lo
     assert log.handler._bytes == 0
 
 
+def test_an_event_that_cannot_be_put_into_words_is_told_in_its_place(log: Log) -> None:
+    log.write(1)
+    log.handler.handle(logging.makeLogRecord({"msg": "%d", "args": ("x",), "levelname": "INFO"}))
+    log.write(2)
+    assert log.read_lines(3) == ["1", "an event could not be put into words", "2"]
+
+
 def test_a_pipe_that_does_not_block_loses_nothing(log: Log) -> None:
     os.set_blocking(log.writer, False)
     for number in range(500):

@@ -1,0 +1,40 @@
+"""Everything that would go to standard error by itself goes through the log."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import threading, warnings
+from exporter import log
+log.set_up("info", "json")
+log.hide(["CANARY"])
+
+class Broken:
+    def __del__(self):
+        raise ValueError("CANARY")
+
+def fail():
+    raise ValueError("CANARY")
+
+Broken()
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+warnings.warn("CANARY")
+fail()
+"""
+
+
+def test_what_python_itself_would_print_is_a_line_of_the_log_without_secrets() -> None:
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    levels = ["error", "critical", "warn", "critical"]
+    lines = run.stderr.splitlines()
+    assert [line.split('"level": "')[1].split('"')[0] for line in lines] == levels
+    assert "CANARY" not in run.stderr
+    assert all("<secret>" in line for line in lines)
