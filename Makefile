@@ -43,7 +43,7 @@ lowest: wheel .cache/lowest/ready ## The fast tests with the lowest versions tha
 	.cache/lowest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider tests/unit \
 		-k "not schemathesis"  # which asks for newer versions
 
-bench: wheel ## Benchmarks: ratios within one run
+bench: wheel .cache/fuse/ready ## Benchmarks: ratios within one run
 	scripts/install-strace
 	$(BIN)/python tests/benchmarks/scrape.py
 	$(BIN)/python tests/benchmarks/abuse.py
@@ -56,7 +56,7 @@ soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very
 	HOSTILE_MARKERS=1000000 HOSTILE_JOBS=100000 $(BIN)/pytest --timeout 1200 tests/end_to_end/test_hostile.py -k full
 
 HISTORIES ?= 2000
-histories: wheel .cache/servers/ready ## Thousands of random job histories on each backend, an hour (HISTORIES=2000 each)
+histories: wheel .cache/servers/ready .cache/fuse/ready ## Thousands of random job histories on each backend, an hour (HISTORIES=2000 each)
 	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/storage/test_histories.py $(ARGS)
 
 FUZZ_SECONDS ?= 300

@@ -27,7 +27,8 @@ class History:
         """From all times in ascending order; at least one."""
         last = len(ordered_ns) - 1
         points = min(_HISTORY_POINTS, len(ordered_ns))
-        chosen = (last * point // max(1, points - 1) for point in range(points))
+        steps = max(1, points - 1)
+        chosen = (last * point // steps for point in range(points))
         return cls(len(ordered_ns), array("d", (ordered_ns[i] / 1e9 for i in chosen)))
 
     def points(self) -> list[tuple[float, int]]:

@@ -9,7 +9,7 @@ once, and a job in which nothing changed costs one look.
 import time
 from array import array
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import compress, islice
 
 from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
@@ -237,17 +237,16 @@ def _with_times(
         is_enough = executor.skip_completed and memory.look.completions_modified_ns is not None
         if counting == executor.world_size and is_enough and not had_times:
             return markers
-        times = array("q", [UNKNOWN]) * len(markers.ranks)
+        times = [UNKNOWN] * len(markers.ranks)
     else:
-        times = array("q", markers.modified_ns)
+        times = list(markers.modified_ns)
     # Ranks ascend: those that count come first.
-    wanted = [position for position in range(counting) if times[position] == UNKNOWN]
-    if wanted:
-        ranks = list(markers.ranks)
-        asked = storage.marker_times(path, [ranks[position] for position in wanted])
-        for position, time_ns in zip(wanted, asked, strict=True):
+    wanted = [time_ns == UNKNOWN for time_ns in times[:counting]]
+    if any(wanted):
+        asked = storage.marker_times(path, list(compress(markers.ranks, wanted)))
+        for position, time_ns in zip(compress(range(counting), wanted), asked, strict=True):
             times[position] = UNKNOWN if time_ns is None else time_ns
-    return replace(markers, modified_ns=times)
+    return replace(markers, modified_ns=array("q", times))
 
 
 def _seconds(nanoseconds: int | None) -> float | None:

@@ -2,20 +2,40 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES
 
 
 def statuses_of(folder: str, names: Sequence[str]) -> list[os.stat_result | None]:
-    """The status of each file in a folder, None for those that are gone. Names are looked up in
-    the open folder, not each from the root of the file system."""
+    """The status of each file in a folder, None for those that are gone."""
     if not names:
         return []
+    with _opened(folder) as descriptor:
+        return [_status_of(name, descriptor) for name in names]
+
+
+def times_of(folder: str, names: Sequence[str]) -> list[int | None]:
+    """The modification time of each file in a folder, None for those that are gone or have none.
+    For very many: their statuses are not kept."""
+    times: list[int | None] = []
+    with _opened(folder) as descriptor:
+        for name in names:
+            try:
+                times.append(os.stat(name, dir_fd=descriptor).st_mtime_ns or None)
+            except FileNotFoundError:
+                times.append(None)
+    return times
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    """Names are looked up in the open folder, not each from the root of the file system."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return [_status_of(name, descriptor) for name in names]
+        yield descriptor
     finally:
         os.close(descriptor)
 

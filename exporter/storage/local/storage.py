@@ -40,7 +40,7 @@ from exporter.storage.local.completions import (
     list_markers,
 )
 from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
-from exporter.storage.local.opened import read_part, read_whole, statuses_of
+from exporter.storage.local.opened import read_part, read_whole, statuses_of, times_of
 from exporter.storage.local.trust import Trust
 
 _NO_FILE = ExecutorFile(is_file=False)
@@ -281,12 +281,11 @@ class LocalStorage:
         names = [marker_name(rank) for rank in ranks]
         self.requests.add("stat", len(names))
         try:
-            found = statuses_of("/".join((self._root, *path, COMPLETIONS)), names)
+            return times_of("/".join((self._root, *path, COMPLETIONS)), names)
         except FileNotFoundError:  # there is no such folder
             return [None for _ in names]
         except OSError as error:
             raise from_os_error(error) from None
-        return [None if status is None else status.st_mtime_ns for status in found]
 
     def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
         folder = "/".join((self._root, *path, inner))
@@ -294,12 +293,14 @@ class LocalStorage:
         try:
             with os.scandir(folder) as entries:
                 names = [entry.name for entry in entries if not entry.is_dir()]
+            names = list(dict.fromkeys(names))  # a file system may list a name twice
             if wanted is None:
                 return [File(name) for name in names]
             chosen = list(wanted(names))
             self.requests.add("stat", len(chosen))
             statuses = zip(chosen, statuses_of(folder, chosen), strict=True)
-            return [File(name, s.st_mtime_ns, s.st_size) for name, s in statuses if s is not None]
+            modified_ns = fingerprint.modified_ns
+            return [File(name, modified_ns(s), s.st_size) for name, s in statuses if s is not None]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
