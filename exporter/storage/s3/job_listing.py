@@ -151,11 +151,11 @@ class JobListing:
     async def list_whole(self) -> Look:
         """List all markers one page after the other, without a start, and without anything
         taken on trust that a listing from a start would prove."""
-        if self._session.capabilities.is_ordered:
-            found = await self._list_in_order()
-            if found is not None:
-                return await self._to_look(found)
-        return await self._list_in_no_order()
+        found = None
+        while found is None:  # until the order, or that there is none, is known
+            is_ordered = self._session.capabilities.is_ordered
+            found = await (self._list_in_order() if is_ordered else self._list_in_no_order())
+        return await self._to_look(found)
 
     async def _list_in_order(self) -> ListedJob | None:
         """List from the first key on until one that comes after all markers, which proves that
@@ -179,8 +179,9 @@ class JobListing:
                 raise StorageError("partial", "a listing page says that it is the last, and is not")
         return found
 
-    async def _list_in_no_order(self) -> Look:
-        """List the job folder itself, then all of ``completions/``."""
+    async def _list_in_no_order(self) -> ListedJob | None:
+        """List the job folder itself, then all of ``completions/``; None if the keys turn out to be
+        in order, which proves more."""
         job = self._job
         level = await self._list_all_keys(job.prefix, "/")
         found = ListedJob(job)
@@ -188,13 +189,16 @@ class JobListing:
         if found.executor is None:
             raise StorageError("not_found", "no executor.json")
         if any(COMPLETIONS in page.folders for page in level):
-            pages = await self._list_all_keys(job.completions)
+            pages = await self._session.list_pages(job.completions)
+            if self._session.capabilities.is_ordered:
+                return None
+            pages = await self._list_all_keys(job.completions, listed=pages)
             if not any(page.keys for page in pages):
                 raise StorageError("partial", "completions/ was listed, and shows no keys")
             for page in pages:
                 found.add_page(page)
         found.is_whole = not any(LOGS in page.folders for page in level)
-        return await self._to_look(found)
+        return found
 
     async def _list_all_keys(
         self, prefix: str, delimiter: str = "", listed: list[ListingPage] | None = None

@@ -7,9 +7,11 @@ page showed. A page of that size is full, or has fewer keys where deleted ones t
 shows fewer, or says now that there are more.
 """
 
-from exporter.datatrove.layout import EXECUTOR_FILE
+from contextlib import suppress
+
 from exporter.errors import StorageError
 from exporter.storage.s3.client import Session
+from exporter.storage.s3.errors import RefusedError
 from exporter.storage.s3.listing_page import ListingPage, of_level
 
 _ATTEMPTS = 3  # keys may come and go between two requests
@@ -85,14 +87,23 @@ async def _may_say_more(session: Session, delimiter: str, pages: list[ListingPag
     capabilities = session.capabilities
     if delimiter:
         return True
-    if capabilities.is_ordered is not None:
+    if capabilities.is_ordered is False:
         return False
-    if capabilities.full_says_more is None:
-        lone = next((key for page in pages for key in page.keys if key.endswith(EXECUTOR_FILE)), "")
-        if not lone or not capabilities.takes_any_prefix:
+    keys = [key for page in pages for key in page.keys]
+    if capabilities.full_says_more is None and keys and capabilities.takes_any_prefix:
+        capabilities.full_says_more = await _says_more(session, keys[-1])
+    return bool(capabilities.full_says_more)
+
+
+async def _says_more(session: Session, key: str) -> bool | None:
+    """A page that is full with this key says that there are more, and shows none; None if others
+    begin like it, or if a key is no prefix to this server."""
+    with suppress(RefusedError):
+        page = await session.list_page(key, keys=1)
+        if not page.is_truncated:
             return False
-        capabilities.full_says_more = (await session.list_page(lone, keys=1)).is_truncated
-    return capabilities.full_says_more
+        return None if _names(await session.list_page(key, token=page.token)) else True
+    return None
 
 
 def _names(page: ListingPage) -> set[str]:
