@@ -46,10 +46,10 @@ lowest: wheel .cache/lowest/ready ## The fast tests with the lowest versions tha
 bench: wheel .cache/fuse/ready ## Benchmarks: ratios within one run
 	scripts/install-strace
 	$(BIN)/python tests/benchmarks/scrape.py
-	$(BIN)/python tests/benchmarks/abuse.py
 	$(BIN)/python tests/benchmarks/pages.py
 	$(BIN)/python tests/benchmarks/status.py
 	$(BIN)/python tests/benchmarks/scan.py
+	$(BIN)/python tests/benchmarks/abuse.py
 
 soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very many jobs and markers
 	$(BIN)/python tests/benchmarks/soak.py 100000
