@@ -132,6 +132,10 @@ def test_a_refused_start_is_told_from_an_outage(status: int) -> None:
         down = False
         root = server.scan()
         assert (root.up, root.notes) == (True, ())
+        server.objects.quirks = frozenset({"start 500"})  # a passing error
+        assert server.found() == {"job": 1_100}
+        server.objects.quirks = frozenset()
+        assert server.scan().notes == ()
         server.objects.quirks = frozenset({f"start {status}"})
         for _ in range(4):
             assert server.found() == {"job": 1_100}
