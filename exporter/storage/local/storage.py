@@ -39,6 +39,7 @@ from exporter.storage.local.completions import (
     last_written_ns,
     list_markers,
 )
+from exporter.storage.local.entries import list_entries, real_path
 from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
 from exporter.storage.local.opened import read_part, read_whole, statuses_of, times_of
 from exporter.storage.local.trust import Trust
@@ -122,31 +123,24 @@ class LocalStorage:
 
     def _list(self, folder: str, found: os.stat_result, before: _FolderState) -> Folder:
         listed = Listed.now(fingerprint.of(found), before.listed)
-        subfolders: dict[str, None] = {}  # a file system may list a name twice
-        links = []
-        executor = _NO_FILE
         self.requests.add("readdir")
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name == EXECUTOR_FILE:
-                    executor = self._find_executor_file(folder, before)
-                elif _is_folder(entry):
-                    subfolders[entry.name] = None
-                    if entry.is_symlink():
-                        links.append((entry.name, _real_path(entry.path)))
-        links_if_counted = LINKS_WITHOUT_SUBFOLDERS + len(subfolders)
-        counts_links = subfolders and found.st_nlink == links_if_counted
+        found_in = list_entries(folder)
+        executor = _NO_FILE
+        if found_in.has_executor_entry:
+            executor = self._find_executor_file(folder, before)
+        links_if_counted = LINKS_WITHOUT_SUBFOLDERS + len(found_in.subfolders)
+        counts_links = found_in.subfolders and found.st_nlink == links_if_counted
         state = _FolderState(listed, executor, found.st_dev if counts_links else None)
         is_root = folder == self._root
         if is_root:
             self._trust.root_listed(found.st_dev)
         return Folder(
-            tuple(subfolders),
+            found_in.subfolders,
             executor.is_file,
             (found.st_dev, found.st_ino),
             state,
-            links=tuple(links),
-            real_path=_real_path(folder) if is_root else None,
+            links=found_in.links,
+            real_path=real_path(folder) if is_root else None,
         )
 
     def _find_executor_file(self, folder: str, before: _FolderState) -> ExecutorFile:
@@ -330,17 +324,3 @@ def _state_of(folder: Folder | None) -> _FolderState:
 def _own_subfolders(folder: Folder) -> set[str]:
     """Those that come and go with a change of the folder. What a link leads to does not."""
     return set(folder.subfolders).difference(name for name, _ in folder.links)
-
-
-def _real_path(folder: str) -> str:
-    """Where it really lies, without a slash at the end."""
-    return os.path.realpath(folder).rstrip("/")
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """The entry is a folder or a link to one. Only links cost a system call. A link that
-    leads nowhere, or round in circles, is no folder."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
