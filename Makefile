@@ -38,7 +38,7 @@ docker-lint: $(VENV)/.dev ## The Dockerfile
 test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-lowest: wheel .cache/lowest/ready ## The fast tests with the lowest versions that pyproject.toml allows
+lowest: wheel .cache/lowest/ready .cache/servers/ready ## The fast tests with the lowest versions that pyproject.toml allows
 	$(BIN)/uv pip install --quiet --python .cache/lowest --no-deps --reinstall dist/*.whl
 	.cache/lowest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider tests/unit \
 		-k "not schemathesis"  # which asks for newer versions
