@@ -85,7 +85,7 @@ def _with_prefix(root: RootConfig, prefix: str) -> RootConfig:
         return root
     if prefix.startswith(root.prefix):
         return replace(root, prefix=prefix)
-    return replace(root, exclude=("*",))
+    return replace(root, asked_prefix=prefix)
 
 
 def _without_secrets(url: str) -> str:

@@ -90,7 +90,8 @@ DEFAULT_STALL_RULE = StallRule()
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
-    """One root. Its fields are shown by ``check-config``, in this order."""
+    """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
+    of the command line where no name can begin with it and with `prefix`."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature
@@ -105,6 +106,7 @@ class RootConfig:
     abandoned_after_seconds: float = 7 * 86_400.0
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
+    asked_prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))

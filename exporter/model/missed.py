@@ -50,7 +50,13 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
 
 def _left_out(seen: Seen, config: RootConfig) -> str:
     if jobs := seen.jobs_left_out:
-        names = [name for name in ("prefix", "include", "exclude") if getattr(config, name)]
+        filters = {
+            "prefix": config.prefix,
+            "--prefix": config.asked_prefix,
+            "include": config.include,
+            "exclude": config.exclude,
+        }
+        names = [name for name, value in filters.items() if value]
         found = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
         return f"{formatting.series(names)} leave{'s' * (len(names) == 1)} out {found} found"
     folders = formatting.count(seen.folders_left_out)

@@ -36,6 +36,7 @@ def passes_filters(name: str, config: RootConfig) -> bool:
     whole `job_name`, in which ``*`` also matches ``/``."""
     return (
         name.startswith(config.prefix)
+        and name.startswith(config.asked_prefix)
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
     )

@@ -343,6 +343,21 @@ def test_a_folder_without_jobs_is_said_to_be_one_and_is_not_complete(root: Path)
     )
 
 
+def test_prefixes_that_contradict_each_other_are_both_named(make_job: Callable[..., Path]) -> None:
+    root = make_job("CC-1", tasks=1).parent
+    make_job("CC-2", tasks=1)
+    file = root / "c.yaml"
+    file.write_text(f"roots: [{{name: r, url: {root}, prefix: CC-1}}]\n")
+    run = status(file, "-p", "CC-2")
+    assert (run.code, run.out) == (0, "")
+    assert run.err == (
+        "r: no jobs found whose name starts with CC-1 (as configured) and with CC-2 (--prefix), "
+        "up to 3 folders deep (--max-depth)\n"
+        "r: prefix and --prefix leave out the one job found\n"
+    )
+    assert set(status(file, "-p", "C", "--json").jobs) == {"CC-1"}
+
+
 def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
     write_job(tmp_path / "good" / "j", tasks=1, completed=[0])
     bad = tmp_path / "bad"

@@ -169,9 +169,15 @@ def problems(configs: Iterable[RootConfig], report: Report) -> Iterator[str]:
         if root.error is not None:
             yield f"{root.name} cannot be read: {root.error}"
         elif root.totals is not None and root.totals.jobs == 0:
-            named = f" whose name starts with {config.prefix}" if config.prefix else ""
-            yield f"{root.name}: no jobs found{named}{_hint_for(config)}"
+            yield f"{root.name}: no jobs found{_named(config)}{_hint_for(config)}"
         yield from (f"{root.name}: {sentence}" for sentence in root.missed)
+
+
+def _named(config: RootConfig) -> str:
+    if not config.prefix:
+        return ""
+    also = config.asked_prefix and f" (as configured) and with {config.asked_prefix} (--prefix)"
+    return f" whose name starts with {config.prefix}{also}"
 
 
 def _hint_for(config: RootConfig) -> str:

@@ -31,6 +31,11 @@ from exporter.model.missed import Seen, what_is_missed
             ["prefix, include and exclude leave out all 1,200 jobs found"],
         ),
         (
+            Seen(folders=7, jobs_left_out=2),
+            {"prefix": "CC-1", "asked_prefix": "CC-2"},
+            ["prefix and --prefix leave out all 2 jobs found"],
+        ),
+        (
             Seen(folders=1, folders_left_out=3),
             {"prefix": "CC-"},
             ["prefix leaves out every folder found (3)"],
