@@ -338,8 +338,9 @@ def test_a_folder_without_jobs_is_said_to_be_one_and_is_not_complete(root: Path)
     assert named.startswith(f"{root}: no jobs found whose name starts with x")
     inner = root / "completions"
     inner.mkdir()
-    assert status(inner).err.endswith(
-        "completions/ lies inside a job, which may be one folder up\n"
+    assert status(inner).err == (
+        f"{inner}: no jobs found, up to 3 folders deep (--max-depth); "
+        "completions/ may lie inside a job, one folder up\n"
     )
 
 

@@ -4,13 +4,13 @@ For pipes and files: aligned by spaces, one line for each job, as wide as it tak
 ``terminal_table`` lays the same cells out on a terminal.
 """
 
-import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model import formatting
@@ -182,7 +182,9 @@ def _named(config: RootConfig) -> str:
 
 def _hint_for(config: RootConfig) -> str:
     """Why a folder may hold no jobs, as far as its name tells."""
-    name = os.path.basename(config.url.rstrip("/"))
-    if name in INNER_FOLDERS:
-        return f"; {name}/ lies inside a job, which may be one folder up"
-    return f", up to {config.max_depth} folders deep (--max-depth)"
+    depth = f", up to {config.max_depth} folders deep (--max-depth)"
+    place = without_query(config.url).partition("://")
+    _, slash, name = (place[2] or place[0]).rstrip("/").rpartition("/")
+    if slash and name in INNER_FOLDERS:  # and no bucket
+        return f"{depth}; {name}/ may lie inside a job, one folder up"
+    return depth
