@@ -40,10 +40,12 @@ def count(number: int) -> str:
 
 
 def percent(ratio: float) -> str:
-    """``61 %``; rounded down, and finer near 0 and 1: ``0.4 %``, ``99.9 %``."""
+    """``61 %``; rounded down, and finer near 0 and 1: ``<0.1 %``, ``0.4 %``, ``99.9 %``."""
     if ratio in (0, 1):
         return f"{ratio:.0%}".replace("%", " %")
-    thousandths = min(999, max(1, int(ratio * 1000 + 1e-9)))  # 0.29 is 289.999… thousandths
+    if ratio < 0.001:
+        return "<0.1 %"
+    thousandths = min(999, int(ratio * 1000 + 1e-9))  # 0.29 is 289.999… thousandths
     if 10 <= thousandths < 990:
         return f"{thousandths // 10} %"
     return f"{thousandths / 10:.1f} %"

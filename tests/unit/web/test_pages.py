@@ -354,6 +354,7 @@ A_MINUTE_AGO = '<time datetime="2023-11-14T22:12:20Z" title="2023-11-14 22:12:20
         ("count", 12345, "12,345"),
         ("count", 0, "0"),
         ("percent", 0.9996, "99.9 %"),
+        ("percent", 0.00002, "&lt;0.1 %"),
         ("duration", 7500.0, "2 h 5 min"),
         ("ago", NOW - 60, f"{A_MINUTE_AGO}1 min ago</time>"),
     ],
