@@ -188,7 +188,8 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "missed. As of the last scan that read the whole root.", schema=COUNT_OR_NULL),
     of_row("missed", lambda row: row.root.missed,
         "Where jobs may lie that the last scan of the root could not see, in sentences: below "
-        "max_depth, left out by filters, or nowhere because the root is empty.", schema=TEXTS),
+        "max_depth, in folders that cannot be listed, left out by filters, or nowhere because the "
+        "root is empty.", schema=TEXTS),
     of_row("age_seconds", lambda row: row.age_seconds, "Age of what is known.",
         schema=NUMBER_OR_NULL),
     of_row("is_fresh", lambda row: row.is_fresh,

@@ -18,7 +18,8 @@ class Seen:
     """What one scan saw beside the jobs.
 
     `folders` were listed, the root among them. `folders_unsearched` lie at `max_depth` and hold
-    folders in which was not looked; `example` is one of them, as in a `job_name`. The rest is
+    folders in which was not looked; `example` is one of them, as in a `job_name`. Of those that
+    could not be listed `folders_unread` are shown by no job, such as `unread_example`. The rest is
     told only where there is no job: how many jobs and folders the filters leave out, and whether
     the root is empty. (On object stores a root that does not exist looks the same. A local
     folder is there, and that it is empty is no news.)
@@ -27,6 +28,8 @@ class Seen:
     folders: int = 0
     folders_unsearched: int = 0
     example: str = ""
+    folders_unread: int = 0
+    unread_example: str = ""
     jobs_left_out: int = 0
     folders_left_out: int = 0
     is_empty: bool = False
@@ -42,6 +45,10 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
             f"{folders} at max_depth {config.max_depth} {hold} more folders, in which was not "
             f"looked: {such_as}{seen.example}"
         )
+    if unread := seen.folders_unread:
+        folders = "1 folder" if unread == 1 else f"{formatting.count(unread)} folders"
+        such_as = "" if unread == 1 else "such as "
+        yield f"{folders} cannot be read: {such_as}{seen.unread_example}"
     if seen.jobs_left_out or seen.folders_left_out:
         yield _left_out(seen, config)
     elif seen.is_empty and config.max_depth and "://" in config.url:
@@ -60,6 +67,7 @@ def _left_out(seen: Seen, config: RootConfig) -> str:
         found = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
         return f"{formatting.series(names)} leave{'s' * (len(names) == 1)} out {found} found"
     folders = formatting.count(seen.folders_left_out)
-    if seen.folders == 1:
+    if seen.folders == 1 and not seen.folders_unread:
         return f"prefix leaves out every folder found ({folders})"
-    return f"prefix leaves out {folders} folder{'s' * (folders != '1')}, and the rest holds no job"
+    rest = "what else could be read" if seen.folders_unread else "the rest"
+    return f"prefix leaves out {folders} folder{'s' * (folders != '1')}, and {rest} holds no job"

@@ -146,6 +146,7 @@ class Root:
     scan that succeeded could not see. Counters run from the start of the process:
     `errors` by (scope, reason), `requests` by operation. `jobs_unwatched` of the hidden jobs
     are in a state that should be watched: the root has more than `max_per_root` has room for.
+    `folders_unread` could not be listed, and are no jobs by their own names.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Root:
     notes: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     folders_unsearched: int = 0
+    folders_unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,17 @@ def _may_hold_wanted(path: Path, prefix: str) -> bool:
     return name.startswith(prefix) or prefix.startswith(name + "/")
 
 
+def may_be_or_hold_wanted(path: Path, config: RootConfig) -> bool:
+    """There can be a job to read in this folder or below it, for all that its name tells. What
+    `exclude` names is left alone with all that it holds."""
+    name = job_name(path)
+    if is_wanted(name, config):
+        return True
+    is_excluded = any(fnmatchcase(name, glob) for glob in config.exclude)
+    is_deepest = len(path) >= config.max_depth
+    return not is_excluded and not is_deepest and _may_hold_wanted(path, config.prefix)
+
+
 def count_pruned(path: Path, folder: Folder, config: RootConfig) -> int:
     """How many folders in this one are not visited because of the prefix."""
     return sum(not _may_hold_wanted((*path, name), config.prefix) for name in folder.subfolders)

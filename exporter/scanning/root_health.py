@@ -73,8 +73,12 @@ class RootHealth:
                 event(_LOG, logging.WARNING, "jobs may be missed", **fields)
         if self.root.missed and not missed:
             event(_LOG, logging.INFO, "no jobs are missed any more", root=self._config.name)
-        unsearched = seen.folders_unsearched
-        self.root = replace(self.root, missed=missed, folders_unsearched=unsearched)
+        self.root = replace(
+            self.root,
+            missed=missed,
+            folders_unsearched=seen.folders_unsearched,
+            folders_unread=seen.folders_unread,
+        )
 
     def first_read(self, folders: int) -> None:
         """The first scan that succeeded is published, and had visited so many folders."""

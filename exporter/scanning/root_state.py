@@ -23,6 +23,7 @@ from exporter.scanning.discovery import (
     count_pruned,
     is_wanted,
     job_name,
+    may_be_or_hold_wanted,
     passes_filters,
 )
 from exporter.scanning.job_log import JobLog
@@ -99,6 +100,8 @@ class RootState:
         self._log = JobLog(config.name)
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
+        self._unread: dict[Path, StorageError] = {}
+        """Folders that could not be listed and are shown by no job."""
         self._oldest_failure = math.inf
 
     def settled_folder(self, path: Path, now: float) -> Folder | None:
@@ -179,12 +182,15 @@ class RootState:
     def folder_failed(self, path: Path, error: StorageError, now: float) -> None:
         """A folder below the root could not be listed, or a job not be read in time: the jobs
         known at or below it are unreadable. If none is known it may well be one, so it is shown
-        as an unreadable job, unless the configuration leaves it out."""
+        as an unreadable job; where that has a name that is not wanted, jobs may be missed in it."""
         affected = [state for known, state in self._jobs.items() if known[: len(path)] == path]
         if not affected:
-            if not is_wanted(job_name(path), self.config):
+            if not may_be_or_hold_wanted(path, self.config):
                 return
-            affected = [self._jobs.setdefault(path, self._new_job(path, now))]
+            if is_wanted(job_name(path), self.config):
+                affected = [self._jobs.setdefault(path, self._new_job(path, now))]
+            else:
+                self._unread[path] = error
         self.health.count_job_error(error)
         for state in affected:
             state.reached = self.health.root.scans
@@ -215,6 +221,7 @@ class RootState:
             if not any(path[: len(folder)] == folder for folder in unlisted):
                 del self._jobs[path]
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
+        self._unread = {path: e for path, e in self._unread.items() if path in unlisted}
         is_first = self.health.root.last_successful_scan_timestamp is None
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
         seen = self._what_was_seen()
@@ -228,6 +235,10 @@ class RootState:
         unsearched = [path for path, state in self._folders.items() if state.holds_more]
         example = job_name(min(unsearched)) if unsearched else ""
         seen = Seen(len(self._folders), len(unsearched), example)
+        if self._unread:
+            first = min(self._unread)
+            example = f"{job_name(first)} ({self._unread[first]})"
+            seen = replace(seen, folders_unread=len(self._unread), unread_example=example)
         return seen if self._jobs else self._why_no_job(seen)
 
     def _why_no_job(self, seen: Seen) -> Seen:

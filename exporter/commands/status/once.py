@@ -37,7 +37,7 @@ def show(config: Config, options: Options) -> int:
     else:
         _print_text(config, report, rows, logs)
     if (
-        any(not row.root.up for row in report.roots)
+        any(not row.root.up or row.root.folders_unread for row in report.roots)
         or any(row.state == "unreadable" for row in report.rows)
         or any(found.error is not None for found in (logs or {}).values())
     ):

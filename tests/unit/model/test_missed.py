@@ -46,6 +46,14 @@ from exporter.model.missed import Seen, what_is_missed
             ["prefix leaves out 1 folder, and the rest holds no job"],
         ),
         (
+            Seen(folders=1, folders_unread=2, unread_example="a (denied: no)", folders_left_out=3),
+            {"prefix": "CC-"},
+            [
+                "2 folders cannot be read: such as a (denied: no)",
+                "prefix leaves out 3 folders, and what else could be read holds no job",
+            ],
+        ),
+        (
             Seen(folders=1, is_empty=True),
             {"url": "s3://bucket/logz?token=secret"},
             ["nothing lies below s3://bucket/logz: is that how it is spelled?"],

@@ -8,6 +8,7 @@ from support.readings import DAY, a_job, a_reading, an_unreadable_job
 from support.readings import NOW as WALL
 
 from exporter.config.settings import RootConfig, StallRule
+from exporter.config.shard import Shard
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.job_scan import JobScan
@@ -270,6 +271,32 @@ def test_a_folder_left_out_by_the_configuration_may_be_unreadable() -> None:
     root = scan(state, {}, unlisted={"lost+found": DENIED})
     assert root.jobs == ()
     assert not errors_of(root)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"include": ("*/job",)}, {"prefix": "team/dump"}, {"shard": Shard(1, 2)}],
+    ids=["include", "prefix", "shard"],
+)
+def test_a_folder_that_cannot_be_listed_and_may_hold_wanted_jobs_is_told(
+    options: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is no job by its own name."""
+    state = state_of(**options)
+    root = scan(state, {}, unlisted={"team": DENIED})
+    assert (root.jobs, root.folders_unread) == ((), 1)
+    assert root.missed == ("1 folder cannot be read: team (denied: Permission denied)",)
+    assert errors_of(root) == {("job", "denied"): 1}
+    scan(state, {}, unlisted={"team": DENIED})
+    assert [record.fields.get("detail", "") for record in caplog.records] == [*root.missed]
+    root = scan(state, {})
+    assert (root.folders_unread, root.missed) == (0, ())
+
+
+@pytest.mark.parametrize("options", [{"max_depth": 1}, {"exclude": ("te*",)}, {"prefix": "x/"}])
+def test_a_folder_that_can_hold_no_wanted_job_is_left_out(options: dict[str, object]) -> None:
+    root = scan(state_of(**{"include": ("*/job",), **options}), {}, unlisted={"team": DENIED})
+    assert (root.jobs, root.missed, errors_of(root)) == ((), (), {})
 
 
 def test_a_first_scan_that_did_not_end_publishes_what_it_read_and_no_sums() -> None:
