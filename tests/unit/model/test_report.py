@@ -231,7 +231,8 @@ def test_what_needs_attention_comes_first() -> None:
     ]
 
 
-TIMES = st.none() | st.floats(0, 2 * NOW)
+TIMES = st.none() | st.floats(0, 2 * NOW).map(lambda seconds: round(seconds, 9))
+"""As clocks and file systems tell them: no finer than a nanosecond."""
 READINGS = st.builds(
     lambda tasks, share, since, launch, last, gap, started: a_reading(
         tasks=tasks,
