@@ -113,7 +113,8 @@ class RootHealth:
         """The next scan is put off by so much because the storage keeps failing."""
         self.root = replace(self.root, backoff_seconds=seconds)
 
-    def publish(self, jobs: Iterable[Job], wall_time: float) -> None:
+    def publish(self, jobs: Iterable[Job], wall_time: float, *, is_lost: bool = False) -> None:
         """Show these jobs, and everything that was counted so far."""
         errors = tuple((key, self._errors[key]) for key, _ in self.root.errors)
-        self.root = with_jobs(replace(self.root, errors=errors), jobs, self._config, wall_time)
+        root = replace(self.root, errors=errors)
+        self.root = with_jobs(root, jobs, self._config, wall_time, is_lost=is_lost)

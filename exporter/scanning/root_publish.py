@@ -13,18 +13,25 @@ from exporter.model.snapshot import Job, Root, Totals
 from exporter.model.state import HIDDEN_FIRST
 
 
-def with_jobs(root: Root, jobs: Iterable[Job], config: RootConfig, wall_time: float) -> Root:
-    """The root with these jobs, in any order and none hidden, in place of those it has."""
+def with_jobs(
+    root: Root,
+    jobs: Iterable[Job],
+    config: RootConfig,
+    wall_time: float,
+    *,
+    is_lost: bool = False,
+) -> Root:
+    """The root with these jobs, in any order and none hidden, in place of those it has. A *lost*
+    one could not be read for so long that nothing of it is known any more."""
     ordered = sorted(jobs, key=attrgetter("name"))
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
     unwatched = sum(job.state not in HIDDEN_FIRST for job in published if job.hidden)
     root = replace(root, jobs=published, jobs_unwatched=unwatched)
-    # A root that was never read to the end, or that failed until nothing of it was left, has
-    # no jobs to count, which is not the same as 0 jobs.
+    # A root that was never read to the end, or that is lost, has no jobs to count, which is not
+    # the same as 0 jobs.
     was_read = root.up or root.totals is not None
-    nothing_left = root.error is not None and not published
-    if was_read and not nothing_left:
+    if was_read and not is_lost:
         return replace(root, totals=Totals.of_jobs(published), jobs_lost=None)
     lost = root.jobs_lost if root.totals is None else root.totals.jobs
     return replace(root, totals=None, jobs_lost=lost)

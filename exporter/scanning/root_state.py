@@ -293,17 +293,20 @@ class RootState:
     def expire(self, now: float, wall_time: float) -> None:
         """Drop what could not be read for `stale_after`."""
         limit = now - self.config.stale_after_seconds
-        if self.health.failed_since <= limit:
+        is_lost = self.health.failed_since <= limit
+        if is_lost:
             self._jobs.clear()
         for state in self._jobs.values():
             state.expire(limit)
-        self._publish(wall_time)
+        self._publish(wall_time, is_lost=is_lost)
 
-    def _publish(self, wall_time: float) -> None:
+    def _publish(self, wall_time: float, *, is_lost: bool = False) -> None:
         self._log.write()
         since = [state.failed_since for state in self._jobs.values() if state.job.reading]
-        since.append(self.health.failed_since if self._jobs else math.inf)
+        is_known = bool(self._jobs) or self.health.root.totals is not None
+        since.append(self.health.failed_since if is_known and not is_lost else math.inf)
         self._oldest_failure = min(since)
         for state in self._jobs.values():
             state.job = with_state(state.job, self.config, wall_time)
-        self.health.publish([state.job for state in self._jobs.values()], wall_time)
+        jobs = [state.job for state in self._jobs.values()]
+        self.health.publish(jobs, wall_time, is_lost=is_lost)

@@ -16,13 +16,19 @@ COMPLETE = replace(READING, tasks_completed=10)
 BEFORE = an_unscanned_root(up=True)
 
 
-def shown(jobs: Mapping[str, Reading | None], before: Root = BEFORE, **options: object) -> Root:
+def shown(
+    jobs: Mapping[str, Reading | None],
+    before: Root = BEFORE,
+    *,
+    is_lost: bool = False,
+    **options: object,
+) -> Root:
     """The root with these jobs; those without a reading were denied."""
     new = [
         a_job(name, reading=reading) if reading else an_unreadable_job(name)
         for name, reading in jobs.items()
     ]
-    return with_jobs(before, new, RootConfig("r", "/r", **options), WALL)
+    return with_jobs(before, new, RootConfig("r", "/r", **options), WALL, is_lost=is_lost)
 
 
 def test_jobs_are_shown_by_name_with_their_sums() -> None:
@@ -52,12 +58,19 @@ def test_a_job_is_the_very_same_object_and_while_it_is_hidden_the_one_from_befor
         (BEFORE, True),
         (an_unscanned_root(), False),
         (an_unscanned_root(error="denied: no"), False),
-        (replace(BEFORE, up=False, error="denied: no", totals=shown({}).totals), False),
+        (replace(BEFORE, up=False, error="denied: no", totals=shown({}).totals), True),
     ],
     ids=["read", "never tried", "never read", "no longer read"],
 )
 def test_a_root_that_was_not_read_has_no_number_of_jobs(before: Root, is_known: bool) -> None:
     assert (shown({}, before).totals is not None) == is_known
+
+
+def test_a_root_that_is_lost_has_no_number_of_jobs_and_keeps_the_last_one_apart() -> None:
+    unread = replace(shown({"a": READING}), up=False, error="denied: no")
+    lost = shown({}, unread, is_lost=True)
+    assert (lost.totals, lost.jobs_lost) == (None, 1)
+    assert shown({}, lost).jobs_lost == 1
 
 
 def test_the_jobs_of_a_root_that_can_no_longer_be_read_are_still_counted() -> None:

@@ -238,10 +238,20 @@ def test_a_root_of_which_scans_read_a_part_for_too_long_shows_nothing_in_between
     assert (state.health.root.jobs, state.health.root.jobs_lost) == ((), 1)
 
 
-def test_an_empty_root_that_becomes_unreachable_has_no_number_of_jobs() -> None:
+def test_an_empty_root_that_becomes_unreachable_keeps_its_0_jobs_for_a_while() -> None:
+    """As any other root keeps its jobs; then there is no number."""
     state = state_of()
-    scan(state, {})
-    assert fail(state, now=NOW + 10).totals is None
+    empty = scan(state, {}).totals
+    assert fail(state, now=NOW + 10).totals == empty
+    assert state.next_expiry == NOW + 70
+    state.expire(NOW + 69, WALL)
+    assert state.health.root.totals == empty
+    state.expire(NOW + 70, WALL)
+    assert (state.health.root.totals, state.health.root.jobs_lost) == (None, 0)
+    assert state.next_expiry == float("inf")
+    assert fail(state, now=NOW + 80).totals is None
+    assert state.next_expiry == float("inf")
+    assert scan(state, {}, now=NOW + 90).totals == empty
 
 
 def test_jobs_below_a_folder_that_cannot_be_listed_are_unreadable_not_gone() -> None:
