@@ -112,7 +112,8 @@ def status(
 @click.option(
     "--partial",
     is_flag=True,
-    help="Write also when some roots cannot be read; datatrove_root_up tells which.",
+    help="Write also when some roots cannot be read; datatrove_root_up tells which. Sums over all "
+    "roots are left out then.",
 )
 def textfile(config_file: str, output: str, *, partial: bool) -> None:
     """Scan once and write the metrics to a file for node_exporter's textfile collector.

@@ -99,7 +99,7 @@ NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
 AS_OF_SCAN = "As of the last scan, not the scrape."
-_WHILE_KNOWN = "Absent while a root is lost that was counted before."
+_WHILE_KNOWN = "Absent while nothing is known of a root that a scan was tried of."
 
 
 class Shows(TypedDict, total=False):

@@ -186,9 +186,10 @@ class Snapshot:
 
     @property
     def has_totals(self) -> bool:
-        """Those sums say something about all roots: one was read, and none is lost since."""
+        """Those sums say something about all roots: one was read, and of none that a scan was
+        tried of, nothing is known."""
         is_known = any(root.totals is not None for root in self.roots)
-        return is_known and all(root.jobs_lost is None for root in self.roots)
+        return is_known and not any(root.attempted and root.totals is None for root in self.roots)
 
     @property
     def is_ready(self) -> bool:

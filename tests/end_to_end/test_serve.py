@@ -813,10 +813,14 @@ def test_what_can_be_read_beside_bad_things_is_summed_up(
 ) -> None:
     page, lines = degraded
     good = len(BAD_JOBS) + 1
-    assert page.value("datatrove_jobs") == good + 2 * len(BAD_JOBS)
-    assert page.value("datatrove_tasks") == 4 * good
-    assert page.value("datatrove_tasks_completed") == 2 * good
-    assert page.value("datatrove_tasks_completed_ratio") == 0.5
+    sums = Counter[str]()
+    for (series, _), value in page.samples.items():
+        sums[series] += value
+    assert sums["datatrove_root_jobs"] == good + 2 * len(BAD_JOBS)
+    assert sums["datatrove_root_tasks"] == 4 * good
+    assert sums["datatrove_root_tasks_completed"] == 2 * good
+    assert "datatrove_jobs" not in sums, "they would be too small: some roots cannot be read"
+    assert "datatrove_tasks_completed_ratio" not in sums
     assert CANARY not in "".join(lines)
     assert not [labels for _, labels in page.samples if CANARY in str(labels)]
 

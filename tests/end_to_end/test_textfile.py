@@ -149,6 +149,8 @@ def test_other_roots_can_be_written_if_that_is_wanted(
     assert page.value("datatrove_root_up", root="r") == 1
     assert page.value("datatrove_root_up", root="gone") == 0
     assert page.value("datatrove_root_jobs", root="gone") is None
+    assert page.value("datatrove_root_jobs", root="r") == 1
+    assert page.value("datatrove_jobs") is None
     config.write_text(json.dumps({"roots": roots[1:]}))
     before = output.read_bytes()
     assert textfile(config, output, "--partial").returncode == 1

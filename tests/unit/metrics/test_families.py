@@ -22,7 +22,7 @@ from exporter.metrics.families import (
     OVERALL_FAMILIES,
     ROOT_FAMILIES,
 )
-from exporter.model.snapshot import Job, Latest, Snapshot
+from exporter.model.snapshot import Job, Latest, Root, Snapshot
 
 READING = a_reading(
     tasks=10,
@@ -112,6 +112,25 @@ def test_a_hidden_job_has_no_series_and_is_in_the_sums() -> None:
     assert value(snapshot, "datatrove_root_jobs", root="r") == 2
     assert value(snapshot, "datatrove_root_jobs_hidden", root="r") == 1
     assert value(snapshot, "datatrove_tasks") == 20
+
+
+@pytest.mark.parametrize(
+    ("other", "jobs"),
+    [
+        (an_unscanned_root("b"), 1),
+        (an_unscanned_root("b", attempted=True, error="not_found: no such folder"), None),
+        (a_root("b", totals=None, jobs_lost=0, up=False), None),
+        (a_root("b", up=False), 1),
+    ],
+    ids=["not tried yet", "never read", "lost", "kept"],
+)
+def test_sums_over_all_roots_are_told_only_if_every_root_tried_is_known(
+    other: Root, jobs: int | None
+) -> None:
+    snapshot = a_snapshot(a_root("a", a_job("j", reading=READING)), other)
+    assert value(snapshot, "datatrove_jobs") == jobs
+    assert value(snapshot, "datatrove_tasks") == (jobs and 10)
+    assert value(snapshot, "datatrove_root_jobs", root="a") == 1
 
 
 def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
