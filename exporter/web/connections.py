@@ -52,7 +52,7 @@ class Limits:
 
 
 LIMITS: dict[Phase, Limits] = {
-    "opening": Limits(10, 0.1),
+    "opening": Limits(10, 0.5),
     "asking": Limits(10, 1),
     "idle": Limits(IDLE_SECONDS, 0),
     "sending": Limits(60, 2),  # has a deadline of its own, well below
