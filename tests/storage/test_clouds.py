@@ -162,6 +162,9 @@ def test_repositories_tell_content_but_no_times(hub_server: Hub) -> None:
         assert not job.version().is_same(look.executor)
 
 
+LOCAL_JOB = b'{"start_method": "forkserver", "world_size": %d}'  # nobody asks when it started
+
+
 @pytest.mark.parametrize("place", ["hf bucket", "hf repository"], indirect=True)
 def test_a_scan_of_the_hub_asks_as_little_as_it_tells(place: Place) -> None:
     """By the Hub's count. A bucket tells nothing of a folder but its name."""
@@ -169,6 +172,7 @@ def test_a_scan_of_the_hub_asks_as_little_as_it_tells(place: Place) -> None:
     is_repository = "hf://datasets/" in place.backend.url
     for number in range(jobs):
         write_small_job(place.backend, f"deep/job{number}", tasks=9, completed=number)
+        place.backend.write(f"deep/job{number}/executor.json", LOCAL_JOB % 9)
         place.backend.write(f"deep/job{number}/logs/task_00000.log")
     config = RootConfig("hub", place.backend.url, storage_options=StorageOptions(place.options))
     workers = Workers(2)
@@ -192,7 +196,7 @@ def test_a_scan_of_the_hub_asks_as_little_as_it_tells(place: Place) -> None:
     assert asked == Counter(list=2 + jobs + (0 if is_repository else jobs))
     place.backend.write("deep/job3/completions/00007")
     place.backend.delete("deep/job4/completions/00000")
-    write_small_job(place.backend, "deep/job1", tasks=8, completed=1)
+    place.backend.write("deep/job1/executor.json", LOCAL_JOB % 8)
     changed, asked = scan()
     assert changed == [0, 1, 2, 4, 3]
     assert asked == Counter(list=2 + jobs + (2 if is_repository else jobs), read=1)

@@ -107,7 +107,7 @@ def test_status_shows_what_lies_there_and_the_logs_of_missing_ranks(
     assert f"there: deep/job misses 1-2\n  {log}\n" in run.out, run.err
     assert run.summary == (0, 1, 1, 3)
     if "no jobs found" in run.err:  # object stores have no folders that could be missing
-        assert re.fullmatch(r"no: no jobs found, .*\n", run.err)
+        assert re.fullmatch(r"no: no jobs found, .*\nno: nothing lies below .*\n", run.err)
         assert run.code == 0
     else:
         assert re.fullmatch(r"no cannot be read: not_found: .*\n", run.err)

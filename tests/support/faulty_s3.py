@@ -109,8 +109,8 @@ class FaultyS3:
                 self.requests += 1
                 exchange = Exchange(self, connection, head.partition(b"\r\n\r\n")[0])
                 (self.fault or passes)(exchange)
-        except OSError:
-            pass  # a client that goes away is no news
+        except (OSError, http.client.HTTPException):
+            pass  # a client that goes away, or the server behind that is stopped, is no news
 
 
 def passes(exchange: Exchange) -> None:
