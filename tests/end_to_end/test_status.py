@@ -325,6 +325,14 @@ def test_a_job_that_is_run_again_as_a_whole_is_not_complete_whatever_its_markers
     assert run.json["totals"]["jobs_completed"] == 0
     assert run.json["totals"]["jobs_in_state"]["running"] == 1
     assert "overdue by 30 min" in status(job.parent).out
+    again = "has 1 of 2 markers from an earlier launch, and the last one runs every task again"
+    assert f"\n\nj {again}\n\nSummary" in status(job.parent, "--missing").out
+    (job / "completions/00000").unlink()
+    assert "\n\nj misses 0\n\nSummary" in status(job.parent, "--missing").out
+    write_marker(job, "00000", launch - 50)
+    write_executor(job, tasks=3, launch=launch, skip_completed=False)
+    assert f"\n\nj misses 2; {again}\n\nSummary" in status(job.parent, "--missing").out
+    write_executor(job, tasks=2, launch=launch, skip_completed=False)
     write_marker(job, "00000", launch + 2900)
     assert status(job.parent, "--fail-incomplete").code == 0
 

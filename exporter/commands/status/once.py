@@ -100,14 +100,14 @@ def _print_text(
 ) -> None:
     if rows:
         _print_table(report, rows)
-    for row in rows:
-        if logs and row.key in logs:
-            _print_missing(row, logs[row.key], with_root=len(report.roots) > 1)
+    missing = [] if logs is None else [row for row in rows if row.key in logs or _repeats(row)]
+    for row in missing:
+        _print_missing(row, (logs or {}).get(row.key, Logs()), with_root=len(report.roots) > 1)
     sys.stdout.flush()
     said = map(formatting.readable, problems(config.roots, report))
     sys.stderr.writelines(f"{line}\n" for line in said)
     if report.rows:
-        if logs:
+        if missing:
             sys.stdout.write("\n")
         sys.stdout.write(f"{summary(report)}\n")
 
@@ -125,10 +125,22 @@ def _print_table(report: Report, rows: Sequence[Row]) -> None:
     console.print(table_of(rows, columns, report.time, console.width))
 
 
+def _repeats(row: Row) -> str:
+    """What the ranks do not show: some have the marker of a launch before."""
+    if (reading := row.reading) is None:
+        return ""
+    completed = reading.tasks_completed
+    if not (older := completed - (reading.tasks - reading.tasks_left)):
+        return ""
+    of = f"{formatting.count(older)} of {formatting.count(completed)} markers"
+    return f"has {of} from an earlier launch, and the last one runs every task again"
+
+
 def _print_missing(row: Row, logs: Logs, *, with_root: bool) -> None:
     name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
     misses = formatting.ranges(row.missing)
-    sys.stdout.write(f"\n{formatting.readable(name)} misses {misses}\n")
+    said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
+    sys.stdout.write(f"\n{formatting.readable(name)} {'; '.join(said)}\n")
     if logs.error is not None:
         sys.stdout.write(f"  its logs cannot be listed: {logs.error}\n")
     shown = _LOGS_ON_A_TERMINAL if sys.stdout.isatty() else len(logs.found)
