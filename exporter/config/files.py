@@ -31,4 +31,4 @@ def read_file(path: str | os.PathLike[str], limit_bytes: int) -> bytes:
 
 def words_of(error: OSError) -> str:
     """What the system says of an error, without the file's name."""
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+    return os.strerror(error.errno) if error.errno else "the system does not say why"
