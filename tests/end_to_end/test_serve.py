@@ -663,6 +663,11 @@ def completions_as_a_loop(job: Path) -> None:
     (job / "completions").symlink_to("completions")
 
 
+def completions_as_a_link_to_nowhere(job: Path) -> None:
+    shutil.rmtree(job / "completions")
+    (job / "completions").symlink_to("not-mounted")
+
+
 BAD_JOBS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "corrupt": ("invalid", content(f'{{"api_key": "{CANARY}", "world_size": 4,,}}'.encode())),
     "empty": ("invalid", content(b"")),
@@ -676,6 +681,7 @@ BAD_JOBS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "unreadable completions": ("denied", lambda job: (job / "completions").chmod(0)),
     "completions is a file": ("invalid", completions_as_a_file),
     "completions is a loop": ("invalid", completions_as_a_loop),
+    "completions is a link to nowhere": ("invalid", completions_as_a_link_to_nowhere),
     "world_size missing": ("invalid", without_world_size),
     **{
         f"world_size {text}": ("invalid", world_size(text))

@@ -117,6 +117,38 @@ def test_an_executor_json_that_leads_in_circles_is_there_and_cannot_be_read(
     assert failure.value.reason == "invalid"
 
 
+def test_completions_that_are_a_link_to_nowhere_are_no_count(
+    root: Path, storage: LocalStorage
+) -> None:
+    """A disk that is not mounted takes the markers with it, and they are not undone."""
+    job = write_job(root / "job", tasks=4, completed=[0, 1])
+    (job / "completions").rename(root / "elsewhere")
+    (job / "completions").symlink_to(root / "elsewhere")
+    folder = list_job(storage)
+    look = storage.look(JOB, folder)
+    assert list(look.markers.ranks) == [0, 1]
+    (root / "elsewhere").rename(root / "away")
+    for last in (None, look):
+        with pytest.raises(StorageError) as failure:
+            storage.look(JOB, folder, last)
+        assert failure.value.reason == "invalid"
+
+
+def test_completions_that_come_while_they_are_looked_for_are_listed(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = write_job(root / "job", tasks=4, completed=[0, 1])
+    (job / "completions").rename(root / "elsewhere")
+    folder, lstat = list_job(storage), os.lstat
+
+    def lstat_later(path: str) -> os.stat_result:
+        (root / "elsewhere").rename(job / "completions")
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", lstat_later)
+    assert list(storage.look(JOB, folder).markers.ranks) == [0, 1]
+
+
 # --- The time of the last completion, of a job that was complete when it was first seen
 
 

@@ -17,12 +17,14 @@ read at every scan where its status may say nothing, and is as before if its con
 """
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.datatrove.ranks import Markers
+from exporter.errors import StorageError
 from exporter.storage.base import (
     Choose,
     File,
@@ -235,11 +237,20 @@ class LocalStorage:
         )
 
     def _fingerprint_of(self, folder: str) -> Fingerprint | None:
+        """None if there is no such entry. A link to what is not there says nothing of it."""
         self.requests.add("stat")
         try:
             return fingerprint.of(os.stat(folder))
         except FileNotFoundError:
+            pass
+        self.requests.add("stat")
+        try:
+            found = os.lstat(folder)
+        except FileNotFoundError:
             return None
+        if stat.S_ISLNK(found.st_mode):
+            raise StorageError("invalid", "completions/ is a link that leads nowhere")
+        return fingerprint.of(found)  # it came meanwhile
 
     def _has_logs(self, job: str) -> bool:
         self.requests.add("readdir")
