@@ -15,7 +15,7 @@ REASONS = {
     "throttled": "the storage asks to slow down",
     "unavailable": "the storage is not available",
     "partial": "the storage's answer was incomplete",
-    "invalid": "executor.json is not valid",
+    "invalid": "executor.json or completions/ is not valid",
     "too_large": "executor.json is too large",
     "other": "an unexpected error; the log has it",
 }

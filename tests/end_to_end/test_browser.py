@@ -63,7 +63,7 @@ def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> N
     states = page.locator("#jobs .state").all_inner_texts()
     assert states[:3] == ["✗ unreadable", "! stalled", "▶ running"]
     assert states[-1] == "✓ complete"
-    expect(page.locator("#jobs tbody tr").first).to_contain_text("executor.json is not valid")
+    expect(page.locator("#jobs tbody tr").first).to_contain_text("executor.json or completions/ is not valid")
 
 
 @pytest.mark.parametrize("kind", ["page", "plain"])
@@ -134,7 +134,7 @@ def test_stray_markers_and_completion_are_explained(page: Page) -> None:
     expect(page.locator("#missing")).to_be_empty()
     page.goto("/jobs/books/corrupt")
     expect(page.locator(".banner").last).to_contain_text(
-        "cannot be read: executor.json is not valid"
+        "cannot be read: executor.json or completions/ is not valid"
     )
 
 

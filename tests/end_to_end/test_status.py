@@ -170,7 +170,7 @@ def test_an_unreadable_job_is_in_its_place_with_the_reason(make_job: Callable[..
         "complete",
         "unreadable",
     ]
-    assert lines[2].endswith("  executor.json is not valid")
+    assert lines[2].endswith("  executor.json or completions/ is not valid")
     assert lines[4].endswith("  access denied")
     assert lines[5].endswith(", 2 unreadable.")
     assert (run.code, run.err) == (1, "")

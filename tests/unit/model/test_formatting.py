@@ -94,6 +94,12 @@ def test_there_are_words_for_every_reason() -> None:
     assert set(formatting.REASONS) == set(REASONS)
 
 
+def test_what_is_not_valid_may_be_the_executor_file_or_the_markers_folder() -> None:
+    invalid = formatting.REASONS["invalid"]
+    assert "executor.json" in invalid
+    assert "completions/" in invalid
+
+
 def test_thousands_are_separated() -> None:
     assert formatting.count(1_234_567) == "1,234,567"
 
