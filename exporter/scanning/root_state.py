@@ -91,6 +91,11 @@ def _jitter(path: Path) -> float:
     return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape")) / 2**32
 
 
+def _is_another(folder: Folder, before: Folder) -> bool:
+    """Where the storage tells: it is not the folder from before that lies at the same place."""
+    return None not in (folder.identity, before.identity) and folder.identity != before.identity
+
+
 class RootState:
     """One root's jobs and folders. Used by one thread."""
 
@@ -137,6 +142,9 @@ class RootState:
         """Take in the listing of a folder, and whether one at `max_depth` holds more, if that was
         seen."""
         known, interval = self._folders.get(path), self.config.completed_scan_interval_seconds
+        if known is not None and _is_another(folder, known.folder):
+            self._forget_below(path)
+            known = None
         if known is None:
             known = _FolderState(folder, now + _jitter(path) * interval)
             self._folders[path] = known
@@ -146,6 +154,15 @@ class RootState:
         if holds_more is not None:
             known.holds_more = holds_more
             known.search_due = now + self.config.verify_interval_seconds
+
+    def _forget_below(self, path: Path) -> None:
+        """Another folder took the place of this one: what its jobs and folders looked like says
+        nothing of those that have their names now."""
+        for below in [below for below in self._folders if below[: len(path)] == path]:
+            del self._folders[below]
+        for below, state in self._jobs.items():
+            if below[: len(path)] == path:
+                state.is_settled, state.memory = False, None
 
     def job_scanned(self, path: Path, scan: JobScan, now: float, *, thorough: bool = False) -> None:
         """Take in the scan of a job; one without memory leaves that of the scan before."""

@@ -9,11 +9,13 @@ from support.readings import NOW as WALL
 
 from exporter.config.settings import RootConfig, StallRule
 from exporter.config.shard import Shard
+from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
-from exporter.scanning.job_scan import JobScan
+from exporter.scanning.discovery import FolderToVisit
+from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root_state import RootState
-from exporter.storage.base import Folder, Path
+from exporter.storage.base import Folder, Look, Path, Version
 
 NOW = 1000.0
 READING = a_reading(tasks=10, tasks_completed=4, last_completion_timestamp=WALL - 100)
@@ -264,6 +266,31 @@ def test_jobs_below_a_folder_that_cannot_be_listed_are_unreadable_not_gone() -> 
         ("y", None),
     ]
     assert errors_of(root) == {("job", "denied"): 1}
+
+
+@pytest.mark.parametrize("replaced", [(), ("dump",)], ids=["the root", "a folder above"])
+def test_a_completed_job_is_looked_at_again_once_a_folder_above_it_is_another(
+    replaced: Path,
+) -> None:
+    state, job, other = state_of(), ("dump", "a"), ("b",)
+    paths: list[Path] = [(), ("dump",), job, other]
+    memory = Memory(Look(Version("v", 1), Markers(), has_logs=True), Version("v", 1), None)
+
+    def listed(identity: int, *, of: list[Path]) -> None:
+        for path in of:
+            folder = Folder((), has_executor_file=path in (job, other), identity=identity)
+            state.folder_listed(path, folder, NOW, thorough=False)
+
+    listed(1, of=paths)
+    for path in (job, other):
+        state.job_scanned(path, JobScan(COMPLETE, memory), NOW)
+    listed(1, of=[(), ("dump",)])
+    assert state.settled_folder(job, NOW) is not None
+    listed(2, of=[replaced])
+    assert state.settled_folder(job, NOW) is None
+    visit = state.visit_to(FolderToVisit(job), NOW)
+    assert (visit.folder, visit.memory, visit.list_thoroughly) == (None, None, True)
+    assert (state.settled_folder(other, NOW) is None) == (replaced == ())
 
 
 def test_an_unknown_folder_that_cannot_be_listed_may_be_a_job() -> None:

@@ -316,6 +316,25 @@ def test_values_of_a_root_that_hangs_are_kept_for_stale_after_and_then_go(
     assert running.root(root).jobs_lost == 1
 
 
+@pytest.mark.parametrize("replaced", ["root", "root/dump"])
+def test_jobs_of_a_folder_that_takes_the_place_of_another_are_read_at_the_next_scan(
+    tmp_path: Path, replaced: str
+) -> None:
+    """Also where a completed job had that name."""
+    write_job(tmp_path / "root" / "dump" / "job", tasks=2, completed=[0, 1])
+    config = RootConfig("r", str(tmp_path / "root"), completed_scan_interval_seconds=1e6)
+    scheduler = Scheduler([config], Latest(), Workers(4))
+    for _ in range(2):
+        (before,) = scheduler.run_once().roots
+    assert before.totals is not None
+    assert before.totals.tasks_completed == 2
+    (tmp_path / replaced).rename(tmp_path / "before")
+    write_job(tmp_path / "root" / "dump" / "job", tasks=2, completed=[0])
+    (after,) = scheduler.run_once().roots
+    assert after.totals is not None
+    assert after.totals.tasks_completed == 1
+
+
 def test_a_folder_that_fails_to_list_keeps_the_jobs_below_it(
     root: Path, make_job: MakeJob, run: Callable[..., Running]
 ) -> None:
