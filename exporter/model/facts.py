@@ -185,7 +185,9 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
     of_root("folders_unsearched",
         lambda root: None if root.totals is None else root.folders_unsearched,
         "Folders at max_depth that hold more folders, in which was not looked: jobs in them are "
-        "missed. As of the last scan that read the whole root.", schema=COUNT_OR_NULL),
+        "missed. At least so many where each costs a request: no more than a hundred are asked in "
+        "each verify_interval. As of the last scan that read the whole root.",
+        schema=COUNT_OR_NULL),
     of_row("missed", lambda row: row.root.missed,
         "Where jobs may lie that the last scan of the root could not see, in sentences: below "
         "max_depth, in folders that cannot be listed, left out by filters, or nowhere because the "

@@ -18,16 +18,18 @@ class Seen:
     """What one scan saw beside the jobs.
 
     `folders` were listed, the root among them. `folders_unsearched` lie at `max_depth` and hold
-    folders in which was not looked; `example` is one of them, as in a `job_name`. Of those that
-    could not be listed `folders_unread` are shown by no job, such as `unread_example`. The rest is
-    told only where there is no job: how many jobs and folders the filters leave out, and whether
-    the root is empty. (On object stores a root that does not exist looks the same. A local
-    folder is there, and that it is empty is no news.)
+    folders in which was not looked; `example` is one of them, as in a `job_name`; `has_unasked`
+    tells that there may be more, because not each was asked. Of those that could not be listed
+    `folders_unread` are shown by no job, such as `unread_example`. The rest is told only where
+    there is no job: how many jobs and folders the filters leave out, and whether the root is
+    empty. (On object stores a root that does not exist looks the same. A local folder is there,
+    and that it is empty is no news.)
     """
 
     folders: int = 0
     folders_unsearched: int = 0
     example: str = ""
+    has_unasked: bool = False
     folders_unread: int = 0
     unread_example: str = ""
     jobs_left_out: int = 0
@@ -41,9 +43,10 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
         folders = "1 folder" if unsearched == 1 else f"{formatting.count(unsearched)} folders"
         hold = "holds" if unsearched == 1 else "hold"
         such_as = "" if unsearched == 1 else "such as "
+        at_least = "at least " if seen.has_unasked else ""
         yield (
-            f"{folders} at max_depth {config.max_depth} {hold} more folders, in which was not "
-            f"looked: {such_as}{seen.example}"
+            f"{at_least}{folders} at max_depth {config.max_depth} {hold} more folders, "
+            f"in which was not looked: {such_as}{seen.example}"
         )
     if unread := seen.folders_unread:
         folders = "1 folder" if unread == 1 else f"{formatting.count(unread)} folders"

@@ -77,7 +77,8 @@ class _JobState:
 
 @dataclass(slots=True)
 class _FolderState:
-    """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into."""
+    """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into.
+    `search_due` is when to ask that again, minus infinity until it was asked once."""
 
     folder: Folder
     list_due: float
@@ -251,7 +252,12 @@ class RootState:
         """What a scan that came to its end saw beside the jobs."""
         unsearched = [path for path, state in self._folders.items() if state.holds_more]
         example = job_name(min(unsearched)) if unsearched else ""
-        seen = Seen(len(self._folders), len(unsearched), example)
+        deepest, never = self.config.max_depth, -math.inf
+        has_unasked = any(
+            len(path) >= deepest and state.search_due == never
+            for path, state in self._folders.items()
+        )
+        seen = Seen(len(self._folders), len(unsearched), example, has_unasked)
         if self._unread:
             first = min(self._unread)
             example = f"{job_name(first)} ({self._unread[first]})"

@@ -759,6 +759,7 @@ def test_folders_at_the_maximum_depth_that_hold_more_cost_one_listing_each(keys:
     scheduler = Scheduler([config], Latest(), Workers(4))
     (first,) = scheduler.run_once().roots
     assert (first.totals and first.totals.jobs, first.folders_unsearched) == (1, 100)
+    assert first.missed[0].startswith("at least 100 folders at max_depth 1 hold more")
     assert "such as dump-" in first.missed[0]
     (second,) = scheduler.run_once().roots
     (third,) = scheduler.run_once().roots

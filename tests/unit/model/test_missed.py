@@ -21,6 +21,12 @@ from exporter.model.missed import Seen, what_is_missed
             ["1,200 folders at max_depth 2 hold more folders, in which was not looked: such as a"],
         ),
         (
+            Seen(folders=7000, folders_unsearched=1, example="a", has_unasked=True),
+            {"max_depth": 2},
+            ["at least 1 folder at max_depth 2 holds more folders, in which was not looked: a"],
+        ),
+        (Seen(folders=7000, has_unasked=True), {}, []),
+        (
             Seen(folders=7, jobs_left_out=1),
             {"include": ("x",)},
             ["include leaves out the one job found"],

@@ -398,6 +398,25 @@ def test_what_is_missed_is_logged_once_and_again_when_it_changes(
     ]
 
 
+def test_folders_that_were_never_asked_for_more_are_not_taken_to_hold_none() -> None:
+    state, folder = state_of(max_depth=1), Folder((), has_executor_file=False)
+    names = {("a",): True, ("b",): None}
+
+    def visit() -> Root:
+        state.folder_listed((), Folder(("a", "b"), has_executor_file=False), NOW, thorough=False)
+        for path, holds_more in names.items():
+            state.folder_listed(path, folder, NOW, thorough=False, holds_more=holds_more)
+        listed = {(), *names}
+        state.scan_ended(set(), listed, (), duration_seconds=1.5, wall_time=WALL)
+        return state.health.root
+
+    assert visit().missed[0].startswith("at least 1 folder at max_depth 1 holds more")
+    names["b",] = False
+    assert visit().missed[0].startswith("1 folder at")
+    names["b",] = None
+    assert visit().missed[0].startswith("1 folder at"), "it was asked before"
+
+
 def test_what_is_missed_of_a_root_that_fails_stays_said() -> None:
     state = state_of(max_depth=0)
     folder = Folder(("a",), has_executor_file=False)
