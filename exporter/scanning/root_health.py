@@ -80,6 +80,12 @@ class RootHealth:
             folders_unread=seen.folders_unread,
         )
 
+    def emptied(self) -> None:
+        """Where the root and its jobs were lies another folder now, with nothing in it."""
+        detail = "was it unmounted?"
+        message = "the root is another folder than before, and empty"
+        event(_LOG, logging.WARNING, message, root=self._config.name, detail=detail)
+
     def first_read(self, folders: int) -> None:
         """The first scan that succeeded is published, and had visited so many folders."""
         totals = self.root.totals or Totals()

@@ -146,6 +146,9 @@ class RootState:
         if known is not None and _is_another(folder, known.folder):
             self._forget_below(path)
             known = None
+            is_empty = self.config.max_depth and not folder.subfolders
+            if path == () and self._jobs and is_empty and not folder.has_executor_file:
+                self.health.emptied()
         if known is None:
             known = _FolderState(folder, now + _jitter(path) * interval)
             self._folders[path] = known

@@ -993,6 +993,7 @@ def test_what_is_repaired_is_back(weather: tuple[Weather, list[str]]) -> None:
         "root can be read again",
         "root cannot be read",
         "started",
+        "the root is another folder than before, and empty",
     ]
 
 

@@ -417,6 +417,30 @@ def test_folders_that_were_never_asked_for_more_are_not_taken_to_hold_none() -> 
     assert visit().missed[0].startswith("1 folder at"), "it was asked before"
 
 
+def test_a_root_that_is_another_folder_than_before_and_empty_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As after its file system was unmounted. That its own jobs go is no news."""
+    state = state_of()
+
+    def visit(identity: int, *jobs: str) -> None:
+        folder = Folder(jobs, has_executor_file=False, identity=identity)
+        state.folder_listed((), folder, NOW, thorough=False)
+        paths = {(name,) for name in jobs}
+        for path in paths:
+            state.job_scanned(path, JobScan(READING, None), NOW)
+        state.scan_ended(paths, {(), *paths}, (), duration_seconds=1.5, wall_time=WALL)
+
+    for identity, jobs in ((1, ["a"]), (2, ["a"]), (2, []), (3, []), (3, ["a"])):
+        visit(identity, *jobs)
+    assert not caplog.records
+    for _ in range(2):
+        visit(4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the root is another folder than before, and empty"
+    ]
+
+
 def test_what_is_missed_of_a_root_that_fails_stays_said() -> None:
     state = state_of(max_depth=0)
     folder = Folder(("a",), has_executor_file=False)
