@@ -63,7 +63,9 @@ def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> N
     states = page.locator("#jobs .state").all_inner_texts()
     assert states[:3] == ["✗ unreadable", "! stalled", "▶ running"]
     assert states[-1] == "✓ complete"
-    expect(page.locator("#jobs tbody tr").first).to_contain_text("executor.json or completions/ is not valid")
+    expect(page.locator("#jobs tbody tr").first).to_contain_text(
+        "executor.json or completions/ is not valid"
+    )
 
 
 @pytest.mark.parametrize("kind", ["page", "plain"])
