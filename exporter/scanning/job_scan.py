@@ -225,7 +225,8 @@ def _with_times(
 ) -> Markers:
     """The markers with the time of every one that counts; or with none where each would cost a
     system call and the job was already complete when first seen. (That price is paid if its
-    markers may have been written again, which no folder's time shows, or the folder has none.)"""
+    markers may have been written again, which no folder's time shows, or the folder's time may
+    be that of something else.)"""
     markers = memory.look.markers
     launch_ns = memory.version.modified_ns
     if before is not None:
@@ -234,7 +235,8 @@ def _with_times(
     counting = markers.ranks.count_below(executor.world_size)
     if markers.modified_ns is None:
         had_times = before is not None and before.reading is not None and before.reading.history
-        is_enough = executor.skip_completed and memory.look.completions_modified_ns is not None
+        is_folders = memory.look.completions_modified_ns is not None  # the time of a marker
+        is_enough = executor.skip_completed and is_folders and not markers.stray(counting)
         if counting == executor.world_size and is_enough and not had_times:
             return markers
         times = [UNKNOWN] * len(markers.ranks)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs import write_executor, write_job
 
 from exporter.errors import StorageError
 from exporter.scanning.job_scan import Memory, scan_job
@@ -204,3 +204,39 @@ def test_what_comes_and_goes_beside_the_markers_is_no_completion(root: Path) -> 
         os.utime(root / "job" / "completions", (folder_time,) * 2)
         last, memory = last_completion(root, memory)
         assert last == first
+
+
+def test_a_change_of_rights_after_a_copy_does_not_hide_that_it_is_one(root: Path) -> None:
+    """Then the status of the folder changed later than its content, too, as in a copy that kept
+    its time. Its time is that of the copy all the same."""
+    done = write_done(root)
+    age(root / "job", seconds=30 * 86_400)
+    copied = done - 86_400
+    os.utime(root / "job" / "completions", (copied, copied))
+    assert last_completion(root)[0] == pytest.approx(done - 30 * 86_400, abs=1)
+
+
+@pytest.mark.parametrize("stray", ["00003", "notes.txt"])
+def test_a_stray_entry_seen_with_the_markers_is_no_completion(root: Path, stray: str) -> None:
+    """It gave the folder its time, whether its name is that of a rank or not."""
+    done = write_done(root)
+    completions = root / "job" / "completions"
+    (completions / stray).touch()
+    os.utime(completions, (done + 1,) * 2)
+    last, memory = last_completion(root)
+    assert last == pytest.approx(done, abs=0.1)
+    (completions / stray).unlink()
+    os.utime(completions, (done + 1,) * 2)
+    assert last_completion(root, memory)[0] == pytest.approx(done, abs=0.1)
+
+
+def test_a_launch_that_finds_all_done_makes_no_completion_of_what_came_and_went(root: Path) -> None:
+    write_done(root)
+    first, memory = last_completion(root)
+    assert first is not None
+    completions = root / "job" / "completions"
+    (completions / ".nfs01").touch()
+    (completions / ".nfs01").unlink()
+    os.utime(completions, (first + 86_400,) * 2)
+    write_executor(root / "job", tasks=3, launch=first + 3600)
+    assert last_completion(root, memory)[0] == pytest.approx(first, abs=1)

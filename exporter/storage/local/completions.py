@@ -43,31 +43,38 @@ def last_written_ns(
     last: Look | None,
     requests: Requests,
 ) -> int | None:
-    """When the newest marker was written, by the time of their folder; None if that is not the
-    time of a marker. What the `last` look told holds while there are no others."""
-    if last is not None:
-        known_ns = last.completions_modified_ns
-        is_same = markers.ranks == last.markers.ranks and executor.is_same(last.executor)
-        return known_ns if is_same or known_ns is None else fingerprint.modified_ns(after)
-    is_as_written = _is_as_written(completions, markers, after, requests)
-    return fingerprint.modified_ns(after) if is_as_written else None
+    """When the newest marker was written, by the time of their folder; None if that need not be
+    the time of a marker, so that only the markers tell. What the `last` look told holds while
+    there are no others: whatever comes and goes beside them moves the folder's time, too."""
+    folder_ns = fingerprint.modified_ns(after)
+    if last is None:
+        is_as_written = _is_as_written(completions, markers, after, requests)
+        return folder_ns if is_as_written else None
+    known_ns = last.completions_modified_ns
+    is_same = markers.ranks == last.markers.ranks and executor.is_same(last.executor)
+    return known_ns if is_same or known_ns == folder_ns else None
 
 
 def _is_as_written(
     completions: str, markers: Markers, folder: Fingerprint, requests: Requests
 ) -> bool:
-    """Whether the folder's time is that of its newest marker. A copy that gives files their
-    times back, and their folder not, leaves it the time of the copy. One marker tells: its
-    status changed later than its content."""
-    rank = next(iter(markers.ranks), None)
-    if rank is None or fingerprint.was_set(folder):
+    """Whether the folder's time is that of its newest marker, as far as one marker tells. A copy
+    that gives files their times back, and their folder not, leaves it the time of the copy: the
+    marker's status changed later than its content. Where the folder's did, too (a copy that gave
+    it its time back, or a change of owner or rights, perhaps after such a copy), its time is
+    believed if the marker has it."""
+    if not markers.ranks:
         return True
+    last = len(markers.ranks) - 1  # where all are done
+    rank = last if last in markers.ranks else next(iter(markers.ranks))
     requests.add("stat")
     try:
-        marker = os.stat(f"{completions}/{marker_name(rank)}")
+        marker = fingerprint.of(os.stat(f"{completions}/{marker_name(rank)}"))
     except FileNotFoundError:
         return False
-    return not fingerprint.was_set(fingerprint.of(marker))
+    if fingerprint.was_set(folder):
+        return fingerprint.have_one_time(folder, marker)
+    return not fingerprint.was_set(marker)
 
 
 def _read_entries(

@@ -47,7 +47,16 @@ def modified_ns(found: os.stat_result | Fingerprint) -> int | None:
 
 def was_set(found: Fingerprint) -> bool:
     """The modification time was set after the fact, as a copy does that preserves times."""
-    return abs(found[_CHANGED] - found[_MODIFIED]) > _SETTLING_SECONDS * 1e9
+    return _differ(found[_CHANGED], found[_MODIFIED])
+
+
+def have_one_time(one: Fingerprint, other: Fingerprint) -> bool:
+    """Both were modified at one time, as far as times tell."""
+    return not _differ(one[_MODIFIED], other[_MODIFIED])
+
+
+def _differ(one_ns: int, other_ns: int) -> bool:
+    return abs(one_ns - other_ns) > _SETTLING_SECONDS * 1e9
 
 
 @dataclass(frozen=True, slots=True)
