@@ -1,5 +1,6 @@
 """Local folders that change, or go, while they are being looked at."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -147,6 +148,23 @@ def test_completions_that_come_while_they_are_looked_for_are_listed(
 
     monkeypatch.setattr(os, "lstat", lstat_later)
     assert list(storage.look(JOB, folder).markers.ranks) == [0, 1]
+
+
+def test_logs_that_may_not_be_listed_leave_the_job_readable(
+    root: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_job(root / "job", tasks=4, logs=[0])
+    folder, scandir = list_job(storage), os.scandir
+
+    def scandir_denied(path: str) -> object:
+        if path.endswith("/logs"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir_denied)
+    look = storage.look(JOB, folder)
+    assert not look.has_logs
+    assert list(look.markers.ranks) == []
 
 
 # --- The time of the last completion, of a job that was complete when it was first seen

@@ -257,8 +257,8 @@ class LocalStorage:
         try:
             with os.scandir(f"{job}/{LOGS}") as entries:
                 return next(entries, None) is not None
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False  # without logs a job is readable, too
 
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         file = "/".join((self._root, *path, EXECUTOR_FILE))
