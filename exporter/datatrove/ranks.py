@@ -5,7 +5,8 @@ comes with each question: a relaunch with more or fewer tasks changes what count
 was seen.
 
 Times are modification times in integer nanoseconds since the Unix epoch (``_ns``): floats
-would round away what decides "not older than the launch".
+would round away what decides "not older than the launch". A time of 0 or before is none: it
+is what storages without times show, or nobody's clock.
 """
 
 from array import array
@@ -166,6 +167,13 @@ class Markers:
 
 UNKNOWN = -(2**63)
 """Stands for the time of a marker that nobody asked for, in `Markers.modified_ns`."""
+_LATEST = 2**63 - 1
+
+
+def told_ns(time_ns: int) -> int | None:
+    """The time that a storage showed, None if that tells nothing: 0, before the epoch (Go's zero
+    time is in the year 1), or beyond what 64 bits hold, which is in the year 2262."""
+    return time_ns if 0 < time_ns <= _LATEST else None
 
 
 def _are_five_digits(names: Sequence[str]) -> bool:

@@ -497,6 +497,16 @@ def assert_counts_are_right(storage: S3Storage, server: HttpServer) -> None:
             {"partial"},
             id="the same continuation for ever",
         ),
+        pytest.param(
+            Answer(200, WHOLE_PAGE.replace(b"2026-01-01T00:00:00.000Z", b"yesterday, or so")),
+            {"partial"},
+            id="a time that is none",
+        ),
+        pytest.param(
+            Answer(200, WHOLE_PAGE.replace(b"2026-01-01T00:00:00.000Z", b"")),
+            {"partial"},
+            id="an empty time",
+        ),
         pytest.param(Answer(200, error_body("InternalError")), {"unavailable"}, id="error in 200"),
         pytest.param(Answer(200, error_body("SlowDown")), {"throttled"}, id="SlowDown in 200"),
     ],

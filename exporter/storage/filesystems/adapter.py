@@ -1,5 +1,6 @@
 """Replaces single operations of an fsspec filesystem, and reads what its listings show."""
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.datatrove.layout import EXECUTOR_FILE
+from exporter.datatrove.ranks import told_ns
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES, Version
 
@@ -142,7 +144,7 @@ def _modified_ns(item: Mapping[str, Any]) -> int | None:
                 value = value.replace(tzinfo=UTC)
             value = value.timestamp()
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return int(value * 1_000_000) * 1000
+            return told_ns(int(value * 1_000_000) * 1000) if math.isfinite(value) else None
     return None
 
 

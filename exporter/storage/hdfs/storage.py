@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
-from exporter.datatrove.ranks import Markers
+from exporter.datatrove.ranks import UNKNOWN, Markers, told_ns
 from exporter.errors import StorageError
 from exporter.storage.base import (
     Choose,
@@ -46,6 +46,12 @@ class FileStatus:
     is_folder: bool
     size: int
     modified_ms: int
+
+    @property
+    def modified_ns(self) -> int | None:
+        """The modification time; None where there is none, as below file systems that keep no
+        time of folders."""
+        return told_ns(self.modified_ms * 1_000_000)
 
 
 class NameNode(Protocol):
@@ -122,8 +128,10 @@ class HdfsStorage:
         logs_ms = entries[LOGS].modified_ms if LOGS in entries else None
         before = last.state if last is not None and not thorough else None
         if last is not None and isinstance(before, _LookState):
-            markers = last.markers if before.completions_ms == completions_ms else None
-            has_logs = last.has_logs if before.logs_ms == logs_ms else None
+            # A time of 0 does not show what changes.
+            is_same = before.completions_ms == completions_ms != 0
+            markers = last.markers if is_same else None
+            has_logs = last.has_logs if before.logs_ms == logs_ms != 0 else None
         else:
             markers = has_logs = None
         if markers is None:
@@ -149,7 +157,7 @@ class HdfsStorage:
         times: dict[int, int] = {}
         for status in listed.values():
             if not status.is_folder and (rank := rank_of(status.name)) is not None:
-                times[rank] = status.modified_ms * 1_000_000
+                times[rank] = status.modified_ns or UNKNOWN
         return Markers.of_times(times, len(listed) - len(times))
 
     def _has_logs(self, path: Path, folder: _FolderState) -> bool:
@@ -166,13 +174,13 @@ class HdfsStorage:
         """For looks whose times the caller no longer has: one listing tells all."""
         listed = self._list((*path, COMPLETIONS))
         statuses = (listed.get(marker_name(rank)) for rank in ranks)
-        return [s.modified_ms * 1_000_000 if s is not None else None for s in statuses]
+        return [s.modified_ns if s is not None else None for s in statuses]
 
     def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
         listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or {}
         files = {s.name: s for s in listed.values() if not s.is_folder}
         chosen = files if wanted is None else wanted(list(files))
-        return [File(n, files[n].modified_ms * 1_000_000, files[n].size) for n in chosen]
+        return [File(n, files[n].modified_ns, files[n].size) for n in chosen]
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         return self._namenode.read_part(self._absolute((*path, file)), of_end=of_end)
@@ -196,7 +204,9 @@ def _version(entries: Mapping[str, FileStatus]) -> Version:
     status = entries.get(EXECUTOR_FILE)
     if status is None or status.is_folder:
         raise StorageError("not_found", "no executor.json")
-    return Version((status.modified_ms, status.size), status.modified_ms * 1_000_000)
+    if status.modified_ns is None:
+        return Version(None, None)
+    return Version((status.modified_ms, status.size), status.modified_ns)
 
 
 def _wait_to_settle(folder: _FolderState) -> None:

@@ -14,6 +14,7 @@ import stat
 import time
 from dataclasses import dataclass
 
+from exporter.datatrove.ranks import told_ns
 from exporter.storage.base import Version
 
 _SETTLING_SECONDS = 2.0
@@ -42,7 +43,7 @@ def _has_times(fingerprint: Fingerprint) -> bool:
 
 def modified_ns(found: os.stat_result | Fingerprint) -> int | None:
     """The modification time, None where there is none."""
-    return (found.st_mtime_ns if isinstance(found, os.stat_result) else found[_MODIFIED]) or None
+    return told_ns(found.st_mtime_ns if isinstance(found, os.stat_result) else found[_MODIFIED])
 
 
 def was_set(found: Fingerprint) -> bool:

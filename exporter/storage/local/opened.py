@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from exporter.datatrove.ranks import told_ns
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES
 
@@ -24,7 +25,7 @@ def times_of(folder: str, names: Sequence[str]) -> list[int | None]:
     with _opened(folder) as descriptor:
         for name in names:
             try:
-                times.append(os.stat(name, dir_fd=descriptor).st_mtime_ns or None)
+                times.append(told_ns(os.stat(name, dir_fd=descriptor).st_mtime_ns))
             except FileNotFoundError:
                 times.append(None)
     return times

@@ -92,7 +92,9 @@ def storage_error(error: BaseException) -> StorageError:
             return known
     if isinstance(error, OSError):
         return base.from_os_error(error)
-    return base.unexpected(error)
+    is_of_time = isinstance(error, ValueError) and "timestamp" in str(error)  # botocore's words
+    no_time = StorageError("partial", "the answer holds a time that is none")
+    return no_time if is_of_time else base.unexpected(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:

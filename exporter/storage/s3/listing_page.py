@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote_plus
 
+from exporter.datatrove.ranks import told_ns
 from exporter.errors import StorageError
 
 _KEY = re.compile(rb"<Key>([^<]*)</Key>")
@@ -33,7 +34,7 @@ _IS_ENCODED = b"<EncodingType>url</EncodingType>"
 @dataclass(frozen=True, slots=True)
 class ListingPage:
     """One page: `keys` in the server's order, and for each its modification time (integer
-    nanoseconds since the Unix epoch; None if it cannot be read). `etags` are the entity
+    nanoseconds since the Unix epoch; None if there is none). `etags` are the entity
     tags of some keys, by key. `folders` are the common prefixes; `token` is the
     continuation token of the next page."""
 
@@ -62,12 +63,13 @@ def of_body(body: bytes, tagged: str) -> tuple[ListingPage, bytes] | None:
     raw_keys = _KEY.findall(objects)
     texts = _MODIFIED.findall(objects)
     # AWS tells whole seconds, so many keys of a page share a time: each is parsed once.
-    time_of = {text: _nanoseconds_of(text) for text in set(texts)}
-    times = [time_of[text] for text in texts]
+    time_of = {text: _time_of(text) for text in set(texts)}
     count = objects.count(b"<Contents")
-    is_one_each = 0 < len(raw_keys) == len(times) == count == objects.count(_END)
-    if not is_one_each or None in times or b"<CommonPrefixes" in objects:
+    is_one_each = 0 < len(raw_keys) == len(texts) == count == objects.count(_END)
+    if not is_one_each or None in time_of.values() or b"<CommonPrefixes" in objects:
         return None
+    ns_of = {text: _to_ns(time) for text, time in time_of.items() if time is not None}
+    times = [ns_of[text] for text in texts]
     if (keys := _decoded(raw_keys, is_encoded=_IS_ENCODED in body)) is None:
         return None
     etags = {keys[raw_keys.index(key)]: etag for key, etag in _etags(objects, tagged)}
@@ -152,12 +154,11 @@ def _decoded(raw_keys: list[bytes], *, is_encoded: bool) -> list[str] | None:
     return keys
 
 
-def _nanoseconds_of(text: bytes) -> int | None:
+def _time_of(text: bytes) -> datetime | None:
     try:
-        modified = datetime.fromisoformat(text.decode())
+        return datetime.fromisoformat(text.decode())
     except ValueError:
         return None
-    return _to_ns(modified)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -165,7 +166,7 @@ _HALF_MILLISECOND = timedelta(microseconds=500)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def _to_ns(modified: datetime) -> int:
+def _to_ns(modified: datetime) -> int | None:
     if modified.tzinfo is None:  # S3's times are in UTC, and some servers leave out to say so
         modified = modified.replace(tzinfo=UTC)
-    return (modified - _EPOCH + _HALF_MILLISECOND) // _MILLISECOND * 1_000_000
+    return told_ns((modified - _EPOCH + _HALF_MILLISECOND) // _MILLISECOND * 1_000_000)

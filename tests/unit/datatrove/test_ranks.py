@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
+from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks, told_ns
 
 ranks = st.one_of(
     st.integers(0, 40), st.integers(4000, 4500), st.integers(0, 200_000), st.just(10**17)
@@ -81,3 +81,9 @@ def test_marker_times_are_kept_by_rank() -> None:
     unknown = Markers(markers.ranks, modified_ns=array("q", [UNKNOWN, 9]))
     assert unknown.by_rank() == {100_000: 9}
     assert Markers(markers.ranks).by_rank() == {}
+
+
+@pytest.mark.parametrize("time_ns", [0, -1, -(2**63), -(2**70), 2**63, 10**21])
+def test_a_time_at_the_epoch_before_it_or_too_late_to_hold_is_none(time_ns: int) -> None:
+    assert told_ns(time_ns) is None
+    assert told_ns(2**63 - 1) == 2**63 - 1

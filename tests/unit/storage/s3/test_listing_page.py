@@ -96,6 +96,16 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert modified_ns({"LastModified": naive}) == TIME_NS
 
 
+@pytest.mark.parametrize(
+    "time", ["1970-01-01T00:00:00.000Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+)
+def test_a_time_that_is_nobodys_is_none(time: str) -> None:
+    contents = read(body_of(item("a"), item("b", time=time)))
+    assert contents is not None
+    assert contents.modified_ns == [TIME_NS, None]
+    assert modified_ns({"LastModified": datetime.fromisoformat(time)}) is None
+
+
 def level(*folders: str, keys: tuple[str, ...] = ()) -> ListingPage:
     return of_level(ListingPage(keys, [0] * len(keys), {}, folders), "root/")
 
