@@ -150,14 +150,15 @@ def _with_reading(
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
     times = markers.times_below(executor.world_size)
-    has_times = bool(times) or completed == 0
+    has_times = len(times) == completed  # of a part alone nothing can be said
     start = _start_of(storage, path, memory, executor, markers)
     start_ns = start.time_ns if start is not None else launch_ns
     has_sign = start is not None and start_ns is not None
     pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None
     # Markers without times were written once each, so their folder's own time, if it has one,
     # is that of the last.
-    last_ns = max(times, default=memory.look.completions_modified_ns if completed else None)
+    folder_ns = memory.look.completions_modified_ns
+    last_ns = (max(times, default=None) if has_times else folder_ns) if completed else None
     reading = Reading(
         tasks=executor.world_size,
         tasks_completed=completed,
@@ -192,7 +193,9 @@ def _start_of(
     if before is not None and is_same_launch and before.is_final:
         return before
     counting = markers.ranks.count_below(executor.world_size)
-    times = markers.modified_ns[:counting] if markers.modified_ns is not None else ()
+    times = markers.times_below(executor.world_size)
+    if len(times) < counting:  # the first completion may be one without a time
+        times = []
     completions = [(time_ns, at) for at, time_ns in enumerate(times) if time_ns >= launch_ns]
     done = len(completions) if executor.repeats_completed else counting
     if done == executor.world_size and (before is None or not completions):

@@ -112,6 +112,22 @@ def test_a_job_that_completes_while_watched_keeps_its_pace(make_job: MakeJob) ->
     assert reading.longest_completion_gap_seconds == 1000 - 120
 
 
+@pytest.mark.parametrize("time", [0, -5, 3e11])
+def test_one_marker_whose_time_is_nobodys_leaves_all_that_follows_from_times_unknown(
+    make_job: MakeJob, time: float
+) -> None:
+    """A count of the others would be published as that of all."""
+    job = make_job("j", tasks=5, completed=[0, 1, 2])
+    os.utime(job / "completions" / "00001", (time, time))
+    reading = read(job)
+    assert (reading.tasks_completed, reading.launch_timestamp) == (3, LAUNCH)
+    assert reading.tasks_completed_since_launch is None
+    assert reading.longest_completion_gap_seconds is None
+    assert reading.history is None
+    folder = (job / "completions").stat().st_mtime
+    assert reading.last_completion_timestamp in (None, pytest.approx(folder))
+
+
 def test_deleted_markers_no_longer_count(make_job: MakeJob) -> None:
     job = make_job("j", tasks=5, completed=[0, 1, 2])
     memory = scan(job).memory
