@@ -74,7 +74,9 @@ def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
     launch = reading.launch_timestamp
     if reading.executor == "local":
         is_new = launch is None or now - launch <= rule.after_seconds
-        return not reading.started and is_new
+        has_new_marker = reading.tasks_completed_since_launch != 0
+        has_sign = has_new_marker or not reading.tasks_completed
+        return is_new and (not reading.started or not has_sign)
     has_sign = reading.start_timestamp is not None or reading.tasks_completed_since_launch != 0
     return not reading.started or not has_sign
 
@@ -88,8 +90,10 @@ def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
 
 def idle_seconds(reading: Reading, now: float) -> float | None:
     """Seconds since the launch's newest completion or its start, whichever is later; None
-    where neither is known."""
+    where neither is known, or when a completion came is not."""
     launch, last = reading.launch_timestamp, reading.last_completion_timestamp
+    if last is None and reading.tasks_completed:
+        return None
     if last is not None and launch is not None and last < launch:
         last = None
     start = reading.start_timestamp
@@ -98,6 +102,9 @@ def idle_seconds(reading: Reading, now: float) -> float | None:
 
 
 def last_sign_of_life(reading: Reading) -> float | None:
-    """Unix time of the newest completion, start or launch; None where none is known."""
+    """Unix time of the newest completion, start or launch; None where none is known, or when a
+    completion came is not."""
+    if reading.last_completion_timestamp is None and reading.tasks_completed:
+        return None
     times = (reading.launch_timestamp, reading.last_completion_timestamp, reading.start_timestamp)
     return max((time for time in times if time is not None), default=None)

@@ -100,8 +100,9 @@ def test_a_job_that_cannot_be_read_is_unreadable_whatever_it_was(reading: Readin
         (nothing_completed(launched=HOUR, started=False), "waiting"),
         (nothing_completed(launched=HOUR + 1, started=False), "running"),
         (nothing_completed(launched=DAY + 1, started=False), "stalled"),
-        # It runs from its launch on, whatever else is seen of it.
-        (nothing_completed(launched=60, started=False, inherited=40), "running"),
+        # Markers from before are no sign of life of this launch.
+        (nothing_completed(launched=60, started=False, inherited=40), "waiting"),
+        (nothing_completed(launched=HOUR + 1, started=False, inherited=40), "running"),
         (nothing_completed(launched=DAY + 1, started=False, inherited=40), "stalled"),
     ],
 )
@@ -162,3 +163,14 @@ def test_the_thresholds_are_those_of_the_root() -> None:
     assert row_of(reading, stall=StallRule(5 * HOUR, 1.5, DAY)).state == "running"
     assert row_of(reading, stall=StallRule(5 * HOUR, 1.5, DAY)).stall_threshold_seconds == 5 * HOUR
     assert row_of(reading, stall=StallRule(60.0, 3.0, 90 * 60.0)).state == "stalled"
+
+
+def test_a_job_of_which_nobody_knows_when_it_completed_a_task_is_neither_idle_nor_abandoned() -> (
+    None
+):
+    """Some of its markers have no time, so any of them may be new."""
+    known = nothing_completed(launched=8 * DAY, started=True, inherited=40)
+    assert row_of(known).state == "abandoned"
+    unknown = replace(known, last_completion_timestamp=None, tasks_completed_since_launch=None)
+    assert row_of(unknown).state == "running"
+    assert row_of(unknown).idle_seconds is None
