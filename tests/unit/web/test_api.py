@@ -102,10 +102,14 @@ def test_roots_and_totals_are_those_of_the_metrics(gallery: Exporter) -> None:
     found = answered(gallery, "/api/v1/roots")
     assert problems(json.dumps(found).encode(), "Roots") == []
     metrics = gallery.page()
-    for name, value in found["totals"].items():
-        if value is not None and name not in ("jobs_unreadable", "jobs_hidden", "jobs_in_state"):
-            assert metrics.value(f"datatrove_{name}") == value
     by_name = {root["root"]: root for root in found["roots"]}
+    assert found["roots_missing"] == ["scratch"]
+    for name in ("jobs", "jobs_completed", "jobs_unreadable", "tasks", "tasks_completed"):
+        of_roots = {root: metrics.value(f"datatrove_root_{name}", root=root) for root in by_name}
+        assert of_roots.pop("scratch") is None
+        assert of_roots == {root: by_name[root]["totals"][name] for root in of_roots}
+        assert found["totals"][name] == sum(value or 0 for value in of_roots.values())
+        assert metrics.value(f"datatrove_{name}") is None, "the sum would lack a root"
     in_state = by_name["fineweb"]["totals"]["jobs_in_state"]
     assert sum(in_state.values()) == by_name["fineweb"]["totals"]["jobs"]
     for state, jobs in in_state.items():
