@@ -77,6 +77,21 @@ def test_a_server_with_a_quirk_is_read_right_scan_after_scan(quirk: str) -> None
             server.objects.put(f"logs/sub/large/completions/{1_100 + number:05d}")
 
 
+@pytest.mark.parametrize("with_other_jobs", [0, 20])
+def test_a_server_that_encodes_names_and_does_not_say_so_hides_no_folder(
+    with_other_jobs: int,
+) -> None:
+    with serving("encoding unsaid") as server:
+        server.put_job("plain", 4, range(2))
+        server.put_job("date=2024/job", 4, range(3))
+        for number in range(with_other_jobs):
+            server.put_job(f"other{number}", 4, range(4))
+        for _ in range(2):
+            found = server.found()
+            assert found["plain"] == 2
+            assert found["date%3D2024"] == "partial"
+
+
 @pytest.mark.parametrize("left", [range(0), range(RELAUNCHED - 100), range(1_050, RELAUNCHED)])
 def test_a_job_whose_deleted_markers_shorten_a_last_page_is_never_a_number(left: range) -> None:
     """rustfs #3217, minio #11724: the page that they shorten claims to be the last."""

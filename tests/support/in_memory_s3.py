@@ -41,7 +41,7 @@ QUIRKS = (
 
 class Objects:
     """One bucket. `now` is the time (Unix seconds) that objects written get; `page_keys`
-    the most keys on a page; `quirks` are some of QUIRKS."""
+    the most keys on a page; `quirks` are some of QUIRKS, or "encoding unsaid"."""
 
     def __init__(
         self, bucket: str = "bucket", page_keys: int = 1000, quirks: Iterable[str] = ()
@@ -120,7 +120,7 @@ class Objects:
             f"{_HEADER}<ListBucketResult {_NAMESPACE}><Name>{self.bucket}</Name>"
             f"<Prefix>{quote_plus(prefix, safe='/')}</Prefix><MaxKeys>{most}</MaxKeys>"
             f"<KeyCount>{len(keys) + len(folders)}</KeyCount>"
-            "<EncodingType>url</EncodingType>"
+            f"{'' if 'encoding unsaid' in self.quirks else '<EncodingType>url</EncodingType>'}"
             f"<IsTruncated>{str(bool(token)).lower()}</IsTruncated>"
             + (more if token else "")
             + "".join([self._entry(key) for key in keys])

@@ -39,6 +39,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_plus
 
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
@@ -106,9 +107,12 @@ class S3Storage:
         # The root itself is unlikely to be a job.
         may_be_job = path or not with_subfolders
         if last is None and may_be_job and self._wasted_pages < _WASTED_PAGES_LIMIT:
-            return self._client.run(
+            folder = self._client.run(
                 partial(self._list_unseen, prefix, with_subfolders=with_subfolders)
             )
+            if not (folder.has_executor_file or folder.subfolders):
+                self._client.run(partial(_check_spelling, prefix))
+            return folder
         if not with_subfolders:
             return self._client.run(partial(self._find_executor, prefix))
         return self._client.run(partial(self._list_level, prefix, last))
@@ -257,6 +261,14 @@ def bucket_and_prefix(url: str) -> tuple[str, str]:
         return point[0], rest[point.end() :].lstrip("/")
     bucket, _, prefix = rest.partition("/")
     return bucket, prefix
+
+
+async def _check_spelling(prefix: str, session: Session) -> None:
+    """A folder that was listed shows nothing: StorageError("partial") if it does so because the
+    server encodes what it lists without saying so (`EncodingType`)."""
+    meant = unquote_plus(prefix)
+    if meant != prefix and (await session.list_page(meant, keys=1)).keys:
+        raise StorageError("partial", "the server encodes names and does not say so")
 
 
 def _folder_of(pages: Sequence[ListingPage], prefix: str) -> Folder:
