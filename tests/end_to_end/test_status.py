@@ -516,7 +516,7 @@ def test_watching_sees_progress_new_jobs_and_relaunches(make_job: Callable[..., 
         write_job(root / "new", tasks=5, completed=[0], launch=time.time() - 100)
         drawn.wait_for(lambda text: re.search(r"new +▶ running +1/5 +\+1 ", text))
         write_executor(done, tasks=3, launch=time.time())
-        drawn.wait_for(lambda text: re.search(r"done +▶ running +2/3 ", text))
+        drawn.wait_for(lambda text: re.search(r"done +… waiting +2/3 ", text))
         (root / "running/executor.json").write_text("{")
         drawn.wait_for(lambda text: re.search(r"running +✗ unreadable .* is not valid", text))
         drawn.press(CONTROL_C)
