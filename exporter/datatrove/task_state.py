@@ -1,0 +1,128 @@
+"""Decides the state of each task that is not done, from its log and, in Slurm, from how its
+element of the array ended.
+
+This module does no I/O. Work is proportional to the logs and elements, never to ``world_size``.
+
+Whether a log can be seen while its task runs is *proven, not assumed*: a launch is live once
+that was seen. Object stores show a log when it is closed; so do Ray and Jobs, which copy it at
+the end. Where a launch is not live, a log without a marker is a task that ended without success.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from exporter.datatrove.failure import Cause, LogEnd
+from exporter.datatrove.slurm_output import ElementEnd
+
+TaskState = Literal["failed", "requeued", "silent", "running", "waiting", "unseen"]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
+"""States of tasks that are not done; what needs attention first comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What decides how the logs of a launch are read. `is_slice`: several processes run a part
+    of the ranks each, and each rewrites ``executor.json``, so a log may be older than that.
+    `is_over`: nothing of it runs any more. `ends_need_proof`: a log that shows may be that of a
+    task which goes on, in the queue or on another node, so that only its content tells."""
+
+    began_ns: int
+    kind: str
+    is_slice: bool = False
+    is_live: bool = False
+    is_over: bool = False
+    ends_need_proof: bool = False
+
+    def wrote(self, modified_ns: int) -> bool:
+        """A log with this time is of this launch."""
+        return self.is_slice or modified_ns >= self.began_ns
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """The log of a task that is not done; `end` is None until it was read."""
+
+    modified_ns: int
+    end: LogEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTasks:
+    """The tasks of a launch that are not done. `states` has those that a log or an element
+    tells something of; the `others` are all in the state `others_are`."""
+
+    states: Mapping[int, TaskState]
+    causes: Mapping[int, Cause] = field(repr=False)
+    others: int
+    others_are: TaskState
+    needs_relaunch: bool
+
+    def count(self, state: TaskState) -> int:
+        """How many tasks are in a state."""
+        others = self.others if state == self.others_are else 0
+        return others + sum(is_in == state for is_in in self.states.values())
+
+
+_STOPPED = Cause("stopped")
+
+
+def open_tasks(
+    launch: Launch,
+    to_do: int,
+    logs: Mapping[int, TaskLog],
+    elements: Mapping[int, ElementEnd],
+    silent: Container[int] = (),
+) -> OpenTasks:
+    """The states of `to_do` tasks, of which these `logs` and `elements` are known; they are of
+    no other tasks. `silent` are ranks whose open log was not written for too long."""
+    written = {rank: log for rank, log in logs.items() if launch.wrote(log.modified_ns)}
+    has_failed_log = any(log.end and log.end.ended == "failed" for log in written.values())
+    # The pool of a local launch ends with its first failure, and the tasks in it with the pool.
+    pool_died = launch.kind == "local" and not launch.is_slice and has_failed_log
+    causes: dict[int, Cause] = {}
+    states: dict[int, TaskState] = {}
+    for rank in {**written, **elements}:
+        log, element = written.get(rank), elements.get(rank)
+        if _is_requeued(log, element):
+            states[rank] = "requeued"
+        elif (cause := _cause(launch, log, element)) is not None:
+            states[rank], causes[rank] = "failed", cause
+        elif log is not None and launch.is_live:
+            states[rank] = "silent" if pool_died or rank in silent else "running"
+    others = to_do - len(states)
+    others_are: TaskState = "waiting" if launch.is_live else "unseen"
+    if launch.is_over:
+        others_are = "failed"
+    failed = len(causes) + (others if launch.is_over else 0)
+    needs_relaunch = pool_died or (failed > 0 and failed == to_do)
+    return OpenTasks(states, causes, others, others_are, needs_relaunch)
+
+
+def _is_requeued(log: TaskLog | None, element: ElementEnd | None) -> bool:
+    if log is not None and log.end is not None and log.end.ended != "open":
+        return log.end.ended == "requeued"
+    return element is not None and element.ended == "requeued"
+
+
+def _cause(launch: Launch, log: TaskLog | None, element: ElementEnd | None) -> Cause | None:
+    """Why the task failed; None if nothing says that it did."""
+    end = log.end if log is not None else None
+    if end is not None and end.ended == "failed":
+        return end.cause or Cause("other")
+    if element is not None and element.ended == "failed":
+        return Cause(element.reason or "other")
+    if launch.is_over:
+        return _STOPPED
+    if log is None or launch.is_live or (end is None and launch.ends_need_proof):
+        return None
+    return Cause("other") if end is None else _STOPPED
+
+
+def groups_of(causes: Mapping[int, Cause]) -> list[tuple[Cause, list[int]]]:
+    """The causes that are alike but for their messages, without these, each with its ranks in
+    ascending order; those of most ranks come first."""
+    ranks: dict[Cause, list[int]] = {}
+    for rank in sorted(causes):
+        ranks.setdefault(replace(causes[rank], message=""), []).append(rank)
+    return sorted(ranks.items(), key=lambda group: (-len(group[1]), group[1]))
