@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.config.addresses import check_listen_address, check_url
 from exporter.config.durations import parse_duration, parse_interval
-from exporter.config.settings import StorageOptions
+from exporter.config.settings import ShowErrors, StorageOptions, WatchLogs
 from exporter.config.validation import StrictModel
 from exporter.log import Format, Level
 
@@ -66,6 +66,9 @@ class JobsSection(StrictModel):
     hide_completed_after: _Duration | None = _UNSAID
     max_per_root: Annotated[int, Field(ge=0, le=1_000_000)] = _UNSAID
     abandoned_after: _Interval = _UNSAID
+    watch_logs: WatchLogs = _UNSAID
+    log_scan_interval: _Interval = _UNSAID
+    show_errors: ShowErrors = _UNSAID
     stalled_after: _Interval = _UNSAID
     stalled_gap_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
     stalled_long_after: _Interval = _UNSAID

@@ -7,7 +7,7 @@ be imported here.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from exporter.config.shard import WHOLE, Shard
 
@@ -87,6 +87,12 @@ class StallRule:
 
 DEFAULT_STALL_RULE = StallRule()
 
+WatchLogs = Literal["auto", "never"]
+"""Whether tasks that are not done are looked for in logs."""
+ShowErrors = Literal["none", "types", "text"]
+"""What may be shown of a failure beside its reason: nothing; the exception's class and the place
+it came from; and the first line of its message."""
+
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
@@ -104,6 +110,9 @@ class RootConfig:
     max_per_root: int = 20_000
     hide_completed_after_seconds: float | None = None
     abandoned_after_seconds: float = 7 * 86_400.0
+    watch_logs: WatchLogs = "auto"
+    log_scan_interval_seconds: float = 600.0
+    show_errors: ShowErrors = "types"
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     asked_prefix: str = ""

@@ -8,11 +8,12 @@ that was seen. Object stores show a log when it is closed; so do Ray and Jobs, w
 the end. Where a launch is not live, a log without a marker is a task that ended without success.
 """
 
-from collections.abc import Container, Mapping
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from exporter.datatrove.failure import Cause, LogEnd
+from exporter.datatrove.failure import Cause, FailureReason, LogEnd
 from exporter.datatrove.slurm_output import ElementEnd
 
 TaskState = Literal["failed", "requeued", "silent", "running", "waiting", "unseen"]
@@ -48,22 +49,71 @@ class TaskLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed, and when its log was written last; None if it has none."""
+
+    cause: Cause
+    time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Tasks that failed alike: their `cause`, with the message of the newest; their `ranks` in
+    ascending order; the newest time."""
+
+    cause: Cause
+    ranks: tuple[int, ...]
+    time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTasks:
     """The tasks of a launch that are not done. `states` has those that a log or an element
-    tells something of; the `others` are all in the state `others_are`."""
+    tells something of; the `others` are all in the state `others_are`. `failures` are of the
+    failed ones in `states`. `is_live`: logs can be seen while their tasks run."""
 
     states: Mapping[int, TaskState]
-    causes: Mapping[int, Cause] = field(repr=False)
+    failures: Mapping[int, Failure] = field(repr=False)
     others: int
     others_are: TaskState
     needs_relaunch: bool
+    is_live: bool = True
 
     def count(self, state: TaskState) -> int:
         """How many tasks are in a state."""
         others = self.others if state == self.others_are else 0
         return others + sum(is_in == state for is_in in self.states.values())
 
+    def in_states(self) -> dict[TaskState, int]:
+        """How many tasks are in each state that the logs can tell. Where they do not show
+        while tasks run, nobody can tell a running task from one that waits."""
+        counted = Counter(self.states.values())
+        counted[self.others_are] += self.others
+        told = TASK_STATES[:-1] if self.is_live else _NOT_LIVE
+        return {s: counted[s] for s in TASK_STATES if s in told or counted[s]}
 
+    def failed_by_reason(self) -> Counter[FailureReason]:
+        """How many tasks failed for each reason."""
+        reasons = Counter(failure.cause.reason for failure in self.failures.values())
+        if self.others_are == "failed":
+            reasons["stopped"] += self.others
+        return reasons
+
+    def groups(self) -> list[FailureGroup]:
+        """The failures that are alike but for their messages; those of most tasks first."""
+        alike: dict[Cause, list[int]] = {}
+        for rank in sorted(self.failures):
+            cause = replace(self.failures[rank].cause, message="")
+            alike.setdefault(cause, []).append(rank)
+        groups = [self._group(ranks) for ranks in alike.values()]
+        return sorted(groups, key=lambda group: (-len(group.ranks), group.ranks))
+
+    def _group(self, ranks: Sequence[int]) -> FailureGroup:
+        newest = max((self.failures[rank] for rank in ranks), key=lambda f: f.time_ns or 0)
+        return FailureGroup(newest.cause, tuple(ranks), newest.time_ns)
+
+
+_NOT_LIVE: tuple[TaskState, ...] = ("failed", "unseen")
 _STOPPED = Cause("stopped")
 
 
@@ -80,23 +130,24 @@ def open_tasks(
     has_failed_log = any(log.end and log.end.ended == "failed" for log in written.values())
     # The pool of a local launch ends with its first failure, and the tasks in it with the pool.
     pool_died = launch.kind == "local" and not launch.is_slice and has_failed_log
-    causes: dict[int, Cause] = {}
+    failures: dict[int, Failure] = {}
     states: dict[int, TaskState] = {}
     for rank in {**written, **elements}:
         log, element = written.get(rank), elements.get(rank)
         if _is_requeued(log, element):
             states[rank] = "requeued"
         elif (cause := _cause(launch, log, element)) is not None:
-            states[rank], causes[rank] = "failed", cause
+            states[rank] = "failed"
+            failures[rank] = Failure(cause, log.modified_ns if log is not None else None)
         elif log is not None and launch.is_live:
             states[rank] = "silent" if pool_died or rank in silent else "running"
     others = to_do - len(states)
     others_are: TaskState = "waiting" if launch.is_live else "unseen"
     if launch.is_over:
         others_are = "failed"
-    failed = len(causes) + (others if launch.is_over else 0)
+    failed = len(failures) + (others if launch.is_over else 0)
     needs_relaunch = pool_died or (failed > 0 and failed == to_do)
-    return OpenTasks(states, causes, others, others_are, needs_relaunch)
+    return OpenTasks(states, failures, others, others_are, needs_relaunch, launch.is_live)
 
 
 def _is_requeued(log: TaskLog | None, element: ElementEnd | None) -> bool:
@@ -117,12 +168,3 @@ def _cause(launch: Launch, log: TaskLog | None, element: ElementEnd | None) -> C
     if log is None or launch.is_live or (end is None and launch.ends_need_proof):
         return None
     return Cause("other") if end is None else _STOPPED
-
-
-def groups_of(causes: Mapping[int, Cause]) -> list[tuple[Cause, list[int]]]:
-    """The causes that are alike but for their messages, without these, each with its ranks in
-    ascending order; those of most ranks come first."""
-    ranks: dict[Cause, list[int]] = {}
-    for rank in sorted(causes):
-        ranks.setdefault(replace(causes[rank], message=""), []).append(rank)
-    return sorted(ranks.items(), key=lambda group: (-len(group[1]), group[1]))

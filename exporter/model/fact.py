@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | tuple[str, ...] | Mapping[str, int] | None
+Value = str | float | tuple[str, ...] | Mapping[Any, int] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,

@@ -11,6 +11,8 @@ To add a value that a `Reading` has, add a row to `JOB_FACTS`.
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from exporter.datatrove.failure import FAILURE_REASONS
+from exporter.datatrove.task_state import TASK_STATES
 from exporter.errors import REASONS
 from exporter.model.fact import (
     AS_OF_SCAN,
@@ -55,7 +57,20 @@ def _in_states(root: Root) -> Iterable[Sample]:
             yield (state,), float(jobs)
 
 
+def _tasks_in_states(job: Job) -> Iterable[Sample]:
+    if job.reading is not None and job.reading.logs is not None:
+        for state, tasks in job.reading.logs.tasks.in_states().items():
+            yield (state,), float(tasks)
+
+
+def _failed(root: Root) -> Iterable[Sample]:
+    if root.totals is not None:
+        for reason, tasks in root.totals.tasks_failed.items():
+            yield (reason,), float(tasks)
+
+
 _STATES = ", ".join(STATES)
+_TASK_STATES = ", ".join(TASK_STATES)
 _BY_THIS_LAUNCH = " (by the last launch where it runs with skip_completed=False)"
 
 JOB_FACTS: tuple[Fact[Job, Row], ...] = (
@@ -120,6 +135,25 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "Unix time of the first sign of life since the job's last launch, the end of its time in "
         "a queue; absent before it, and where it is not known.", schema=NUMBER_OR_NULL,
         columns=(Column("Started", "ago", 105, _TERMINAL_AND_JOB, give_way=8, may_be_empty=True),)),
+    Fact("tasks_in_state", "Tasks that are not done, by their state; null where nothing is open, "
+        "nothing began, or no logs are watched.",
+        lambda row: None if row.logs is None else row.logs.tasks.in_states(),
+        Metric("datatrove_job_tasks_in_state",
+            f"Tasks of a job under way that are not done, by their state: {_TASK_STATES}. Absent "
+            f"where no logs are watched. {AS_OF_SCAN}",
+            _tasks_in_states, labels=("state",)),
+        schema={"type": ["object", "null"], "additionalProperties": COUNT}),
+    of_reading("needs_relaunch", lambda reading: reading.needs_relaunch,
+        "1 if nothing of the last launch can finish the job, else 0; absent where no logs are "
+        "watched.", schema={"type": ["boolean", "null"]}),
+    of_reading("last_log_write_timestamp",
+        lambda reading: None if reading.logs is None else reading.logs.last_open_write,
+        "Unix time when the log of a task under way was written last; absent where there is none, "
+        "or logs do not show while tasks run.", schema=NUMBER_OR_NULL),
+    of_reading("longest_log_gap_seconds",
+        lambda reading: None if reading.logs is None else reading.logs.longest_gap_seconds,
+        "Longest time between two writes of one log since the last launch; absent until that is "
+        "known.", schema=NUMBER_OR_NULL),
     of_job("scan_success", lambda job: job.error is None,
         "1 if the last scan that got to the job could read it, else 0. Its other series then keep "
         "their last values for a while. Whether the root can be scanned is datatrove_root_up.",
@@ -255,6 +289,16 @@ SUMS: tuple[Fact[Root, Totals], ...] = (
         f"Jobs of the root in each state, hidden ones included: {_STATES}. {AS_OF_SCAN}",
         _in_states, labels=("state",)),
         schema={"type": "object", "additionalProperties": COUNT}),
+    Fact("tasks_failed", "Failed tasks by reason.", lambda totals: totals.tasks_failed, Metric(
+        "datatrove_root_tasks_failed",
+        f"Tasks of the root's jobs that failed, by reason: {', '.join(FAILURE_REASONS)}. Of jobs "
+        f"under way only. {AS_OF_SCAN}",
+        _failed, labels=("reason",)),
+        schema={"type": "object", "additionalProperties": COUNT}),
+    of_totals("logs_deferred", lambda totals: totals.logs_deferred,
+        "Logs left for later scans.", COUNT,
+        "Logs of the root's jobs that the last scan left for later, because it looks at so many "
+        "at most."),
     of_totals("jobs_hidden", lambda totals: totals.jobs_hidden,
         "Jobs without metrics of their own.", COUNT,
         "Jobs of the root that are read and in its sums but have no series of their own, because "

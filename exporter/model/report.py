@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.errors import Reason
 from exporter.model import formatting
-from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
 from exporter.model.stall import idle_seconds, stall_threshold_seconds
 from exporter.model.state import STATES, State
 
@@ -66,6 +66,11 @@ class Row:
     @property
     def reading(self) -> Reading | None:
         return self.job.reading
+
+    @property
+    def logs(self) -> Logs | None:
+        """What its logs tell, as of that reading."""
+        return None if self.reading is None else self.reading.logs
 
     @property
     def is_complete(self) -> bool:

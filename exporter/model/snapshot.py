@@ -8,14 +8,32 @@ Times are seconds since the Unix epoch.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
+from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import NO_RANKS, Ranks
+from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import Reason
 from exporter.model.state import STATES, State
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """What the logs of a launch under way tell: of its `tasks` that are not done; when one of
+    this launch was written last (`last_write`), and when one of a task that runs
+    (`last_open_write`), None where none does or nobody can tell; the longest time between two
+    writes of one log, None until that is known. `deferred` were left for later scans."""
+
+    tasks: OpenTasks
+    last_write: float | None = None
+    last_open_write: float | None = None
+    longest_gap_seconds: float | None = None
+    deferred: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,9 @@ class Reading:
     """What one successful scan of a job folder found. `ranks` are those with a marker, also
     those beyond `tasks`. `history` says when the counted markers came, where that is known.
     `repeats_completed`: the launch runs every task, also those with a marker from before.
-    `start_timestamp` is when the launch left its queue."""
+    `start_timestamp` is when the launch left its queue. `is_slice`: it runs some of the tasks
+    only. `logs` is None where nothing is open, nothing began, or nobody looks; and
+    `needs_relaunch`, whether nothing of this launch can finish the job, where nobody looks."""
 
     tasks: int
     tasks_completed: int
@@ -39,6 +59,9 @@ class Reading:
     history: History | None = None
     start_timestamp: float | None = None
     repeats_completed: bool = False
+    is_slice: bool = False
+    logs: Logs | None = None
+    needs_relaunch: bool | None = None
 
     @property
     def tasks_left(self) -> int:
@@ -91,8 +114,11 @@ class Totals:
     jobs_hidden: int = 0
     tasks: int = 0
     tasks_completed: int = 0
+    logs_deferred: int = 0
     jobs_by_state: tuple[int, ...] = (0,) * len(STATES)
     """In the order of `STATES`."""
+    failed_by_reason: tuple[int, ...] = (0,) * len(FAILURE_REASONS)
+    """Tasks that failed, in the order of `FAILURE_REASONS`."""
 
     @property
     def jobs_completed_ratio(self) -> float | None:
@@ -107,10 +133,16 @@ class Totals:
         """How many jobs are in each state, every state named."""
         return dict(zip(STATES, self.jobs_by_state, strict=True))
 
+    @property
+    def tasks_failed(self) -> dict[FailureReason, int]:
+        """How many tasks failed for each reason, every reason named."""
+        return dict(zip(FAILURE_REASONS, self.failed_by_reason, strict=True))
+
     @classmethod
     def of_jobs(cls, jobs: Iterable[Job]) -> "Totals":
-        count = completed = unreadable = hidden = tasks = tasks_completed = 0
+        count = completed = unreadable = hidden = tasks = tasks_completed = deferred = 0
         in_state = dict.fromkeys(STATES, 0)
+        failed: Counter[FailureReason] = Counter()
         for job in jobs:
             count += 1
             unreadable += job.error is not None
@@ -120,16 +152,25 @@ class Totals:
                 completed += job.reading.is_complete
                 tasks += job.reading.tasks
                 tasks_completed += job.reading.tasks_completed
+                if job.reading.logs is not None:
+                    deferred += job.reading.logs.deferred
+                    failed += job.reading.logs.tasks.failed_by_reason()
         states = tuple(in_state.values())
-        return cls(count, completed, unreadable, hidden, tasks, tasks_completed, states)
+        reasons = tuple(failed[reason] for reason in FAILURE_REASONS)
+        numbers = (count, completed, unreadable, hidden, tasks, tasks_completed, deferred)
+        return cls(*numbers, jobs_by_state=states, failed_by_reason=reasons)
 
     @classmethod
     def of_totals(cls, parts: Iterable["Totals"]) -> "Totals":
         listed = [cls(), *parts]
-        by_state = tuple(map(sum, zip(*(part.jobs_by_state for part in listed), strict=True)))
-        numbers = [f.name for f in fields(cls) if f.name != "jobs_by_state"]
-        sums = {name: sum(getattr(part, name) for part in listed) for name in numbers}
-        return cls(**sums, jobs_by_state=by_state)
+
+        def added(name: str) -> Any:
+            values = [getattr(part, name) for part in listed]
+            if isinstance(values[0], tuple):
+                return tuple(map(sum, zip(*values, strict=True)))
+            return sum(values)
+
+        return cls(**{field.name: added(field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

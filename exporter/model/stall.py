@@ -6,6 +6,7 @@ the same. The first that fits:
 * Unreadable: the scan could not read the job.
 * Complete: every rank is done. Where the launch repeats completed tasks, by this launch.
 * Abandoned: no completion and no launch for a week (``abandoned_after``).
+* Failed: its logs tell that nothing of this launch can finish it.
 * Stalled: idle for longer than its threshold, except in its last tenth, where stragglers are
   normal; and in any case once it is idle for a day and for half the threshold. Idle is the
   time since the launch's newest completion, before the first one since its start. The
@@ -49,6 +50,8 @@ def state_of(reading: Reading, config: RootConfig, now: float) -> State:
         return "complete"
     if _is_abandoned(reading, config.abandoned_after_seconds, now):
         return "abandoned"
+    if reading.needs_relaunch:
+        return "failed"
     if _is_stalled(reading, config.stall, now):
         return "stalled"
     return "waiting" if _is_waiting(reading, config.stall, now) else "running"

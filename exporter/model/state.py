@@ -23,6 +23,7 @@ class StateRow:
 
 _TABLE = (
     StateRow("unreadable", "✗", "bad", "the last scan could not read it"),
+    StateRow("failed", "✘", "bad", "nothing of this launch can finish it"),
     StateRow("stalled", "!", "warn", "no completion for longer than its own pace explains"),
     StateRow("running", "▶", "run", "tasks get completed"),
     StateRow("waiting", "…", "wait", "launched, and no sign of life since"),

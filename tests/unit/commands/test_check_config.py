@@ -39,6 +39,9 @@ root /data
   max jobs with series: 20000
   hide completed after: never
   abandoned after: 7d
+  watch logs: auto
+  log scan interval: 10m
+  show errors: types
   stalled after: 3 times the longest wait, at least 1h; 1d in any case
 root fineweb
   url: s3://bucket/logs
@@ -51,6 +54,9 @@ root fineweb
   max jobs with series: 20000
   hide completed after: 0s
   abandoned after: 7d
+  watch logs: auto
+  log scan interval: 10m
+  show errors: types
   stalled after: 2.5 times the longest wait, at least 1h; 1d in any case
   prefix: CC-
   exclude: *-test, old/*

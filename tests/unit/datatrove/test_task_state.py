@@ -6,7 +6,15 @@ import pytest
 
 from exporter.datatrove.failure import Cause, LogEnd
 from exporter.datatrove.slurm_output import ElementEnd
-from exporter.datatrove.task_state import TASK_STATES, Launch, TaskLog, groups_of, open_tasks
+from exporter.datatrove.task_state import (
+    TASK_STATES,
+    Failure,
+    FailureGroup,
+    Launch,
+    OpenTasks,
+    TaskLog,
+    open_tasks,
+)
 
 LOCAL = Launch(100, "local", is_live=True)
 SLURM = Launch(100, "slurm", is_live=True)
@@ -74,7 +82,24 @@ def test_a_task_silent_for_too_long_is_told_apart() -> None:
     assert tasks.states == {0: "running", 1: "silent"}
 
 
-def test_causes_that_are_alike_are_one_group() -> None:
+def test_failures_that_are_alike_are_one_group_with_the_words_of_the_newest() -> None:
     one, other = Cause("program", "KeyError", "a.py:1:f", "x"), Cause("stopped")
-    groups = list(groups_of({5: one, 3: other, 1: replace(one, message="y")}))
-    assert [(cause.type, ranks) for cause, ranks in groups] == [("KeyError", [1, 5]), ("", [3])]
+    newer = replace(one, message="y")
+    causes = {5: Failure(one, 50), 3: Failure(other), 1: Failure(newer, 60)}
+    tasks = OpenTasks(dict.fromkeys(causes, "failed"), causes, 0, "waiting", needs_relaunch=False)
+    assert tasks.groups() == [FailureGroup(newer, (1, 5), 60), FailureGroup(other, (3,))]
+
+
+def test_tasks_of_arrays_that_are_over_failed_for_a_reason_too() -> None:
+    tasks = open_tasks(replace(SLURM, is_over=True), 7, {0: FAILED}, {})
+    assert tasks.failed_by_reason().total() == 7
+
+
+@pytest.mark.parametrize(
+    ("launch", "states"),
+    [(SLURM, ["failed", "requeued", "silent", "running", "waiting"]), (RAY, ["failed", "unseen"])],
+)
+def test_only_states_that_can_be_told_are(launch: Launch, states: list[str]) -> None:
+    tasks = open_tasks(launch, 3, {0: FAILED}, {})
+    assert list(tasks.in_states()) == states
+    assert sum(tasks.in_states().values()) == 3

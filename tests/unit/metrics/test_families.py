@@ -17,12 +17,13 @@ from support.readings import (
 from support.snapshot_collector import SnapshotCollector
 
 from exporter.config.settings import StallRule
+from exporter.datatrove.task_state import OpenTasks
 from exporter.metrics.families import (
     JOB_FAMILIES,
     OVERALL_FAMILIES,
     ROOT_FAMILIES,
 )
-from exporter.model.snapshot import Job, Latest, Root, Snapshot
+from exporter.model.snapshot import Job, Latest, Logs, Root, Snapshot
 
 READING = a_reading(
     tasks=10,
@@ -36,6 +37,12 @@ READING = a_reading(
     started=True,
     executor="slurm",
     slurm_job_name="dedup",
+    needs_relaunch=False,
+    logs=Logs(
+        OpenTasks({}, {}, 6, "waiting", needs_relaunch=False),
+        last_open_write=210.5,
+        longest_gap_seconds=12.0,
+    ),
 )
 FAMILIES = (*OVERALL_FAMILIES, *ROOT_FAMILIES, *JOB_FAMILIES)
 
@@ -73,12 +80,16 @@ def test_a_job_gives_every_per_job_metric() -> None:
         "longest_completion_gap_seconds": 60,
         "started": 1,
         "start_timestamp_seconds": 130.25,
+        "needs_relaunch": 0,
+        "last_log_write_timestamp_seconds": 210.5,
+        "longest_log_gap_seconds": 12,
         "scan_success": 1,
     }
     assert {name: job_value(job, name) for name in expected} == expected
     assert job_value(job, "info", executor="slurm", slurm_job_name="dedup") == 1
     assert job_value(job, "state", state="abandoned") == 1
-    assert len(expected) + 2 == len(JOB_FAMILIES)
+    assert job_value(job, "tasks_in_state", state="waiting") == 6
+    assert len(expected) + 3 == len(JOB_FAMILIES)
 
 
 @pytest.mark.parametrize(

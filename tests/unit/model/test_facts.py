@@ -27,6 +27,7 @@ FIELDS = [
     "root", "job_name", "state", "error", "as_of_timestamp", "tasks", "tasks_completed",
     "completion_ratio", "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
+    "tasks_in_state", "needs_relaunch", "last_log_write_timestamp", "longest_log_gap_seconds",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
     "overdue_seconds", "eta_timestamp", "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
@@ -38,7 +39,8 @@ ROOT_FIELDS = [
     "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [
-    "jobs", "jobs_completed", "jobs_unreadable", "jobs_in_state", "jobs_hidden",
+    "jobs", "jobs_completed", "jobs_unreadable", "jobs_in_state", "tasks_failed",
+    "logs_deferred", "jobs_hidden",
     "jobs_completed_ratio", "tasks", "tasks_completed", "tasks_completed_ratio",
 ]  # fmt: skip
 

@@ -207,6 +207,7 @@ def test_hidden_jobs_are_in_the_report_and_totals_are_those_of_the_metrics() -> 
     assert (report.roots[1].root.totals, report.roots[1].root.error) == (None, "denied: no")
     assert count_states(report.rows) == {
         "unreadable": 1,
+        "failed": 0,
         "stalled": 0,
         "running": 1,
         "waiting": 0,
