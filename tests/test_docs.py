@@ -27,7 +27,12 @@ README = (PROJECT / "README.md").read_text()
 def metrics_table() -> str:
     """The README's table of metrics, as the code has them."""
     rows = [
-        (family.name, family.kind, (*labels, *family.labels), family.help)
+        (
+            family.name,
+            family.kind,
+            (*labels, *family.labels, *"…" * bool(family.labels_of)),
+            family.help,
+        )
         for labels, families in (
             (("root", "job_name"), JOB_FAMILIES),
             (("root",), ROOT_FAMILIES),

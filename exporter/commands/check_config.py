@@ -57,7 +57,7 @@ def _text(field: str, value: Any) -> str:
     if isinstance(value, StallRule):
         return _STALL_RULE.format(**_texts_of(value))
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.config.addresses import check_listen_address, check_url
 from exporter.config.durations import parse_duration, parse_interval
+from exporter.config.labels import check_label_patterns, parse_label_pattern
 from exporter.config.settings import ShowErrors, StorageOptions, WatchLogs
 from exporter.config.validation import StrictModel
 from exporter.log import Format, Level
@@ -36,6 +37,12 @@ _Interval = Annotated[float, BeforeValidator(parse_interval)]
 _Globs = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=1024)]], AfterValidator(tuple)
 ]
+_LabelPattern = Annotated[
+    Annotated[str, Field(min_length=1, max_length=1024)], AfterValidator(parse_label_pattern)
+]
+_LabelPatterns = Annotated[
+    list[_LabelPattern], Field(max_length=100), AfterValidator(check_label_patterns)
+]
 
 
 class _RootKeys(StrictModel):
@@ -47,6 +54,7 @@ class _RootKeys(StrictModel):
     prefix: str = _UNSAID
     include: _Globs = _UNSAID
     exclude: _Globs = _UNSAID
+    labels: _LabelPatterns = _UNSAID
     storage_options: Annotated[dict[str, Any], AfterValidator(StorageOptions)] = _UNSAID
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from exporter.config.path_pattern import PathPattern
 from exporter.config.shard import WHOLE, Shard
 
 _SHOWN = frozenset(
@@ -118,6 +119,7 @@ class RootConfig:
     asked_prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    labels: tuple[PathPattern, ...] = ()
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE
 

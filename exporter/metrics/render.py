@@ -148,7 +148,7 @@ class _Labels:
 def _render_lines(family: Metric[Subject], labels: _Labels, subject: Subject) -> bytes:
     """The sample lines of one subject, as the library would write them."""
     return "".join(
-        f"{family.name}{labels.text_with(family.labels, extra) if extra else labels.text}"
+        f"{family.name}{labels.text_with(family.names(subject), extra) if extra else labels.text}"
         f" {_format_value(value)}\n"
         for extra, value in family.samples(subject)
     ).encode()

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | tuple[str, ...] | Mapping[Any, int] | None
+Value = str | float | tuple[str, ...] | Mapping[Any, int] | Mapping[str, str] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
@@ -19,13 +19,19 @@ Sample = tuple[tuple[str, ...], float]
 @dataclass(frozen=True, slots=True)
 class Metric(Generic[Subject]):
     """A metric family. `name` is as scraped (counters end in ``_total``); `labels` come
-    after those that the subject itself gives; `samples` reads one subject."""
+    after those that the subject itself gives, and `labels_of` names them where they are not the
+    same for all; `samples` reads one subject."""
 
     name: str
     help: str
     samples: Callable[[Subject], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     kind: Literal["gauge", "counter"] = "gauge"
+    labels_of: Callable[[Subject], tuple[str, ...]] | None = None
+
+    def names(self, subject: Subject) -> tuple[str, ...]:
+        """The labels of this subject's samples beside those that it gives itself."""
+        return self.labels if self.labels_of is None else self.labels_of(subject)
 
 
 Place = Literal["terminal", "page", "job"]
@@ -90,6 +96,7 @@ class Fact(Generic[Subject, At]):
 
 TEXT = {"type": "string"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
+TEXT_BY_NAME = {"type": "object", "additionalProperties": {"type": "string"}}
 TEXTS = {"type": "array", "items": TEXT}
 FLAG = {"type": "boolean"}
 COUNT = {"type": "integer", "minimum": 0}

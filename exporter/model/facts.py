@@ -23,6 +23,7 @@ from exporter.model.fact import (
     NUMBER_OR_NULL,
     RATIO_OR_NULL,
     TEXT,
+    TEXT_BY_NAME,
     TEXT_OR_NULL,
     TEXTS,
     At,
@@ -185,6 +186,14 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "1. The kind of executor that launched the job (local, slurm, ray, jobs or unknown), and "
         "its name in Slurm.",
         _info, labels=("executor", "slurm_job_name"))),
+    Fact("labels", "What the patterns in `labels` find in the job's name, by label.",
+        lambda row: dict(row.job.labels or ()), Metric(
+            "datatrove_job_labels",
+            "1, with the labels that the root's patterns in labels find in the job's name; for "
+            "each job of a root that has patterns.",
+            lambda job: () if job.labels is None else ((tuple(v for _, v in job.labels), 1.0),),
+            labels_of=lambda job: tuple(name for name, _ in job.labels or ())),
+        schema=TEXT_BY_NAME),
     of_row("executor", lambda row: None if row.reading is None else row.reading.executor,
         "Kind of executor that launched the job: local, slurm, ray, jobs or unknown.",
         schema=TEXT_OR_NULL,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from exporter.config.labels import Labels
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.pace import History
@@ -90,7 +91,8 @@ class Job:
     `name` is the `job_name` of metrics and pages. `error` says why the last scan could
     not read the job; then `reading` is the last good one, or None if there never was
     one or it is too old. A hidden job counts in sums and has no series of its own.
-    `state` was decided by that scan and is not decided anew by whoever shows it.
+    `state` was decided by that scan and is not decided anew by whoever shows it. `labels` are
+    those that the patterns of its root give; None where the root has no patterns.
 
     Where scans of the root fail before they get to the job, everything is as the last scan
     that did found it; `as_of` is when that ended.
@@ -102,6 +104,7 @@ class Job:
     hidden: bool = False
     as_of: float | None = None
     state: State = "unreadable"
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
 from exporter.model.missed import Seen
@@ -54,7 +55,7 @@ class _JobState:
         job = self.job
         was_good = job.error is None and job.as_of is None
         if not was_good or (job.reading is not reading and job.reading != reading):
-            self.job = Job(job.name, reading, state=job.state)
+            self.job = Job(job.name, reading, state=job.state, labels=job.labels)
         self.failed_since, self.logged = math.inf, None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
@@ -219,7 +220,9 @@ class RootState:
 
     def _new_job(self, path: Path, now: float) -> _JobState:
         verify_due = now + _jitter(path) * self.config.verify_interval_seconds
-        return _JobState(Job(job_name(path), None), verify_due)
+        name, patterns = job_name(path), self.config.labels
+        labels = labels_of(name, patterns) if patterns else None
+        return _JobState(Job(name, None, labels=labels), verify_due)
 
     def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:

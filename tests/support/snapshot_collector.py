@@ -50,8 +50,8 @@ def _metric(
         metric: LibraryMetric = CounterMetricFamily(name, family.help)
     else:
         metric = GaugeMetricFamily(family.name, family.help)
-    names = (*labels, *family.labels)
     for own, subject in subjects:
+        names = (*labels, *family.names(subject))
         for extra, value in family.samples(subject):
             metric.add_sample(family.name, dict(zip(names, (*own, *extra), strict=True)), value)
     return metric

@@ -68,7 +68,7 @@ def job_value(job: Job, name: str, **labels: str) -> float | None:
 
 
 def test_a_job_gives_every_per_job_metric() -> None:
-    job = a_job("a/b", reading=READING)
+    job = a_job("a/b", reading=READING, labels=(("dump", "b"),))
     expected = {
         "tasks": 10,
         "tasks_completed": 4,
@@ -89,7 +89,8 @@ def test_a_job_gives_every_per_job_metric() -> None:
     assert job_value(job, "info", executor="slurm", slurm_job_name="dedup") == 1
     assert job_value(job, "state", state="abandoned") == 1
     assert job_value(job, "tasks_in_state", state="waiting") == 6
-    assert len(expected) + 3 == len(JOB_FAMILIES)
+    assert job_value(job, "labels", dump="b") == 1
+    assert len(expected) + 4 == len(JOB_FAMILIES)
 
 
 @pytest.mark.parametrize(

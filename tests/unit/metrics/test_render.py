@@ -86,6 +86,10 @@ SNAPSHOTS = {
     "a root that is lost": a_snapshot(
         root_of("a", *jobs_of(3)), a_root("b", totals=None, jobs_lost=583, up=False)
     ),
+    "labels of their own": a_snapshot(
+        root_of("a", a_job("x/y", labels=(("dump", "x"), ("zone", 'a"b'))), a_job("z", labels=())),
+        root_of("b", a_job("x/y", labels=(("stage", "x"),)), a_job("z")),
+    ),
     "names that need escapes": a_snapshot(
         root_of(
             'quo"te\nbreak',
@@ -102,6 +106,15 @@ def test_a_page_is_byte_for_byte_what_the_library_writes(
     snapshot: Snapshot, page_format: Format
 ) -> None:
     assert our_page(Renderer(), snapshot, page_format) == library_page(snapshot, page_format)
+
+
+def test_labels_are_one_series_for_each_job_of_a_root_that_has_patterns() -> None:
+    page = our_page(Renderer(), SNAPSHOTS["labels of their own"], "text").decode().splitlines()
+    assert [line for line in page if line.startswith("datatrove_job_labels{")] == [
+        r'datatrove_job_labels{dump="x",job_name="x/y",root="a",zone="a\"b"} 1.0',
+        'datatrove_job_labels{job_name="z",root="a"} 1.0',
+        'datatrove_job_labels{job_name="x/y",root="b",stage="x"} 1.0',
+    ]
 
 
 def test_a_page_stays_right_through_random_changes() -> None:

@@ -29,7 +29,7 @@ FIELDS = [
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
     "tasks_in_state", "needs_relaunch", "last_log_write_timestamp", "longest_log_gap_seconds",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
-    "overdue_seconds", "eta_timestamp", "executor", "slurm_job_name", "hidden",
+    "overdue_seconds", "eta_timestamp", "labels", "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
 """What version 1 of the API says of a job: none of these may go."""
 
@@ -51,7 +51,7 @@ def report_of_every_kind() -> Report:
     """Jobs that are under way, complete, waiting and unreadable, the last with and without a
     last good reading."""
     jobs = (
-        a_job("under way"),
+        a_job("under way", labels=(("stage", "tokenize"), ("dump", "d"))),
         a_job("complete", reading=a_reading(tasks_completed=100)),
         a_job("waiting", reading=a_reading(
             tasks_completed=0, started=False, tasks_completed_since_launch=0, start_timestamp=None,
@@ -81,7 +81,9 @@ def test_a_job_that_was_never_read_has_every_field_and_every_cell() -> None:
     report = report_of_every_kind()
     never_read = row_named("never read")
     known = {name for name, value in job_json(never_read).items() if value is not None}
-    assert known == {"root", "job_name", "state", "error", "hidden"}
+    assert known == {"root", "job_name", "state", "error", "labels", "hidden"}
+    assert job_json(never_read)["labels"] == {}
+    assert job_json(row_named("under way"))["labels"] == {"stage": "tokenize", "dump": "d"}
     cells = [column.cell(never_read, NOW) for column in columns_for(report, report.rows)]
     assert cells[:4] == ["r", "never read", "✗ unreadable", "-"]
     assert cells[-1] == "access denied"

@@ -7,6 +7,7 @@ import pytest
 from support.readings import DAY, a_job, a_reading, an_unreadable_job
 from support.readings import NOW as WALL
 
+from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StallRule
 from exporter.config.shard import Shard
 from exporter.datatrove.ranks import Markers
@@ -89,6 +90,14 @@ def test_a_job_that_did_not_change_stays_the_same_object() -> None:
     still_denied = scan(state, {"a": DENIED, "b": COMPLETE}).jobs
     assert denied[0] is not after[0]
     assert (still_denied[0] is denied[0], still_denied[1] is after[1]) == (True, True)
+
+
+def test_labels_come_from_the_name_and_stay_whatever_becomes_of_the_job() -> None:
+    state = state_of(labels=(parse_label_pattern("{stage}/{dump}"),))
+    for result in (READING, COMPLETE, DENIED, READING):
+        root = scan(state, {"base/d": result, "other": result, ".": result})
+        assert [job.labels for job in root.jobs] == [(), (("stage", "base"), ("dump", "d")), ()]
+    assert scan(state_of(), {"base/d": READING}).jobs[0].labels is None
 
 
 def states_of(root: Root) -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""Labels of a job from its name, by the patterns of its root. Pure; no I/O."""
+
+from collections.abc import Sequence
+
+from exporter.config.path_pattern import PathPattern, names_in, parse
+
+STAGE = "stage"
+"""The label of a pipeline's step. A pattern that does not name it gives its own shape."""
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values, in the order of the pattern that gave them."""
+
+_MOST = 8
+_LONGEST_VALUE = 128  # characters
+_RESERVED = frozenset({"root", "job_name", "state", "reason", "step", "executor"})  # our own
+_RESERVED |= {"job", "instance", "le", "quantile", "shard", "namespace", "pod"}
+# What Prometheus and Kubernetes give, and the histograms' own.
+
+
+def parse_label_pattern(text: str) -> PathPattern:
+    """A pattern of job names; ValueError if that is none, or if it names a label that cannot be
+    used."""
+    pattern = parse(text)
+    for name in pattern.names:
+        if name in _RESERVED:
+            raise ValueError(f"the label {name} has a meaning already")
+        if name.startswith("__"):
+            raise ValueError("labels that begin with __ belong to Prometheus")
+    return pattern
+
+
+def check_label_patterns(patterns: Sequence[PathPattern]) -> tuple[PathPattern, ...]:
+    """The patterns of one root; ValueError if they give too many labels."""
+    if len(list(names_in(patterns))) > _MOST:
+        raise ValueError(f"more than {_MOST} labels together")
+    return tuple(patterns)
+
+
+def labels_of(job_name: str, patterns: Sequence[PathPattern]) -> Labels:
+    """The labels that the first pattern gives which is one of the whole name; none if there is no
+    such pattern. The root itself has none."""
+    if job_name == ".":
+        return ()
+    path = job_name.split("/")
+    for pattern in patterns:
+        found = pattern.match(path)
+        if found is not None:
+            found.setdefault(STAGE, pattern.shape)
+            return tuple((name, _cut(value)) for name, value in found.items())
+    return ()
+
+
+def _cut(value: str) -> str:
+    """The beginning of a value that is too long. No escape (`display_name`) is cut in two."""
+    if len(value) <= _LONGEST_VALUE:
+        return value
+    end = 0
+    while (following := end + _length_at(value, end)) <= _LONGEST_VALUE:
+        end = following
+    return value[:end]
+
+
+def _length_at(text: str, place: int) -> int:
+    r"""Length of the character here as it is shown: ``\\`` and ``\x0a`` are one."""
+    if text[place] != "\\":
+        return 1
+    return 2 if text[place + 1 : place + 2] == "\\" else 4
