@@ -37,6 +37,18 @@ class ExecutorFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class SlurmArray:
+    """How a Slurm launch spreads its ranks over the elements of its arrays: `tasks_per_job` to an
+    element, `max_size` elements to an array (None: all), the arrays one after the other or
+    `in_parallel`. Without `may_requeue` sbatch was told that an element is not started again."""
+
+    tasks_per_job: int = 1
+    max_size: int | None = None
+    in_parallel: bool = False
+    may_requeue: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Executor:
     """The part of ``executor.json`` that the exporter keeps; the rest may be secret."""
 
@@ -47,6 +59,9 @@ class Executor:
     is_slice: bool = False
     """Launched for some of the tasks only (``local_tasks``). Every slice writes the file anew,
     so its time says nothing about the tasks of the others."""
+
+    slurm: SlurmArray = SlurmArray()
+    nodes_per_task: int = 1
 
     @property
     def repeats_completed(self) -> bool:
@@ -60,7 +75,10 @@ _KIND_BY_KEY = {
     "flavor": "jobs",
     "ray_remote_kwargs": "ray",
 }
-_KEYS = frozenset({*_KIND_BY_KEY, "world_size", "job_name", "skip_completed", "local_tasks"})
+_KEYS = frozenset(
+    {*_KIND_BY_KEY, "world_size", "job_name", "skip_completed", "local_tasks", "nodes_per_task"}
+    | {"tasks_per_job", "max_array_size", "max_array_launch_parallel"}
+)
 
 
 def parse_executor(data: bytes) -> Executor:
@@ -92,7 +110,23 @@ def parse_executor(data: bytes) -> Executor:
         slurm_job_name=display_name(job_name[:128]) if isinstance(job_name, str) else "",
         skip_completed=top_level.get("skip_completed") is not False,
         is_slice=top_level.get("local_tasks") not in (None, world_size),
+        slurm=_slurm_array(top_level),
+        nodes_per_task=_count(top_level.get("nodes_per_task")) or 1,
     )
+
+
+def _slurm_array(top_level: dict[str, object]) -> SlurmArray:
+    arguments = top_level.get("_sbatch_args")
+    return SlurmArray(
+        tasks_per_job=_count(top_level.get("tasks_per_job")) or 1,
+        max_size=_count(top_level.get("max_array_size")),
+        in_parallel=top_level.get("max_array_launch_parallel") is True,
+        may_requeue=not (isinstance(arguments, dict) and "no-requeue" in arguments),
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None
 
 
 def _parse_object(data: bytes) -> dict[str, object]:

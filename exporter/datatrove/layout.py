@@ -12,6 +12,7 @@ EXECUTOR_FILE = "executor.json"
 COMPLETIONS = "completions"
 LOGS = "logs"
 SLURM_LOGS = "slurm_logs"
+RANKS_TO_RUN = "ranks_to_run.json"
 
 INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, "stats", SLURM_LOGS, "server_logs", "checkpoints"})
 """Folders which datatrove fills *inside* a job; no job lies below them. Outside a

@@ -13,7 +13,9 @@ of the node's own zone, which a log does not tell, so only differences between t
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 _COLOUR = rb"(?:\x1b\[[0-9;]{0,16}m){0,4}"
 _HEADER = re.compile(
@@ -24,14 +26,28 @@ _HEADER = re.compile(
 )  # fmt: skip
 
 
-def seconds_covered(head: bytes, end: bytes) -> float | None:
-    """The time from the first header in the beginning of a log to the last one in its end. None
-    where there is no header in one of them, or they go backwards."""
-    first = next(_times(_HEADER.findall(head)), None)
-    last = next(_times(reversed(_HEADER.findall(end))), None)
-    if first is None or last is None or last < first:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from a log's first line to its last, and the longest between two successive
+    ones, as far as the parts that were read tell. In nanoseconds."""
+
+    covered_ns: int
+    longest_silence_ns: int
+
+
+def span_of(head: bytes, end: bytes) -> Span | None:
+    """What the headers in the beginning of a log and in its end tell. None where there is none
+    in one of them, or they go backwards."""
+    first = list(_times(_HEADER.findall(head)))
+    last = list(_times(_HEADER.findall(end))) if end is not head else first
+    if not (first and last) or last[-1] < first[0]:
         return None
-    return (last - first).total_seconds()
+    gaps = [later - earlier for part in (first, last) for earlier, later in pairwise(part)]
+    return Span(_ns(last[-1] - first[0]), max(0, *map(_ns, gaps)) if gaps else 0)
+
+
+def _ns(time: timedelta) -> int:
+    return round(time.total_seconds() * 1e9)
 
 
 def _times(found: Iterable[bytes]) -> Iterator[datetime]:

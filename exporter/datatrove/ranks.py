@@ -74,6 +74,11 @@ class Ranks:
     def __hash__(self) -> int:
         return hash((self._mask, self._far))
 
+    def has_all_of(self, other: "Ranks") -> bool:
+        """Every rank of the other set is in this one."""
+        near, far = other._mask, other._far  # noqa: SLF001
+        return not near & ~self._mask and far <= self._far
+
     def count_below(self, world_size: int) -> int:
         """The number of ranks that belong to a job of that many tasks."""
         if world_size >= self._mask.bit_length():

@@ -95,7 +95,7 @@ class OpenTasks:
     def failed_by_reason(self) -> Counter[FailureReason]:
         """How many tasks failed for each reason."""
         reasons = Counter(failure.cause.reason for failure in self.failures.values())
-        if self.others_are == "failed":
+        if self.others and self.others_are == "failed":
             reasons["stopped"] += self.others
         return reasons
 
@@ -162,7 +162,7 @@ def _cause(launch: Launch, log: TaskLog | None, element: ElementEnd | None) -> C
     if end is not None and end.ended == "failed":
         return end.cause or Cause("other")
     if element is not None and element.ended == "failed":
-        return Cause(element.reason or "other")
+        return element.cause or Cause("other")
     if launch.is_over:
         return _STOPPED
     if log is None or launch.is_live or (end is None and launch.ends_need_proof):

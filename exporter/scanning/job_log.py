@@ -19,6 +19,7 @@ class JobLog:
         self._root = root
         self._failed: list[dict[str, str]] = []
         self._recovered: list[dict[str, str]] = []
+        self._logs_failed: list[dict[str, str]] = []
 
     def scanned(self, job_name: str, reading: Reading) -> None:
         """A job was read; logged at once, for debugging only."""
@@ -41,11 +42,17 @@ class JobLog:
         """A job whose failure was logged can be read again."""
         self._recovered.append({"job_name": job_name})
 
+    def logs_failed(self, job_name: str, error: StorageError) -> None:
+        """Logs of a job cannot be listed or read, so less is known of its open tasks."""
+        details = {"job_name": job_name, "reason": error.reason, "detail": error.detail}
+        self._logs_failed.append(details)
+
     def write(self) -> None:
         """Log and forget what was collected: the first jobs one by one, then how many more."""
         self._log(logging.WARNING, "cannot be read", self._failed)
         self._log(logging.INFO, "can be read again", self._recovered)
-        self._failed, self._recovered = [], []
+        self._log(logging.WARNING, "has logs that cannot be read", self._logs_failed)
+        self._failed, self._recovered, self._logs_failed = [], [], []
 
     def _log(self, level: int, what: str, jobs: Sequence[dict[str, str]]) -> None:
         for job in jobs[:_JOBS_LOGGED_ONE_BY_ONE]:

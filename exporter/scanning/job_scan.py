@@ -18,9 +18,11 @@ from exporter.datatrove.executor_file import (
     parse_executor,
 )
 from exporter.datatrove.pace import pace_of
-from exporter.datatrove.ranks import UNKNOWN, Markers
+from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
+from exporter.scanning.probes.log_memory import LogMemory, UnderWay
+from exporter.scanning.probes.logs import LogWatch
 from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
@@ -38,7 +40,8 @@ class Memory:
     """The cache of one job: the last `look`, its markers with all times that are known; the
     `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
     it does not say how many tasks there are; `reading`, what look and executor mean, None until
-    that is known; `start`, when the launch left its queue, None where it has none."""
+    that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
+    was seen of the logs of a launch under way."""
 
     look: Look
     version: Version
@@ -46,16 +49,18 @@ class Memory:
     error: StorageError | None = None
     reading: Reading | None = None
     start: Start | None = None
+    logs: LogMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobScan:
     """A reading, or an error, or neither if the folder is gone or no job any more. `memory`
-    goes to the next scan in any case."""
+    goes to the next scan in any case. `log_error` is new trouble with the job's logs."""
 
     reading: Reading | None
     memory: Memory | None
     error: StorageError | None = None
+    log_error: StorageError | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -76,9 +81,11 @@ def scan_job(
     memory: Memory | None = None,
     *,
     thorough: bool = False,
+    log_watch: LogWatch | None = None,
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
-    file can cause. With `thorough`, nothing is taken on trust that was seen before."""
+    file can cause. With `thorough`, nothing is taken on trust that was seen before. Without
+    `log_watch`, nobody looks at logs."""
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and _may_rewrite(memory))
@@ -90,7 +97,12 @@ def scan_job(
             memory = _with_reading(storage, path, memory, memory.executor, before)
         elif memory.reading.tasks_completed_since_launch == 0:
             memory = _with_sign_of_life(storage, path, memory, memory.reading)
-        return JobScan(memory.reading, memory)
+        known = memory.logs.error if memory.logs is not None else None
+        if log_watch is not None and log_watch.is_on:
+            memory = _with_logs(storage, path, folder, memory, log_watch)
+        problem = memory.logs.error if memory.logs is not None else None
+        is_new = problem is not None and (known is None or known.reason != problem.reason)
+        return JobScan(memory.reading, memory, log_error=problem if is_new else None)
     except StorageError as error:
         is_gone = error.reason == "not_found"
         return JobScan(None, None) if is_gone else JobScan(None, memory, error)
@@ -114,7 +126,8 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
             executor = parse_executor(data)
-            return Memory(look, version, executor, start=memory.start if memory else None)
+            start, logs = (memory.start, memory.logs) if memory else (None, None)
+            return Memory(look, version, executor, start=start, logs=logs)
         except ExecutorFileError as error:
             unreadable = StorageError(error.reason, f"executor.json: {error}")
             if pause is None or not (error.may_be_half and _is_recent(version)):
@@ -122,8 +135,8 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
-    start = memory.start if memory is not None else None
-    return Memory(look, version, None, unreadable, start=start)
+    start, logs = (memory.start, memory.logs) if memory is not None else (None, None)
+    return Memory(look, version, None, unreadable, start=start, logs=logs)
 
 
 def _is_recent(version: Version) -> bool:
@@ -173,6 +186,7 @@ def _with_reading(
         ranks=markers.ranks,
         history=pace.history if pace else None,
         repeats_completed=executor.repeats_completed,
+        is_slice=executor.is_slice,
         start_timestamp=_seconds(pace.start_ns if pace else start_ns),
     )
     if reading.is_complete:  # eight bytes a task, most likely never needed again
@@ -221,6 +235,68 @@ def _with_sign_of_life(storage: Storage, path: Path, memory: Memory, reading: Re
     if start.time_ns != before.time_ns:
         reading = replace(reading, started=True, start_timestamp=_seconds(start.time_ns))
     return memory if start is before else replace(memory, start=start, reading=reading)
+
+
+def _with_logs(
+    storage: Storage, path: Path, folder: Folder, memory: Memory, watch: LogWatch
+) -> Memory:
+    """The memory with what the logs of a launch under way tell, in its reading, too."""
+    job = _under_way(memory)
+    if job is None:
+        return _with_reading_of_logs(_without_logs(memory), None)
+    logs = watch.look(storage, path, job, memory.logs)
+    if logs.to_confirm:
+        # A listing of logs shows what was true before, so the markers are to be newer.
+        try:
+            folder = storage.list_folder(path, folder, with_subfolders=False)
+            look = storage.look(path, folder, memory.look)
+        except StorageError as error:
+            unknown = replace(logs, tasks=None, error=error)
+            return _with_reading_of_logs(replace(memory, logs=unknown), unknown)
+        if not look.executor.is_same(memory.version):  # launched again: all of it next time
+            return memory
+        if look is not memory.look and memory.executor is not None:
+            anew = replace(memory, look=look, reading=None)
+            memory = _with_reading(storage, path, anew, memory.executor, memory)
+            job = _under_way(memory)
+        if job is None:
+            return _with_reading_of_logs(_without_logs(memory), None)
+        logs = watch.confirm(logs, job, storage)
+    return _with_reading_of_logs(replace(memory, logs=logs), logs)
+
+
+def _without_logs(memory: Memory) -> Memory:
+    return memory if memory.logs is None else replace(memory, logs=None)
+
+
+def _under_way(memory: Memory) -> UnderWay | None:
+    """The launch, if it began and is not done; None also where storage tells no times."""
+    reading, executor, launch_ns = memory.reading, memory.executor, memory.version.modified_ns
+    if reading is None or executor is None or launch_ns is None:
+        return None
+    if reading.is_complete or not reading.started:
+        return None
+    markers = memory.look.markers
+    done = markers.ranks
+    if reading.repeats_completed and reading.tasks_completed_since_launch is not None:
+        done = Ranks(rank for rank, time_ns in markers.by_rank().items() if time_ns >= launch_ns)
+    return UnderWay(executor, launch_ns, done, reading.tasks_left, markers)
+
+
+def _with_reading_of_logs(memory: Memory, logs: LogMemory | None) -> Memory:
+    """The memory with what is published of logs in its reading; the very same one if that is
+    what it has."""
+    reading = memory.reading
+    if reading is None:
+        return memory
+    published, needs_relaunch = None, None
+    if logs is not None and (published := logs.published()) is not None:
+        needs_relaunch = published.tasks.needs_relaunch
+    elif logs is None and memory.version.modified_ns is not None:  # nothing is open or began
+        needs_relaunch = False
+    if reading.logs == published and reading.needs_relaunch == needs_relaunch:
+        return memory
+    return replace(memory, reading=replace(reading, logs=published, needs_relaunch=needs_relaunch))
 
 
 def _with_times(

@@ -69,6 +69,7 @@ class RootScan:
 
     def begin(self, now: float) -> None:
         self._storage.concurrency.begin(now, time.process_time())
+        self._storage.log_watch.begin()
         self._visit_or_skip(FolderToVisit(()), now)
         self.go_on(now)
 

@@ -182,6 +182,9 @@ class RootState:
             self.health.count_job_error(scan.error)
             self._fail(state, scan.error, now)
             return
+        if scan.log_error is not None:
+            self.health.count_job_error(scan.log_error)
+            self._log.logs_failed(state.job.name, scan.log_error)
         config = self.config
         if scan.is_settled and not (state.is_settled and now < state.look_due):
             state.look_due = self._next_look(path, state, now)

@@ -160,8 +160,16 @@ class Visitor:
                 return
             if below:  # others can begin with them
                 listed(below=below, is_over=False)
-            thorough = visit.look_thoroughly
-            listed(job=scan_job(storage, target.path, folder, visit.memory, thorough=thorough))
+            listed(
+                job=scan_job(
+                    storage,
+                    target.path,
+                    folder,
+                    visit.memory,
+                    thorough=visit.look_thoroughly,
+                    log_watch=self._storage.log_watch,
+                )
+            )
         except StorageError as error:
             report(error=error)
         except BaseException:  # also what libraries use to end threads or tasks

@@ -107,9 +107,13 @@ class Storage(Protocol):
 
     `is_object_store` tells that there are no folders, only names with slashes, and that a file
     is there only once it was closed. Nothing but datatrove itself writes into a job there.
+    `is_local` tells that it is the operating system's: a file can show while it is written, its
+    time costs a system call, and to look is cheap. What was written shows after `lag_seconds`.
     """
 
     is_object_store: bool
+    is_local: bool
+    lag_seconds: float
 
     @property
     def requests(self) -> "Requests": ...
@@ -156,6 +160,14 @@ class Storage(Protocol):
         """The files directly in an inner folder of the job, such as ``logs``; none if there is no
         such folder. `wanted` chooses among them; only where it is given do files come with time
         and size, as far as the storage tells these, and for each a system call may be spent."""
+
+    def inner_state(self, path: Path, inner: str, last: object = None) -> object:
+        """The state of an inner folder of the job. It is `last`, the very same object, if surely
+        no file came or went since that was returned. Asked of local storages only."""
+
+    def stat_files(self, path: Path, inner: str, names: Sequence[str]) -> list[File | None]:
+        """These files of an inner folder, None for those that are gone. Asked of local storages
+        only: elsewhere a listing tells as much."""
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         """The first `PART_BYTES` of a regular file of the job, or the last, which may be all of

@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from heapq import nsmallest
 
 from exporter.datatrove.layout import LOGS, SLURM_LOGS, log_name, of_newest_arrays
-from exporter.datatrove.logs import seconds_covered
+from exporter.datatrove.logs import span_of
 from exporter.errors import Reason, StorageError
-from exporter.storage.base import PART_BYTES, Choose, Path, Storage
+from exporter.scanning.probes.ends import read_ends
+from exporter.storage.base import Choose, Path, Storage
 
 _ARRAYS = 8
 _LOGS = 64
@@ -89,23 +90,16 @@ def _of_first_completion(
 ) -> Start:
     known = [] if start.time_ns is None else [start.time_ns]
     try:
-        seconds = _seconds_of_task(storage, path, first.rank)
+        span = span_of(*read_ends(storage, path, f"{LOGS}/{log_name(first.rank)}"))
     except StorageError as error:
         if error.reason not in _FOR_GOOD:
             return start
-        seconds = None
-    if seconds is not None:
-        known.append(max(start.launch_ns, first.time_ns - int(seconds * 1e9)))
+        span = None
+    if span is not None:
+        known.append(max(start.launch_ns, first.time_ns - span.covered_ns))
     elif is_watched:
         known.append(first.time_ns)
     return replace(start, time_ns=min(known, default=None), is_final=True)
-
-
-def _seconds_of_task(storage: Storage, path: Path, rank: int) -> float | None:
-    log = f"{LOGS}/{log_name(rank)}"
-    end = storage.read_part(path, log, of_end=True)
-    head = end if len(end) < PART_BYTES else storage.read_part(path, log)
-    return seconds_covered(head, end)
 
 
 def _times(storage: Storage, path: Path, inner: str, wanted: Choose) -> Iterable[int]:

@@ -62,7 +62,8 @@ class Adapter:
     raises; None for any other. `close` ends the connections; the default leaves that to the
     garbage collector. `options` are keyword arguments of the filesystem; they override those of
     the root. In an object store a folder exists while anything lies below it, several threads may
-    call the filesystem at once, and a call is tried twice if the store is unavailable.
+    call the filesystem at once, and a call is tried twice if the store is unavailable. What
+    was written shows after `lag_seconds`.
     """
 
     ls: Callable[[Any, str, Count], Entries] = _ls
@@ -72,6 +73,7 @@ class Adapter:
     close: Callable[[Any], None] = lambda _: None
     options: Mapping[str, Any] = field(default_factory=lambda: {"use_listings_cache": False})
     is_object_store: bool = False
+    lag_seconds: float = 0.0
 
 
 ADAPTER = Adapter()

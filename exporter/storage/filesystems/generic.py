@@ -15,7 +15,7 @@ next scan goes unnoticed, which is what thorough looks are for.)
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -55,11 +55,14 @@ T = TypeVar("T")
 class GenericStorage:
     """The root at `url`; `options` are the keyword arguments of its filesystem."""
 
+    is_local = False
+
     def __init__(self, url: str, options: Mapping[str, Any], adapter: Adapter) -> None:
         self._url = url
         self._options = options
         self._adapter = adapter
         self.is_object_store = adapter.is_object_store
+        self.lag_seconds = adapter.lag_seconds
         self._turn = nullcontext() if adapter.is_object_store else threading.Lock()
         self._opening = threading.Lock()
         self._filesystem: fsspec.AbstractFileSystem | None = None
@@ -157,6 +160,12 @@ class GenericStorage:
         files = {e.name: e for e in listed if e.is_file}
         chosen = files if wanted is None else wanted(list(files))
         return [File(name, files[name].modified_ns, files[name].size) for name in chosen]
+
+    def inner_state(self, path: Path, inner: str, last: object = None) -> object:
+        raise NotImplementedError("only a listing tells")
+
+    def stat_files(self, path: Path, inner: str, names: Sequence[str]) -> list[File | None]:
+        raise NotImplementedError("a listing tells all of it")
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         def read(filesystem: fsspec.AbstractFileSystem, name: str) -> bytes:

@@ -142,4 +142,5 @@ ADAPTER = Adapter(
     read_part=_read_part,
     error_of=lambda error: error_of_type(error, _REASON_BY_TYPE),
     is_object_store=True,
+    lag_seconds=300.0,  # of buckets; those of repositories tell no times
 )

@@ -16,7 +16,7 @@ Listings are consistent: the NameNode sends up to 1,000 entries in one answer, u
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,6 +92,8 @@ class HdfsStorage:
     """The root at the absolute path `root`."""
 
     is_object_store = False
+    is_local = False
+    lag_seconds = 0.0
 
     def __init__(self, namenode: NameNode, root: str) -> None:
         self._namenode = namenode
@@ -181,6 +183,12 @@ class HdfsStorage:
         files = {s.name: s for s in listed.values() if not s.is_folder}
         chosen = files if wanted is None else wanted(list(files))
         return [File(n, files[n].modified_ns, files[n].size) for n in chosen]
+
+    def inner_state(self, path: Path, inner: str, last: object = None) -> object:
+        raise NotImplementedError("only a listing tells")
+
+    def stat_files(self, path: Path, inner: str, names: Sequence[str]) -> list[File | None]:
+        raise NotImplementedError("a listing tells all of it")
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         return self._namenode.read_part(self._absolute((*path, file)), of_end=of_end)

@@ -18,7 +18,7 @@ read at every scan where its status may say nothing, and is as before if its con
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
@@ -67,6 +67,8 @@ class LocalStorage:
     """The root at `root`, an absolute path."""
 
     is_object_store = False
+    is_local = True
+    lag_seconds = 0.0
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -249,7 +251,8 @@ class LocalStorage:
         except FileNotFoundError:
             return None
         if stat.S_ISLNK(found.st_mode):
-            raise StorageError("invalid", "completions/ is a link that leads nowhere")
+            inner = folder.rpartition("/")[2]
+            raise StorageError("invalid", f"{inner}/ is a link that leads nowhere")
         return fingerprint.of(found)  # it came meanwhile
 
     def _has_logs(self, job: str) -> bool:
@@ -293,23 +296,45 @@ class LocalStorage:
             raise from_os_error(error) from None
 
     def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
-        folder = "/".join((self._root, *path, inner))
         self.requests.add("readdir")
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir("/".join((self._root, *path, inner))) as entries:
                 names = [entry.name for entry in entries if not entry.is_dir()]
-            names = list(dict.fromkeys(names))  # a file system may list a name twice
-            if wanted is None:
-                return [File(name) for name in names]
-            chosen = list(wanted(names))
-            self.requests.add("stat", len(chosen))
-            statuses = zip(chosen, statuses_of(folder, chosen), strict=True)
-            modified_ns = fingerprint.modified_ns
-            return [File(name, modified_ns(s), s.st_size) for name, s in statuses if s is not None]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise from_os_error(error) from None
+        names = list(dict.fromkeys(names))  # a file system may list a name twice
+        if wanted is None:
+            return [File(name) for name in names]
+        chosen = self.stat_files(path, inner, list(wanted(names)))
+        return [file for file in chosen if file is not None]
+
+    def inner_state(self, path: Path, inner: str, last: object = None) -> object:
+        folder = "/".join((self._root, *path, inner))
+        before = last if isinstance(last, Listed) else None
+        try:
+            status = self._fingerprint_of(folder)
+        except OSError as error:
+            raise from_os_error(error) from None
+        is_believed = status is None or self._trust.believes_times(status[0], folder)
+        if before is not None and is_believed and before.still_holds(status):
+            return before
+        return Listed.now(status, before)
+
+    def stat_files(self, path: Path, inner: str, names: Sequence[str]) -> list[File | None]:
+        self.requests.add("stat", len(names))
+        try:
+            statuses = statuses_of("/".join((self._root, *path, inner)), names)
+        except (FileNotFoundError, NotADirectoryError):
+            return [None for _ in names]
+        except OSError as error:
+            raise from_os_error(error) from None
+        modified_ns = fingerprint.modified_ns
+        return [
+            None if status is None else File(name, modified_ns(status), status.st_size)
+            for name, status in zip(names, statuses, strict=True)
+        ]
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         self.requests.add("read")

@@ -77,6 +77,8 @@ class S3Storage:
     `page_keys` is how many keys the server puts on a page at most."""
 
     is_object_store = True
+    is_local = False
+    lag_seconds = 0.0
 
     def __init__(
         self, url: str, options: Mapping[str, Any], connections: int, page_keys: int = PAGE_KEYS
@@ -241,6 +243,12 @@ class S3Storage:
         }
         chosen = files if wanted is None else wanted(list(files))
         return [files[name] for name in chosen]
+
+    def inner_state(self, path: Path, inner: str, last: object = None) -> object:
+        raise NotImplementedError("only a listing tells")
+
+    def stat_files(self, path: Path, inner: str, names: Sequence[str]) -> list[File | None]:
+        raise NotImplementedError("a listing tells all of it")
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         key = self._key(path, file)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.datatrove.logs import seconds_covered
+from exporter.datatrove.logs import span_of
 from exporter.storage.base import PART_BYTES
 
 FIRST = (
@@ -18,6 +18,13 @@ COLOURED = (
     b"2026-11-26 16:13:41.349 | \x1b[1mINFO    \x1b[0m | a:b:7 - \x1b[1mLaunching\x1b[0m\n",
     b"\x1b[0m2026-11-26 16:14:42.425 | \x1b[32m\x1b[1mSUCCESS \x1b[0m | a:b:1 - \x1b[32mDone\n",
 )
+
+
+def seconds(head: bytes, end: bytes) -> float | None:
+    span = span_of(head, end)
+    return None if span is None else span.covered_ns / 1e9
+
+
 STATS = "\n\n📉📉📉 Stats: Task 0 📉📉📉\n    Runtime: (2.65%) 0 seconds\n".encode()
 
 
@@ -41,7 +48,7 @@ STATS = "\n\n📉📉📉 Stats: Task 0 📉📉📉\n    Runtime: (2.65%) 0 sec
     ],
 )
 def test_a_log_covers_the_time_from_its_first_header_to_its_last(log: bytes) -> None:
-    assert seconds_covered(log, log) == pytest.approx(BETWEEN)
+    assert seconds(log, log) == pytest.approx(BETWEEN)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ def test_a_log_covers_the_time_from_its_first_header_to_its_last(log: bytes) -> 
     ids=["empty", "no first", "no last", "backwards", "blank", "within a line", "other digits"],
 )
 def test_a_log_without_both_headers_tells_nothing(head: bytes, end: bytes) -> None:
-    assert seconds_covered(head, end) is None
+    assert seconds(head, end) is None
 
 
 @pytest.mark.parametrize(
@@ -69,12 +76,22 @@ def test_a_log_without_both_headers_tells_nothing(head: bytes, end: bytes) -> No
 def test_hostile_logs_are_read_in_one_pass(unit: bytes) -> None:
     """Such a part takes hours where a pattern tries everything twice."""
     part = (unit * PART_BYTES)[:PART_BYTES]
-    assert seconds_covered(part, part) is None
-    assert seconds_covered(FIRST + part, part + b"\n" + LAST) == pytest.approx(BETWEEN)
+    assert seconds(part, part) is None
+    assert seconds(FIRST + part, part + b"\n" + LAST) == pytest.approx(BETWEEN)
 
 
 @given(st.lists(st.sampled_from([FIRST, LAST, b"\n", b"\x1b[0m", b"[NODE 3] ", b"\xff|"])))
 def test_whatever_is_read_gives_a_time_or_nothing(pieces: list[bytes]) -> None:
     log = b"".join(pieces)
-    covered = seconds_covered(log, log)
+    covered = seconds(log, log)
     assert covered is None or covered >= 0
+
+
+def test_the_longest_silence_is_that_between_two_lines_within_what_was_read() -> None:
+    later = LAST.replace(b"16:14:42", b"16:20:42")
+    span = span_of(FIRST + LAST, LAST + later)
+    assert span is not None
+    assert span.longest_silence_ns == 360 * 10**9
+    only = span_of(FIRST, FIRST)
+    assert only is not None
+    assert (only.covered_ns, only.longest_silence_ns) == (0, 0)

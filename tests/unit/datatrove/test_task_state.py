@@ -30,10 +30,10 @@ UNREAD = TaskLog(150)
     [
         (SLURM, FAILED, None, "failed"),
         (SLURM, FAILED, ElementEnd("requeued"), "failed"),
-        (SLURM, QUEUED_AGAIN, ElementEnd("failed", "stopped"), "requeued"),
+        (SLURM, QUEUED_AGAIN, ElementEnd("failed", Cause("stopped")), "requeued"),
         (SLURM, OPEN, ElementEnd("requeued"), "requeued"),
-        (SLURM, OPEN, ElementEnd("failed", "time_limit"), "failed"),
-        (SLURM, None, ElementEnd("failed", "launcher"), "failed"),
+        (SLURM, OPEN, ElementEnd("failed", Cause("time_limit")), "failed"),
+        (SLURM, None, ElementEnd("failed", Cause("launcher")), "failed"),
         (SLURM, None, ElementEnd("open"), "waiting"),
         (SLURM, OPEN, ElementEnd("open"), "running"),
         (SLURM, UNREAD, None, "running"),

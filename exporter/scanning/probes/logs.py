@@ -1,0 +1,152 @@
+"""Watches the logs of launches under way: which tasks failed, and why; which are silent.
+
+Only logs of tasks that are not done are looked at, and a job that is complete or never started
+costs nothing. What is open costs, at each scan of a local root, the state of ``logs/`` and the
+status of each open log; elsewhere a listing of ``logs/`` every ``log_scan_interval``.
+
+Where a log shows only once it is closed, one without a marker means that its task ended. The
+marker is written first, so ``completions/`` is looked at once more before that is believed.
+
+The limits of a scan are in ``limits``. What a scan left for later is counted and comes later.
+Trouble with logs costs what they would tell, and never the job.
+"""
+
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from exporter.config.settings import RootConfig
+from exporter.datatrove.slurm_output import ElementEnd
+from exporter.datatrove.task_state import Launch, OpenTasks, TaskLog, open_tasks
+from exporter.errors import StorageError
+from exporter.scanning.probes.limits import OF_LOCAL, OF_REMOTE, Budget
+from exporter.scanning.probes.log_look import LogLook
+from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
+from exporter.scanning.probes.silences import silent_ranks
+from exporter.storage.base import Path, Storage
+
+
+class LogWatch:
+    """Looks at the logs of the jobs of one root. `look` and `confirm` are for any thread."""
+
+    def __init__(self, config: RootConfig) -> None:
+        self.config = config
+        self.is_on = config.watch_logs != "never"
+        self._local, self._remote = Budget(OF_LOCAL), Budget(OF_REMOTE)
+
+    def begin(self) -> None:
+        """A scan begins."""
+        self._local.begin()
+        self._remote.begin()
+
+    def look(
+        self, storage: Storage, path: Path, job: UnderWay, before: LogMemory | None
+    ) -> LogMemory:
+        """What is known after a look, if one is due; raises nothing that a storage causes."""
+        memory = before
+        if memory is None or memory.launch_ns != job.launch_ns:
+            is_live = before.is_live if before is not None else False
+            memory = LogMemory(job.launch_ns, is_live)
+        now = time.monotonic()
+        if now < memory.due:
+            return _decided(memory, job, self.config, storage)
+        budget = self._local if storage.is_local else self._remote
+        look = LogLook(storage, path, job, self.config, budget, memory)
+        try:
+            memory = look.take()
+        except StorageError as error:
+            memory = replace(memory, error=error, tasks=None)
+        else:
+            memory = _decided(memory, job, self.config, storage)
+        return replace(memory, looks=memory.looks + 1, due=now + self._pause(path, memory, storage))
+
+    def confirm(self, memory: LogMemory, job: UnderWay, storage: Storage) -> LogMemory:
+        """The same once ``completions/`` was looked at after the logs: `job` is as of that."""
+        memory = _decided(replace(memory, to_confirm=False), job, self.config, storage)
+        return replace(memory, believed=_failed(memory.tasks), to_confirm=False)
+
+    def _pause(self, path: Path, memory: LogMemory, storage: Storage) -> float:
+        """Seconds until the next look; 0 if it is at every scan."""
+        pause = 0.0 if storage.is_local else self.config.log_scan_interval_seconds
+        newest_ns = max((log.modified_ns for log in memory.logs.values()), default=0)
+        signs = (memory.launch_ns, newest_ns, max(memory.learned.latest_start_ns, 0))
+        if time.time() - max(signs) / 1e9 >= self.config.abandoned_after_seconds:
+            pause = max(pause, self.config.completed_scan_interval_seconds)
+        if pause and memory.looks == 0:  # not all at once, after the first scan
+            number = zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
+            pause *= (1 + number / 2**32) / 2
+        return pause
+
+
+def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Storage) -> LogMemory:
+    """The memory with the states of the job's open tasks. Those that failed, as far as that
+    rests on their having no marker, are to be confirmed unless they were."""
+    executor, now_ns = job.executor, time.time_ns()
+    launch = Launch(
+        job.launch_ns,
+        executor.kind,
+        executor.is_slice,
+        is_live=memory.is_live,
+        is_over=memory.is_over,
+        ends_need_proof=executor.kind == "slurm" or executor.nodes_per_task > 1,
+    )
+    settled_ns = now_ns - round(storage.lag_seconds * 1e9)
+    logs = {
+        rank: log
+        for rank, log in memory.logs.items()
+        if job.is_open(rank) and log.file.modified_ns is not None and log.modified_ns <= settled_ns
+    }
+    if len(logs) < len(memory.logs) and not storage.is_local and _tell_no_times(memory.logs):
+        return replace(memory, tasks=None)
+    silent = silent_ranks(
+        (
+            (rank, log.modified_ns, log.span)
+            for rank, log in logs.items()
+            if log.end is not None and log.end.ended == "open" and launch.wrote(log.modified_ns)
+        ),
+        memory.learned,
+        config.stall,
+        now_ns,
+    )
+    tasks = open_tasks(
+        launch,
+        job.to_do,
+        {rank: TaskLog(log.modified_ns, log.end) for rank, log in logs.items()},
+        _element_ends(memory, job),
+        silent,
+    )
+    unconfirmed = _failed(tasks) - memory.believed
+    if launch.is_live and not launch.is_over:
+        unconfirmed = frozenset(r for r in unconfirmed if not _has_failed(logs.get(r)))
+    return replace(memory, tasks=tasks, to_confirm=bool(unconfirmed))
+
+
+def _tell_no_times(logs: Mapping[int, SeenLog]) -> bool:
+    return all(log.file.modified_ns is None for log in logs.values())
+
+
+def _failed(tasks: OpenTasks | None) -> frozenset[int]:
+    return frozenset() if tasks is None else frozenset(tasks.failures)
+
+
+def _has_failed(log: SeenLog | None) -> bool:
+    return log is not None and log.end is not None and log.end.ended == "failed"
+
+
+def _element_ends(memory: LogMemory, job: UnderWay) -> dict[int, ElementEnd]:
+    """How the elements of open ranks ended. Where one of its tasks failed, that is why all of
+    its others that are not done will not run."""
+    ends: dict[int, ElementEnd] = {}
+    for rank, element in memory.elements.by_rank(job.launch_ns).items():
+        if element.end is None or not job.is_open(rank):
+            continue
+        ends[rank] = element.end
+        if element.end.ended == "failed":
+            of_element = (memory.logs.get(other) for other in element.ranks)
+            causes = (
+                log.end.cause for log in of_element if log is not None and log.end is not None
+            )
+            if cause := next(filter(None, causes), None):
+                ends[rank] = ElementEnd("failed", cause)
+    return ends
