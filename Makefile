@@ -35,7 +35,7 @@ imports: $(VENV)/.dev ## The import rules in pyproject.toml
 docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
-test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Tests, against real servers (ARGS="-k name" to choose)
+test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache/slurm/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lowest: wheel .cache/lowest/ready .cache/servers/ready ## The fast tests with the lowest versions that pyproject.toml allows
@@ -69,7 +69,7 @@ fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SE
 	cd .cache/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_config.py \
 		-max_total_time=$(FUZZ_SECONDS) config
 
-coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready ## Which lines and branches the tests run
+coverage: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache/slurm/ready ## Which lines and branches the tests run
 	$(BIN)/pip install --quiet --constraint constraints.txt --group coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
@@ -127,3 +127,6 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 
 .cache/fuse/ready: scripts/install-fuse
 	scripts/install-fuse .cache/fuse
+
+.cache/slurm/ready: scripts/install-slurm
+	scripts/install-slurm .cache/slurm
