@@ -86,6 +86,26 @@ def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
     assert web.users
 
 
+def test_joins_in_the_documentation_are_tried() -> None:
+    page = (PROJECT / "docs" / "stages.md").read_text()
+    tests = (PROJECT / "deploy" / "prometheus" / "tests" / "stages_test.yml").read_text()
+    queries = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
+    assert len(queries) == 3
+    for query in queries:
+        assert " ".join(query.split()) in " ".join(tests.split())
+
+
+def test_the_page_of_stages_has_a_configuration_that_loads(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "stages.md").read_text()
+    (tmp_path / "config.yaml").write_text(
+        "".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    )
+    (root,) = load_config(str(tmp_path / "config.yaml")).roots
+    assert [pattern.names for pattern in root.labels] == [
+        ("dump", "stage"), ("dataset",), ("stage", "dump"),
+    ]  # fmt: skip
+
+
 STORAGE_EXAMPLES = re.findall(
     r"```yaml\n(roots:.*?)```", (PROJECT / "docs" / "storage.md").read_text(), re.DOTALL
 )

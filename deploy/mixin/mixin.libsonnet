@@ -2,6 +2,7 @@
 // it reads the files that everybody else uses, and changes what _config says.
 local alerts = std.parseYaml(importstr '../prometheus/datatrove-alerts.rules.yml');
 local recording = std.parseYaml(importstr '../prometheus/datatrove-recording.rules.yml');
+local stages = std.parseYaml(importstr '../prometheus/datatrove-stages.rules.yml');
 local rulesWith(file, change) = file { groups: [g { rules: std.map(change, g.rules) } for g in file.groups] };
 
 (import 'config.libsonnet') + {
@@ -14,7 +15,9 @@ local rulesWith(file, change) = file { groups: [g { rules: std.map(change, g.rul
       runbook_url: config.runbookURLPattern % rule.alert,
     },
   }),
-  prometheusRules+:: rulesWith(recording, function(rule) rule { expr: forJob(rule.expr) }),
+  prometheusRules+:: rulesWith({ groups: recording.groups + stages.groups }, function(rule) rule {
+    expr: forJob(rule.expr),
+  }),
   grafanaDashboards+:: {
     'datatrove-overview.json': import '../grafana/dashboards/overview.json',
     'datatrove-exporter.json': import '../grafana/dashboards/exporter.json',

@@ -50,6 +50,11 @@ def labels_of(job_name: str, patterns: Sequence[PathPattern]) -> Labels:
     return ()
 
 
+def stage_of(labels: Labels | None) -> str:
+    """The stage among these labels; empty if there is none."""
+    return dict(labels or ()).get(STAGE, "")
+
+
 def _cut(value: str) -> str:
     """The beginning of a value that is too long. No escape (`display_name`) is cut in two."""
     if len(value) <= _LONGEST_VALUE:

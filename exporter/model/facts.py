@@ -41,6 +41,7 @@ from exporter.model.fact import (
 )
 from exporter.model.report import RootRow, Row, attention, time_left
 from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.stage_sums import MOST_STAGES, OTHER
 from exporter.model.state import STATES
 
 _TERMINAL_AND_JOB: tuple[Place, ...] = ("terminal", "job")
@@ -70,7 +71,31 @@ def _failed(root: Root) -> Iterable[Sample]:
             yield (reason,), float(tasks)
 
 
+def _stages_in_states(root: Root) -> Iterable[Sample]:
+    for stage, totals in root.stages:
+        for state, jobs in totals.jobs_in_state.items():
+            yield (stage, state), float(jobs)
+
+
+def _of_stages(name: str, read: Callable[[Totals], float], help_: str) -> Fact[Root, RootRow]:
+    """A sum over the jobs of each stage."""
+    return Fact(
+        f"stage_{name}",
+        help_,
+        metric=Metric(
+            f"datatrove_stage_{name}",
+            f"{help_} {_WHICH_STAGES} {AS_OF_SCAN}",
+            lambda root: [((stage,), float(read(totals))) for stage, totals in root.stages],
+            labels=("stage",),
+        ),
+    )
+
+
 _STATES = ", ".join(STATES)
+_WHICH_STAGES = (
+    f"For the first {MOST_STAGES} stages of the root by name, the rest together as {OTHER}; jobs "
+    "without a stage are in none."
+)
 _TASK_STATES = ", ".join(TASK_STATES)
 _BY_THIS_LAUNCH = " (by the last launch where it runs with skip_completed=False)"
 
@@ -231,6 +256,14 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "missed. At least so many where each costs a request: no more than a hundred are asked in "
         "each verify_interval. As of the last scan that read the whole root.",
         schema=COUNT_OR_NULL),
+    Fact("stage_jobs_in_state", "Jobs of each stage by their state.", metric=Metric(
+        "datatrove_stage_jobs_in_state",
+        "Jobs of each stage that labels give, in each state, hidden ones included: "
+        f"{_STATES}. {_WHICH_STAGES} {AS_OF_SCAN}",
+        _stages_in_states, labels=("stage", "state"))),
+    _of_stages("tasks", lambda totals: totals.tasks, "Sum of the tasks of the stage's jobs."),
+    _of_stages("tasks_completed", lambda totals: totals.tasks_completed,
+        "Sum of the completed tasks of the stage's jobs."),
     of_row("missed", lambda row: row.root.missed,
         "Where jobs may lie that the last scan of the root could not see, in sentences: below "
         "max_depth, in folders that cannot be listed, left out by filters, or nowhere because the "

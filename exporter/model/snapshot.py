@@ -176,14 +176,18 @@ class Totals:
         return cls(**{field.name: added(field.name) for field in fields(cls)})
 
 
+StageSums = tuple[tuple[str, Totals], ...]
+"""Stages by name, each with the sums of its jobs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """One configured root as of its last scan.
 
     `jobs` are sorted by name. `totals` is None until the whole root was read once, and
     again when what was read is too old: an unreachable root has no jobs to count, which
-    is not the same as 0 jobs. `jobs_lost` is how many there were then, None unless the
-    root is so *lost*. `error` says why the last scan failed as a whole.
+    is not the same as 0 jobs; `stages` have none then. `jobs_lost` is how many there were,
+    None unless the root is so *lost*. `error` says why the last scan failed as a whole.
     `backoff_seconds` is how much longer than its interval it is left alone for now.
     `url` is where it lies, without query or credentials. `notes` are sentences about its
     storage that its operator should know, `missed` say where jobs may lie that the last
@@ -202,6 +206,7 @@ class Root:
     error: str | None = None
     jobs: tuple[Job, ...] = ()
     totals: Totals | None = None
+    stages: StageSums = ()
     jobs_lost: int | None = None
     jobs_unwatched: int = 0
     last_successful_scan_timestamp: float | None = None

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from exporter.config.labels import labels_of, stage_of
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS, display_name
 from exporter.storage.base import Folder, Path
@@ -40,6 +41,15 @@ def passes_filters(name: str, config: RootConfig) -> bool:
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
     )
+
+
+def stage_for_shards(path: Path, config: RootConfig) -> str:
+    """The stage of a job here, whichever of several shards reads it; empty if it has none, or
+    there is one exporter only."""
+    name = job_name(path)
+    if config.shard.count == 1 or not config.labels or not passes_filters(name, config):
+        return ""
+    return stage_of(labels_of(name, config.labels))
 
 
 def _may_hold_wanted(path: Path, prefix: str) -> bool:

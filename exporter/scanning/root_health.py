@@ -119,8 +119,22 @@ class RootHealth:
         """The next scan is put off by so much because the storage keeps failing."""
         self.root = replace(self.root, backoff_seconds=seconds)
 
-    def publish(self, jobs: Iterable[Job], wall_time: float, *, is_lost: bool = False) -> None:
-        """Show these jobs, and everything that was counted so far."""
+    def publish(
+        self,
+        jobs: Iterable[Job],
+        wall_time: float,
+        *,
+        is_lost: bool = False,
+        stages_elsewhere: Iterable[str] = (),
+    ) -> None:
+        """Show these jobs, and everything that was counted so far; see `with_jobs`."""
         errors = tuple((key, self._errors[key]) for key, _ in self.root.errors)
         root = replace(self.root, errors=errors)
-        self.root = with_jobs(root, jobs, self._config, wall_time, is_lost=is_lost)
+        self.root = with_jobs(
+            root,
+            jobs,
+            self._config,
+            wall_time,
+            is_lost=is_lost,
+            stages_elsewhere=stages_elsewhere,
+        )

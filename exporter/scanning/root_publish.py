@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.stage_sums import sums_by_stage
 from exporter.model.state import HIDDEN_FIRST
 
 
@@ -20,9 +21,11 @@ def with_jobs(
     wall_time: float,
     *,
     is_lost: bool = False,
+    stages_elsewhere: Iterable[str] = (),
 ) -> Root:
     """The root with these jobs, in any order and none hidden, in place of those it has. A *lost*
-    one could not be read for so long that nothing of it is known any more."""
+    one could not be read for so long that nothing of it is known any more. Other shards have jobs
+    of the `stages_elsewhere`."""
     ordered = sorted(jobs, key=attrgetter("name"))
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
@@ -32,9 +35,11 @@ def with_jobs(
     # the same as 0 jobs.
     was_read = root.up or root.totals is not None
     if was_read and not is_lost:
-        return replace(root, totals=Totals.of_jobs(published), jobs_lost=None)
+        stages = sums_by_stage(published, stages_elsewhere) if config.labels else ()
+        totals = Totals.of_jobs(published)
+        return replace(root, totals=totals, stages=stages, jobs_lost=None)
     lost = root.jobs_lost if root.totals is None else root.totals.jobs
-    return replace(root, totals=None, jobs_lost=lost)
+    return replace(root, totals=None, stages=(), jobs_lost=lost)
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:

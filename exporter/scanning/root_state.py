@@ -26,6 +26,7 @@ from exporter.scanning.discovery import (
     job_name,
     may_be_or_hold_wanted,
     passes_filters,
+    stage_for_shards,
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
@@ -79,10 +80,12 @@ class _JobState:
 @dataclass(slots=True)
 class _FolderState:
     """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into.
-    `search_due` is when to ask that again, minus infinity until it was asked once."""
+    `search_due` is when to ask that again, minus infinity until it was asked once. A job in it
+    has this `stage`, where shards have to agree on stages."""
 
     folder: Folder
     list_due: float
+    stage: str = ""
     search_due: float = -math.inf
     holds_more: bool = False
 
@@ -151,7 +154,8 @@ class RootState:
             if path == () and self._jobs and is_empty and not folder.has_executor_file:
                 self.health.emptied()
         if known is None:
-            known = _FolderState(folder, now + _jitter(path) * interval)
+            stage = stage_for_shards(path, self.config)
+            known = _FolderState(folder, now + _jitter(path) * interval, stage)
             self._folders[path] = known
         elif thorough:
             known.list_due = now + interval
@@ -341,4 +345,5 @@ class RootState:
         for state in self._jobs.values():
             state.job = with_state(state.job, self.config, wall_time)
         jobs = [state.job for state in self._jobs.values()]
-        self.health.publish(jobs, wall_time, is_lost=is_lost)
+        stages = {f.stage for f in self._folders.values() if f.stage and f.folder.has_executor_file}
+        self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)

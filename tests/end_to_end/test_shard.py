@@ -14,8 +14,11 @@ from support.paths import PROJECT
 from support.processes import COMMAND, Exporter, Labels, Page, prometheus
 from support.servers import HOST, running, wait_until
 
+from exporter.model.state import STATES
+
 SHARDS = 3
-RULES = PROJECT / "deploy" / "prometheus" / "datatrove-recording.rules.yml"
+RULES = PROJECT / "deploy" / "prometheus"
+RULE_FILES = [str(RULES / f"datatrove-{name}.rules.yml") for name in ("recording", "stages")]
 
 
 @pytest.mark.parametrize("option", [["--shard=3/3"], []])
@@ -55,7 +58,10 @@ def config(tmp_path: Path) -> Path:
     for number in range(3):
         write_job(tmp_path / "b" / "deep" / f"job-{number}", tasks=3, completed=[2])
     file = tmp_path / "config.yaml"
-    file.write_text("roots: [{name: a, url: a, exclude: [left-out]}, {name: b, url: b}]\n")
+    labels = """labels: ["{stage}-{number}", "{stage}-{number}/**"]"""
+    file.write_text(
+        f"roots: [{{name: a, url: a, exclude: [left-out], {labels}}}, {{name: b, url: b}}]\n"
+    )
     return file
 
 
@@ -79,7 +85,7 @@ def samples(page: Page, wanted: Callable[[str], object]) -> dict[object, float]:
 
 SUMS = re.compile(
     r"datatrove_root_(jobs|tasks)(_completed|_unreadable|_hidden)?|datatrove_(jobs|tasks)"
-    r"(_completed)?|datatrove_scan_errors_total"
+    r"(_completed)?|datatrove_scan_errors_total|datatrove_stage_.*"
 ).fullmatch
 
 
@@ -107,6 +113,7 @@ def test_shards_together_publish_what_one_exporter_does(tmp_path: Path, config: 
         key: value for key, value in samples(whole, SUMS).items() if value
     }
     assert whole.value("datatrove_jobs") == 18
+    assert whole.value("datatrove_stage_tasks", root="a", stage="job") == sum(range(5, 17)) + 2
     assert whole.value("datatrove_exporter_shard") == 0
     assert whole.value("datatrove_exporter_shards") == 1
     assert [part.value("datatrove_exporter_shard") for part in parts] == [0, 1, 2]
@@ -126,6 +133,9 @@ def test_the_recording_rules_add_shards_up_and_count_replicas_once(
         *(f"root:datatrove_root_{what}_completed:sum" for what in ("tasks", "jobs")),
         "root:datatrove_root_tasks_completed:ratio",
         "root_job_name:datatrove_job_tasks_completed:max",
+        *(f"root_stage:datatrove_stage_{what}:sum" for what in ("jobs_in_state", "tasks")),
+        "root_stage:datatrove_stage_tasks_completed:sum",
+        "root_stage:datatrove_stage_tasks_completed:ratio",
     ]
     with ExitStack() as stack:
         whole = [stack.enter_context(exporting(tmp_path, config, None))]
@@ -135,7 +145,7 @@ def test_the_recording_rules_add_shards_up_and_count_replicas_once(
         ]
         targets = [target(whole, job="whole"), target(shards, job="shards")]
         server = stack.enter_context(
-            prometheus(tmp_path, 0, {"rule_files": [str(RULES)]}, static_configs=targets)
+            prometheus(tmp_path, 0, {"rule_files": RULE_FILES}, static_configs=targets)
         )
 
         def recorded(job: str) -> dict[Labels, float]:
@@ -149,7 +159,8 @@ def test_the_recording_rules_add_shards_up_and_count_replicas_once(
             one, many = recorded("whole"), recorded("shards")
             return bool(one) and one == many
 
-        expected = 2 * 5 + 17  # roots, and jobs that can be read
+        of_stages = len(STATES) + 3
+        expected = 2 * 5 + 17 + of_stages  # roots, jobs that can be read, and one stage
         wait_until(lambda: len(recorded("whole")) == expected, "all is recorded", seconds=60)
         wait_until(agree, "shards and replica say what one exporter says", seconds=60)
 

@@ -7,6 +7,7 @@ import pytest
 from support.readings import NOW as WALL
 from support.readings import a_job, a_reading, an_unreadable_job, an_unscanned_root
 
+from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.root_publish import with_jobs
@@ -130,3 +131,21 @@ def test_beyond_the_limit_jobs_without_need_of_attention_are_hidden_first() -> N
         assert in_state == {
             "unreadable": 1, "running": 2, "waiting": 1, "abandoned": 1, "complete": 2,
         }  # fmt: skip
+
+
+def test_stages_have_the_sums_of_their_jobs_hidden_and_unreadable_ones_too() -> None:
+    labels = (("stage", "base"), ("dump", "d"))
+    jobs = [
+        a_job("a", reading=READING, labels=labels),
+        a_job("b", reading=COMPLETE, labels=labels),
+        an_unreadable_job("c", labels=labels),
+        a_job("d", reading=READING, labels=()),
+    ]
+    config = RootConfig("r", "/r", max_per_root=1, labels=(parse_label_pattern("{stage}/{dump}"),))
+    root = with_jobs(BEFORE, jobs, config, WALL)
+    ((stage, totals),) = root.stages
+    assert (stage, totals.jobs, totals.jobs_hidden) == ("base", 3, 3 - 1)
+    assert (totals.tasks, totals.tasks_completed) == (20, 14)
+    assert totals.jobs_in_state["unreadable"] == 1
+    assert with_jobs(root, [], config, WALL, is_lost=True).stages == ()
+    assert with_jobs(BEFORE, jobs, RootConfig("r", "/r"), WALL).stages == ()

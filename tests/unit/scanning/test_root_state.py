@@ -1,6 +1,7 @@
 """What is kept of a root, hidden, counted and dropped; no storage, no clock."""
 
 import logging
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -98,6 +99,30 @@ def test_labels_come_from_the_name_and_stay_whatever_becomes_of_the_job() -> Non
         root = scan(state, {"base/d": result, "other": result, ".": result})
         assert [job.labels for job in root.jobs] == [(), (("stage", "base"), ("dump", "d")), ()]
     assert scan(state_of(), {"base/d": READING}).jobs[0].labels is None
+
+
+def test_shards_tell_the_same_stages_apart_so_that_their_sums_add_up() -> None:
+    """There are more stages than are told apart, so what is left over depends on all of them."""
+    names = [f"stage-{number:03}/d" for number in range(230)] + ["stage-000/e", "no-stage"]
+    sums = {}
+    for count in (1, 3):
+        added: Counter[tuple[str, str]] = Counter()
+        for shard in (Shard(index, count) for index in range(count)):
+            state = state_of(labels=(parse_label_pattern("{stage}/{dump}"),), shard=shard)
+            for name in names:
+                path = tuple(name.split("/"))
+                state.folder_listed(path, Folder((), has_executor_file=True), NOW, thorough=True)
+            paths = {tuple(name.split("/")) for name in names}
+            own = {path for path in paths if shard.owns("r", "/".join(path))}
+            for path in own:
+                state.job_scanned(path, JobScan(READING, None), NOW)
+            state.scan_ended(own, paths, (), duration_seconds=1.0, wall_time=WALL)
+            for stage, totals in state.health.root.stages:
+                added += Counter({(stage, "jobs"): totals.jobs, (stage, "tasks"): totals.tasks})
+        sums[count] = added
+    assert sums[3] == sums[1]
+    assert len(sums[1]) == 2 * 201
+    assert (sums[1]["stage-000", "jobs"], sums[1]["other", "tasks"]) == (2, 300)
 
 
 def states_of(root: Root) -> dict[str, str]:
