@@ -18,8 +18,8 @@ _LABELS = {"max_per_root": "max jobs with series", "stall": "stalled after"}
 """Of fields whose names would not say enough to a reader."""
 
 _STALL_RULE = (
-    "{gap_factor} times the longest wait, at least {after_seconds}; "
-    "{long_after_seconds} in any case"
+    "{gap_factor} longest waits, at least {after_seconds}; last tenth: {tail_factor} times that, "
+    "at least {tail_after_seconds}; no pace: {long_after_seconds}"
 )
 
 

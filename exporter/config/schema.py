@@ -80,6 +80,8 @@ class JobsSection(StrictModel):
     stalled_after: _Interval = _UNSAID
     stalled_gap_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
     stalled_long_after: _Interval = _UNSAID
+    stalled_tail_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
+    stalled_tail_after: _Interval = _UNSAID
 
 
 class _Section(StrictModel):

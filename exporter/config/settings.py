@@ -84,6 +84,8 @@ class StallRule:
     after_seconds: float = 3600.0
     gap_factor: float = 3.0
     long_after_seconds: float = 86_400.0
+    tail_factor: float = 4.0
+    tail_after_seconds: float = 8 * 3600.0
 
 
 DEFAULT_STALL_RULE = StallRule()

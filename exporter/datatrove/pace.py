@@ -6,12 +6,15 @@ is in seconds.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from heapq import nlargest
 from operator import sub
 
 _HISTORY_POINTS = 64
+_WAITS = 16
+SHORT_WAIT_SECONDS = 300.0
+"""Waits that are shorter are not kept one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,43 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """The longest waits of a launch, 16 at most and none of less than five minutes: begin and
+    end of each in seconds since the Unix epoch, one after the other, in ascending order. No
+    wait that is not among them was longer than `others_seconds`."""
+
+    times: "array[float]"
+    others_seconds: float
+
+    @classmethod
+    def of(cls, begins_ns: Sequence[int], gaps_ns: Sequence[int]) -> "Waits | None":
+        """From when each wait began, in ascending order, and how long it was; None if all were
+        short."""
+        is_long = [at for at, gap in enumerate(gaps_ns) if gap >= SHORT_WAIT_SECONDS * 1e9]
+        if not is_long:
+            return None
+        kept = sorted(nlargest(_WAITS, is_long, key=gaps_ns.__getitem__))
+        others = min(gaps_ns[at] for at in kept) / 1e9
+        times = array("d")
+        for at in kept:
+            times.extend((begins_ns[at] / 1e9, (begins_ns[at] + gaps_ns[at]) / 1e9))
+        return cls(times, others if len(kept) < len(is_long) else SHORT_WAIT_SECONDS)
+
+    def stretches(self) -> Iterable[tuple[float, float]]:
+        """Begin and end of each."""
+        return zip(self.times[::2], self.times[1::2], strict=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How a job moves since its launch. `start_ns` is when that left its queue, which was before
-    its first completion."""
+    its first completion. `waits` is None where all were short."""
 
     completed_since_launch: int
     longest_gap_ns: int | None
     start_ns: int | None
     history: History | None
+    waits: Waits | None = None
 
 
 def pace_of(modified_ns: Iterable[int], launch_ns: int, start_ns: int | None) -> Pace:
@@ -60,13 +92,15 @@ def pace_of(modified_ns: Iterable[int], launch_ns: int, start_ns: int | None) ->
     """
     ordered = sorted(modified_ns)
     since_launch = ordered[bisect_left(ordered, launch_ns) :]
-    gaps: Iterable[int] = map(sub, since_launch[1:], since_launch)
+    begins, ends = since_launch, since_launch[1:]
     if start_ns is not None and since_launch:
         start_ns = min(start_ns, since_launch[0])
-        gaps = chain(gaps, [since_launch[0] - start_ns])
+        begins, ends = [start_ns, *since_launch], since_launch
+    gaps = list(map(sub, ends, begins))
     return Pace(
         completed_since_launch=len(since_launch),
         longest_gap_ns=max(gaps, default=None),
         start_ns=start_ns,
         history=History.of_ordered(ordered) if ordered else None,
+        waits=Waits.of(begins, gaps),
     )

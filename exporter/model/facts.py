@@ -188,7 +188,8 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "Time since the newest completion or the launch, for a job under way whose data is fresh.",
         schema=NUMBER_OR_NULL, sort=Sort("idle", "Idle, longest first", 5, descending=True)),
     of_row("stall_threshold_seconds", lambda row: row.stall_threshold_seconds,
-        "How long the job may be idle before it counts as stalled.", schema=NUMBER_OR_NULL,
+        "How long the job may be idle before it counts as stalled, unless its logs are written; "
+        "null where only the silence of its logs can tell.", schema=NUMBER_OR_NULL,
         columns=(Column("Stalled after", "threshold", 70, ("job",)),)),
     of_row("tasks_per_hour", lambda row: row.tasks_per_hour,
         "Pace since the last launch.", schema=NUMBER_OR_NULL,
@@ -285,8 +286,15 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "far a job of the root may wait before it counts as stalled; absent before the first "
         "scan.", needs_scan=True),
     of_root("stalled_long_after_seconds", lambda root: root.stall.long_after_seconds,
-        "Configured stalled_long_after: the time without a completed task after which a job of "
-        "the root counts as stalled even when few tasks are left; absent before the first scan.",
+        "Configured stalled_long_after: how long after its start a job of the root that completed "
+        "nothing counts as stalled, or after its last log was written, while nothing is known of "
+        "its pace; absent before the first scan.", needs_scan=True),
+    of_root("stalled_tail_factor", lambda root: root.stall.tail_factor,
+        "Configured stalled_tail_factor: how many times longer than otherwise a job of the root "
+        "may wait in its last tenth; absent before the first scan.", needs_scan=True),
+    of_root("stalled_tail_after_seconds", lambda root: root.stall.tail_after_seconds,
+        "Configured stalled_tail_after: the least time without a completed task after which a job "
+        "of the root counts as stalled in its last tenth; absent before the first scan.",
         needs_scan=True),
     of_root("scan_backoff_seconds", lambda root: root.backoff_seconds,
         "How much longer than the interval the next scan of the root is put off because its "

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from exporter.errors import Reason
 from exporter.model import formatting
 from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
-from exporter.model.stall import idle_seconds, stall_threshold_seconds
+from exporter.model.stall import idle_seconds
 from exporter.model.state import STATES, State
 
-FRESH_SECONDS = 600.0
-FRESH_INTERVALS = 3
-"""Data is recent for this long, or for this many scan intervals if that is longer."""
 _ROOTS_NAMED = 3
 
 
@@ -33,7 +30,6 @@ class Row:
     root: Root
     job: Job
     idle_seconds: float | None = None
-    stall_threshold_seconds: float | None = None
     tasks_per_hour: float | None = None
     remaining_seconds: float | None = None
     overdue_seconds: float | None = None
@@ -47,6 +43,11 @@ class Row:
     def state(self) -> State:
         """As the last scan found it."""
         return self.job.state
+
+    @property
+    def stall_threshold_seconds(self) -> float | None:
+        """How long it may be idle, as of the last scan."""
+        return self.job.stall_threshold_seconds
 
     @property
     def key(self) -> tuple[str, str]:
@@ -171,8 +172,7 @@ def count_states(rows: Iterable[Row]) -> dict[State, int]:
 def _root_row(root: Root, now: float) -> RootRow:
     last = root.last_successful_scan_timestamp
     age = None if last is None else max(0.0, now - last)
-    fresh_for = max(FRESH_SECONDS, FRESH_INTERVALS * root.scan_interval_seconds)
-    return RootRow(root, age, is_fresh=age is not None and age < fresh_for)
+    return RootRow(root, age, is_fresh=age is not None and age < root.fresh_for_seconds)
 
 
 def _row(root_row: RootRow, job: Job, now: float) -> Row:
@@ -192,7 +192,6 @@ def _row(root_row: RootRow, job: Job, now: float) -> Row:
         root,
         job,
         idle_seconds=idle,
-        stall_threshold_seconds=stall_threshold_seconds(reading, root.stall),
         tasks_per_hour=3600 / seconds_per_task if seconds_per_task else None,
         remaining_seconds=remaining,
         overdue_seconds=None if left is None or left > 0 else abs(left),

@@ -16,11 +16,15 @@ from typing import Any
 from exporter.config.labels import Labels
 from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
 from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
-from exporter.datatrove.pace import History
+from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import Reason
 from exporter.model.state import STATES, State
+
+FRESH_SECONDS = 600.0
+FRESH_INTERVALS = 3
+"""Data is recent for this long, or for this many scan intervals if that is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Reading:
     `repeats_completed`: the launch runs every task, also those with a marker from before.
     `start_timestamp` is when the launch left its queue. `is_slice`: it runs some of the tasks
     only. `logs` is None where nothing is open, nothing began, or nobody looks; and
-    `needs_relaunch`, whether nothing of this launch can finish the job, where nobody looks."""
+    `needs_relaunch`, whether nothing of this launch can finish the job, where nobody looks.
+    `waits` are the longest between its completions, None where all were short or unknown."""
 
     tasks: int
     tasks_completed: int
@@ -63,6 +68,7 @@ class Reading:
     is_slice: bool = False
     logs: Logs | None = None
     needs_relaunch: bool | None = None
+    waits: Waits | None = None
 
     @property
     def tasks_left(self) -> int:
@@ -91,8 +97,9 @@ class Job:
     `name` is the `job_name` of metrics and pages. `error` says why the last scan could
     not read the job; then `reading` is the last good one, or None if there never was
     one or it is too old. A hidden job counts in sums and has no series of its own.
-    `state` was decided by that scan and is not decided anew by whoever shows it. `labels` are
-    those that the patterns of its root give; None where the root has no patterns.
+    `state` was decided by that scan and is not decided anew by whoever shows it, nor is
+    `stall_threshold_seconds`: how long the job may be idle, None where that is not known.
+    `labels` are those that the patterns of its root give; None where the root has no patterns.
 
     Where scans of the root fail before they get to the job, everything is as the last scan
     that did found it; `as_of` is when that ended.
@@ -105,6 +112,7 @@ class Job:
     as_of: float | None = None
     state: State = "unreadable"
     labels: Labels | None = None
+    stall_threshold_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +228,13 @@ class Root:
     missed: tuple[str, ...] = ()
     folders_unsearched: int = 0
     folders_unread: int = 0
+
+    @property
+    def fresh_for_seconds(self) -> float:
+        """How long after a scan what it found tells how the jobs are. Where scans take long, what
+        is known is old by nature. The alerts have the same numbers."""
+        longest = max(FRESH_SECONDS, FRESH_INTERVALS * self.scan_interval_seconds)
+        return longest + (self.last_scan_duration_seconds or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,23 @@
 """The state of a job, from what a scan found and the time of that scan. Pure.
 
 It is decided once for each scan, and everything that is shown or published of a job says
-the same. The first that fits:
+the same, the alerts too. The first that fits:
 
 * Unreadable: the scan could not read the job.
 * Complete: every rank is done. Where the launch repeats completed tasks, by this launch.
-* Abandoned: no completion and no launch for a week (``abandoned_after``).
+* Abandoned: no sign of life for a week (``abandoned_after``). One is a completion, a write to a
+  log, or a launch.
 * Failed: its logs tell that nothing of this launch can finish it.
-* Stalled: idle for longer than its threshold, except in its last tenth, where stragglers are
-  normal; and in any case once it is idle for a day and for half the threshold. Idle is the
-  time since the launch's newest completion, before the first one since its start. The
-  threshold is a few times the longest wait so far, and not less than an hour; before the
-  first completion nothing is known of the job's pace, and there is none.
+* Stalled, by its own pace or by silence, and not while any of its logs was written within an hour
+  (``stalled_after``):
+
+  - idle for longer than a few times its longest wait so far, and for at least an hour. In its last
+    tenth, where stragglers are normal, it is given four times that, and at least eight hours;
+  - before its first completion, when nothing is known of its pace: a day after its start;
+  - where logs show while tasks run, silent for longer than a few times the longest silence of one
+    log, and for at least an hour; for a day while that is not known. Then silence takes the place
+    of the day after the start.
+
 * Waiting: nothing was seen of this launch but the launch itself, however long: a chain of
   Slurm jobs is launched all at once. Not so for a local executor, which starts at once.
 * Running: else.
@@ -23,36 +29,56 @@ Measured on simulated and scripted jobs, the longest wait is the one statistic o
 job's waits that bursts of completions do not fool; mean, median and percentiles are.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig, StallRule
+from exporter.model.pause import Stretch, longest_wait_seconds
 from exporter.model.snapshot import Job, Reading
 from exporter.model.state import State
 
 _LAST_TENTH = 0.1
 
 
-def with_state(job: Job, config: RootConfig, now: float) -> Job:
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a scan knows of all jobs of a root together: the stretches in which the whole cluster
+    paused; and when the root was read again after nobody could read it for so long that what was
+    known was old, None if that never was. Jobs may have had no storage, either: for
+    ``stalled_after`` from then on none of them is newly called stalled."""
+
+    pauses: tuple[Stretch, ...] = ()
+    read_again_at: float | None = None
+
+
+ORDINARY = Circumstances()
+
+
+def with_state(
+    job: Job, config: RootConfig, now: float, circumstances: Circumstances = ORDINARY
+) -> Job:
     """The job in the state that a scan at `now` found it in (Unix time); the very same
     object if that is the one it has, or if the scan did not get to it."""
     if job.as_of is not None:
         return job
-    if job.error is not None or job.reading is None:
-        state = "unreadable"
-    else:
-        state = state_of(job.reading, config, now)
-    return job if state == job.state else replace(job, state=state)
+    state, threshold = "unreadable", None
+    if job.error is None and job.reading is not None:
+        threshold = stall_threshold_seconds(job.reading, config.stall, circumstances.pauses)
+        state = _state_of(job.reading, threshold, config, now)
+        again = circumstances.read_again_at
+        if again is not None and now - again < config.stall.after_seconds and state == "stalled":
+            state = job.state if job.state in ("stalled", "waiting") else "running"
+    is_same = job.state == state and job.stall_threshold_seconds == threshold
+    return job if is_same else replace(job, state=state, stall_threshold_seconds=threshold)
 
 
-def state_of(reading: Reading, config: RootConfig, now: float) -> State:
-    """The state of a job that could be read."""
+def _state_of(reading: Reading, threshold: float | None, config: RootConfig, now: float) -> State:
     if reading.is_complete:
         return "complete"
     if _is_abandoned(reading, config.abandoned_after_seconds, now):
         return "abandoned"
     if reading.needs_relaunch:
         return "failed"
-    if _is_stalled(reading, config.stall, now):
+    if _is_stalled(reading, threshold, config.stall, now):
         return "stalled"
     return "waiting" if _is_waiting(reading, config.stall, now) else "running"
 
@@ -62,33 +88,51 @@ def _is_abandoned(reading: Reading, after_seconds: float, now: float) -> bool:
     return last is not None and now - last >= after_seconds
 
 
-def _is_stalled(reading: Reading, rule: StallRule, now: float) -> bool:
-    idle = idle_seconds(reading, now)
-    if idle is None:
+def _is_stalled(reading: Reading, threshold: float | None, rule: StallRule, now: float) -> bool:
+    logs = reading.logs
+    last_write = logs.last_write if logs is not None else None
+    if last_write is not None and now - last_write <= rule.after_seconds:
         return False
-    threshold = stall_threshold_seconds(reading, rule)
-    if idle > max(rule.long_after_seconds, (threshold or 0) / 2):
-        return True
-    in_last_tenth = reading.tasks_left <= _LAST_TENTH * reading.tasks
-    return threshold is not None and idle > threshold and not in_last_tenth
+    idle = idle_seconds(reading, now)
+    is_idle = idle is not None and threshold is not None and idle > threshold
+    return is_idle or _is_silent(reading, rule, now)
+
+
+def _is_silent(reading: Reading, rule: StallRule, now: float) -> bool:
+    """Tasks run whose logs show while they do, and none was written for too long."""
+    logs = reading.logs
+    if logs is None or not logs.tasks.is_live or logs.last_open_write is None:
+        return False
+    limit = rule.long_after_seconds
+    if logs.longest_gap_seconds is not None:
+        limit = max(rule.gap_factor * logs.longest_gap_seconds, rule.after_seconds)
+    return now - logs.last_open_write > limit
 
 
 def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
-    launch = reading.launch_timestamp
+    launch, logs = reading.launch_timestamp, reading.logs
+    has_sign = reading.tasks_completed_since_launch != 0
+    has_sign = has_sign or (logs is not None and logs.last_write is not None)
     if reading.executor == "local":
         is_new = launch is None or now - launch <= rule.after_seconds
-        has_new_marker = reading.tasks_completed_since_launch != 0
-        has_sign = has_new_marker or not reading.tasks_completed
+        has_sign = has_sign or not reading.tasks_completed
         return is_new and (not reading.started or not has_sign)
-    has_sign = reading.start_timestamp is not None or reading.tasks_completed_since_launch != 0
-    return not reading.started or not has_sign
+    return not reading.started or not (has_sign or reading.start_timestamp is not None)
 
 
-def stall_threshold_seconds(reading: Reading, rule: StallRule) -> float | None:
-    """How long the job may go without a completion before that is strange; None before
-    the first one since its launch."""
-    longest = reading.longest_completion_gap_seconds
-    return None if longest is None else max(rule.gap_factor * longest, rule.after_seconds)
+def stall_threshold_seconds(
+    reading: Reading, rule: StallRule, pauses: tuple[Stretch, ...] = ()
+) -> float | None:
+    """How long the job may go without a completion before that is strange; None where nothing
+    but the silence of its logs can tell that yet."""
+    longest = longest_wait_seconds(reading, pauses)
+    if longest is None:
+        is_live = reading.logs is not None and reading.logs.tasks.is_live
+        return None if is_live else rule.long_after_seconds
+    threshold = max(rule.gap_factor * longest, rule.after_seconds)
+    if reading.tasks_left <= _LAST_TENTH * reading.tasks:
+        return max(rule.tail_factor * threshold, rule.tail_after_seconds)
+    return threshold
 
 
 def idle_seconds(reading: Reading, now: float) -> float | None:
@@ -105,9 +149,10 @@ def idle_seconds(reading: Reading, now: float) -> float | None:
 
 
 def last_sign_of_life(reading: Reading) -> float | None:
-    """Unix time of the newest completion, start or launch; None where none is known, or when a
-    completion came is not."""
+    """Unix time of the newest completion, write to a log, start or launch; None where none is
+    known, or when a completion came is not."""
     if reading.last_completion_timestamp is None and reading.tasks_completed:
         return None
+    last_write = reading.logs.last_write if reading.logs is not None else None
     times = (reading.launch_timestamp, reading.last_completion_timestamp, reading.start_timestamp)
-    return max((time for time in times if time is not None), default=None)
+    return max((time for time in (*times, last_write) if time is not None), default=None)

@@ -24,7 +24,9 @@ class StateRow:
 _TABLE = (
     StateRow("unreadable", "✗", "bad", "the last scan could not read it"),
     StateRow("failed", "✘", "bad", "nothing of this launch can finish it"),
-    StateRow("stalled", "!", "warn", "no completion for longer than its own pace explains"),
+    StateRow(
+        "stalled", "!", "warn", "no completion and no log for longer than its own pace explains"
+    ),
     StateRow("running", "▶", "run", "tasks get completed"),
     StateRow("waiting", "…", "wait", "launched, and no sign of life since"),
     StateRow("abandoned", "∅", "quiet", "not complete, and no sign of life for abandoned_after"),

@@ -188,6 +188,7 @@ def _with_reading(
         repeats_completed=executor.repeats_completed,
         is_slice=executor.is_slice,
         start_timestamp=_seconds(pace.start_ns if pace else start_ns),
+        waits=pace.waits if pace else None,
     )
     if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)

@@ -17,8 +17,9 @@ from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
 from exporter.errors import Reason, StorageError
 from exporter.model.missed import Seen
+from exporter.model.pause import pauses_of
 from exporter.model.snapshot import Job, Reading
-from exporter.model.stall import with_state
+from exporter.model.stall import Circumstances, with_state
 from exporter.scanning.discovery import (
     FolderToVisit,
     count_pruned,
@@ -56,7 +57,7 @@ class _JobState:
         job = self.job
         was_good = job.error is None and job.as_of is None
         if not was_good or (job.reading is not reading and job.reading != reading):
-            self.job = Job(job.name, reading, state=job.state, labels=job.labels)
+            self.job = replace(job, reading=reading, error=None, as_of=None)
         self.failed_since, self.logged = math.inf, None
 
     def was_not_read(self, reason: Reason, now: float) -> None:
@@ -113,6 +114,7 @@ class RootState:
         self._unread: dict[Path, StorageError] = {}
         """Folders that could not be listed and are shown by no job."""
         self._oldest_failure = math.inf
+        self._read_again_at: float | None = None
 
     def settled_folder(self, path: Path, now: float) -> Folder | None:
         """The folder as it was last listed, if it needs no visit: it holds a completed job that
@@ -253,12 +255,16 @@ class RootState:
                 del self._jobs[path]
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
         self._unread = {path: e for path, e in self._unread.items() if path in unlisted}
-        is_first = self.health.root.last_successful_scan_timestamp is None
+        root = self.health.root
+        last = root.last_successful_scan_timestamp
+        was_old = last is not None and wall_time - last > root.fresh_for_seconds
+        if was_old and self.health.failed_since < math.inf:
+            self._read_again_at = wall_time
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
         seen = self._what_was_seen()
         self.health.looked(seen)
         self._publish(wall_time)
-        if is_first:
+        if last is None:
             self.health.first_read(seen.folders)
 
     def _what_was_seen(self) -> Seen:
@@ -342,8 +348,11 @@ class RootState:
         is_known = bool(self._jobs) or self.health.root.totals is not None
         since.append(self.health.failed_since if is_known and not is_lost else math.inf)
         self._oldest_failure = min(since)
+        readings = (state.job.reading for state in self._jobs.values() if state.job.reading)
+        pauses = pauses_of(readings, self.config.stall)
+        circumstances = Circumstances(pauses, self._read_again_at)
         for state in self._jobs.values():
-            state.job = with_state(state.job, self.config, wall_time)
+            state.job = with_state(state.job, self.config, wall_time, circumstances)
         jobs = [state.job for state in self._jobs.values()]
         stages = {f.stage for f in self._folders.values() if f.stage and f.folder.has_executor_file}
         self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)

@@ -763,6 +763,7 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
         "tasks_completed": 2,
         "tasks_completed_ratio": 0.5,
         "stalled_gap_factor": 3,
+        "stalled_tail_factor": 4,
         "folders_unsearched": 0,
     }
     in_state = {state: page.value(IN_STATE, root=name, state=state) for state in STATES}
@@ -809,6 +810,8 @@ def test_a_bad_root_is_down_and_has_no_jobs_to_count(
         "datatrove_root_stalled_after_seconds",
         "datatrove_root_stalled_gap_factor",
         "datatrove_root_stalled_long_after_seconds",
+        "datatrove_root_stalled_tail_factor",
+        "datatrove_root_stalled_tail_after_seconds",
     }
     (line,) = lines_about(lines, name)
     assert f" reason={reason} " in line

@@ -42,7 +42,7 @@ root /data
   watch logs: auto
   log scan interval: 10m
   show errors: types
-  stalled after: 3 times the longest wait, at least 1h; 1d in any case
+  stalled after: 3 longest waits, at least 1h; last tenth: 4 times that, at least 8h; no pace: 1d
 root fineweb
   url: s3://bucket/logs
   scan interval: 1m30s
@@ -57,7 +57,7 @@ root fineweb
   watch logs: auto
   log scan interval: 10m
   show errors: types
-  stalled after: 2.5 times the longest wait, at least 1h; 1d in any case
+  stalled after: 2.5 longest waits, at least 1h; last tenth: 4 times that, at least 8h; no pace: 1d
   prefix: CC-
   exclude: *-test, old/*
   storage_options.anon: False

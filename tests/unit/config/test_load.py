@@ -153,6 +153,15 @@ def test_text_and_mapping_mean_the_same_root() -> None:
             "stall",
             [StallRule(3600.0, 3.0, 259_200.0), StallRule(3600.0, 1.0, 259_200.0)],
         ),
+        (
+            "jobs: {stalled_tail_after: 2h, stalled_tail_factor: 2}",
+            "stalled_tail_factor: 1.5",
+            "stall",
+            [
+                StallRule(tail_factor=2.0, tail_after_seconds=7200.0),
+                StallRule(tail_factor=1.5, tail_after_seconds=7200.0),
+            ],
+        ),
     ],
 )
 def test_a_root_overrides_what_is_said_for_all(
@@ -595,6 +604,7 @@ ROOT_KEYS = sorted(
     {"name", "url", "max_depth", "prefix", "include", "exclude", "scan_interval", "scan_timeout"}
     | {"stale_after", "hide_completed_after", "max_per_root", "storage_options", "more"}
     | {"stalled_after", "stalled_gap_factor", "stalled_long_after"}
+    | {"stalled_tail_factor", "stalled_tail_after"}
 )
 FILES = st.fixed_dictionaries(
     {

@@ -54,3 +54,24 @@ def test_a_start_is_not_after_the_first_completion() -> None:
     """Clocks may differ, and a file may be written between two looks."""
     pace = pace_of([30, 40], 10, 35)
     assert (pace.start_ns, pace.longest_gap_ns) == (30, 10)
+
+
+def test_the_longest_waits_are_kept_with_their_times() -> None:
+    minute = 60 * 10**9
+    waits = pace_of([n * minute for n in (10, 11, 20, 24, 29)], 0, 2 * minute).waits
+    assert waits is not None
+    assert list(waits.stretches()) == [(120.0, 600.0), (660.0, 1200.0), (1440.0, 1740.0)]
+    assert waits.others_seconds == 300
+    assert pace_of([minute, 2 * minute], 0, 0).waits is None
+
+
+def test_no_more_than_sixteen_waits_are_kept() -> None:
+    """Each is a second longer than the one before; the first four are left out."""
+    times = [0]
+    for n in range(20):
+        times.append(times[-1] + (400 + n) * 10**9)
+    waits = pace_of(times, 0, None).waits
+    assert waits is not None
+    lengths = [end - begin for begin, end in waits.stretches()]
+    assert lengths == [400 + n for n in range(4, 20)]
+    assert waits.others_seconds == 404

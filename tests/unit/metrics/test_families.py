@@ -166,10 +166,12 @@ def test_before_a_first_scan_a_root_is_down_with_its_counters_at_zero() -> None:
 
 
 def test_a_root_tells_when_its_jobs_are_stalled() -> None:
-    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0))
+    snapshot = snapshot_of(stall=StallRule(5.5, 2.5, 7.0, 1.5, 9.0))
     assert value(snapshot, "datatrove_root_stalled_after_seconds", root="r") == 5.5
     assert value(snapshot, "datatrove_root_stalled_gap_factor", root="r") == 2.5
     assert value(snapshot, "datatrove_root_stalled_long_after_seconds", root="r") == 7
+    assert value(snapshot, "datatrove_root_stalled_tail_factor", root="r") == 1.5
+    assert value(snapshot, "datatrove_root_stalled_tail_after_seconds", root="r") == 9
 
 
 def test_ratios_are_absent_without_anything_to_divide_by() -> None:

@@ -35,7 +35,7 @@ from exporter.model.state import STATES
 
 @pytest.mark.parametrize(
     ("age", "interval", "is_fresh"),
-    [(599, 60, True), (600, 60, False), (899, 300, True), (900, 300, False), (None, 60, False)],
+    [(600, 60, True), (601, 60, False), (900, 300, True), (901, 300, False), (None, 60, False)],
 )
 def test_old_data_says_nothing_about_idleness(
     age: float | None, interval: float, is_fresh: bool

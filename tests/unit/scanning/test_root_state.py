@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support.readings import DAY, a_job, a_reading, an_unreadable_job
+from support.readings import DAY, HOUR, a_job, a_reading, an_unreadable_job
 from support.readings import NOW as WALL
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StallRule
 from exporter.config.shard import Shard
+from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
@@ -150,6 +151,43 @@ def test_the_thresholds_are_those_of_the_root() -> None:
     assert states_of(scan(state_of(), jobs)) == {"a": "running"}
     strict = state_of(stall=StallRule(900.0, 1.0, DAY))
     assert states_of(scan(strict, jobs)) == {"a": "stalled"}
+
+
+def test_for_an_hour_after_an_outage_no_job_is_newly_called_stalled() -> None:
+    """Not so after a scan that came late, or an outage too short for anything to be old."""
+    state, jobs = state_of(), {"a": READING}
+    scan(state, jobs)
+    fail(state, now=NOW + 30)
+    assert states_of(scan(state, jobs, now=NOW + 3600)) == {"a": "running"}
+    assert states_of(scan(state, jobs, now=NOW + 7199)) == {"a": "running"}
+    assert states_of(scan(state, jobs, now=NOW + 7201)) == {"a": "stalled"}
+    fail(state, now=NOW + 7300)
+    assert states_of(scan(state, jobs, now=NOW + 7400)) == {"a": "stalled"}
+    late = state_of()
+    scan(late, jobs)
+    assert states_of(scan(late, jobs, now=NOW + 3600)) == {"a": "stalled"}
+    short = state_of()
+    scan(short, {"a": replace(READING, last_completion_timestamp=WALL - 3500)})
+    fail(short, now=NOW + 30)
+    assert states_of(scan(short, jobs, now=NOW + 500)) == {"a": "running"}
+    assert states_of(scan(short, jobs, now=NOW + 3600)) == {"a": "stalled"}
+
+
+def test_the_jobs_of_a_root_tell_when_its_cluster_paused() -> None:
+    hours = [WALL - 40 * HOUR + n * 600 for n in range(240)]
+    times = [time for time in hours if not WALL - 20 * HOUR < time < WALL - 8 * HOUR]
+    pace = pace_of([round(time * 1e9) for time in times[:-20]], 0, round(times[0] * 1e9))
+    reading = replace(
+        READING,
+        launch_timestamp=times[0],
+        start_timestamp=times[0],
+        last_completion_timestamp=times[-21],
+        longest_completion_gap_seconds=(pace.longest_gap_ns or 0) / 1e9,
+        waits=pace.waits,
+    )
+    jobs = dict.fromkeys("abcde", reading)
+    assert set(states_of(scan(state_of(), jobs)).values()) == {"stalled"}
+    assert states_of(scan(state_of(), {"a": reading})) == {"a": "running"}
 
 
 def test_a_hidden_job_that_did_not_change_stays_the_same_object() -> None:
