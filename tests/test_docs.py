@@ -50,6 +50,7 @@ def metrics_table() -> str:
 def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
     process_metrics = ProcessMetrics()
     process_metrics.watch_web_config()
+    process_metrics.reached_at("https://monitor.example.org")
     process_metrics.watch_shard(0, 1)
     process_metrics.watch_workers(1, lambda: 0, lambda: 0)
     text = process_metrics.render(as_openmetrics=False).decode()

@@ -29,6 +29,8 @@ def describe(config: Config) -> str:
     policy = read_policy(config.web_config_file) if config.web_config_file else Policy()
     workers = config.scan_workers
     lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
+    if config.external_url is not None:
+        lines.append(f"alerts link to {config.external_url}")
     for root in config.roots:
         lines += _describe_root(root)
     asked = f"a password ({len(policy.users)} users)" if policy.users else "no password"

@@ -72,6 +72,7 @@ class Exporter:
         latest = Latest()
         self._process_metrics = process_metrics = ProcessMetrics()
         process_metrics.config_loaded(time.time())
+        process_metrics.reached_at(config.external_url)
         process_metrics.watch_shard(config.shard.index, config.shard.count)
         if config.web_config_file is None:
             access = Access(None)
@@ -186,6 +187,7 @@ class Exporter:
         log.set_up(config.log_level, config.log_format, in_background=True)
         self._scheduler.reconfigure(config.roots)
         self._process_metrics.config_loaded(time.time())
+        self._process_metrics.reached_at(config.external_url)
         event(_LOG, logging.INFO, "configuration loaded", roots=len(config.roots))
         for key, field in _NEED_A_RESTART.items():
             if getattr(config, field) != getattr(self._config, field):

@@ -43,7 +43,10 @@ def run(config: Config, output: str, *, partial: bool) -> bool:
         kept = "was left as it is" if os.path.exists(output) else "was not written"
         raise CommandError("\n".join((*unread, f"{output} {kept}")))
     # Those of the process are left out: node_exporter has its own of the same names.
-    version = ProcessMetrics().render(as_openmetrics=False, names=["datatrove_exporter_build_info"])
+    about_itself = ProcessMetrics()
+    about_itself.reached_at(config.external_url)
+    names = ["datatrove_exporter_build_info", "datatrove_exporter_web_info"]
+    version = about_itself.render(as_openmetrics=False, names=names)
     pieces = Renderer().render(snapshot)["text"].body(version)
     try:
         if target is None:

@@ -67,6 +67,23 @@ def meant_beginning(text: str) -> str | None:
     return "file:///" if scheme == "file" else f"{scheme}://"
 
 
+def check_external_url(url: str) -> str:
+    """Where people reach the pages, without a slash at its end; raises ValueError when it is no
+    http or https URL that something can be put after."""
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError("not a valid URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
+        raise ValueError("expected http://HOST/PATH or https://HOST/PATH")
+    if "@" in parts.netloc:
+        raise ValueError("credentials do not belong into a URL that alerts show")
+    if "?" in url or "#" in url or not url.isprintable() or " " in url:
+        raise ValueError("must have no query, no fragment and no spaces: links are put after it")
+    return url.rstrip("/")
+
+
 def check_listen_address(address: str) -> str:
     """The address, unchanged; raises ValueError as `split_listen_address` does."""
     split_listen_address(address)

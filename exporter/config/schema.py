@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from exporter.config.addresses import check_listen_address, check_url
+from exporter.config.addresses import check_external_url, check_listen_address, check_url
 from exporter.config.durations import parse_duration, parse_interval
 from exporter.config.labels import check_label_patterns, parse_label_pattern
 from exporter.config.settings import ShowErrors, StorageOptions, WatchLogs
@@ -101,6 +101,9 @@ class WebSection(_Section):
 
     listen_address: Annotated[str, AfterValidator(check_listen_address)] = _UNSAID
     web_config_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = _UNSAID
+    external_url: (
+        Annotated[str, Field(max_length=2048), AfterValidator(check_external_url)] | None
+    ) = _UNSAID
 
 
 class LogSection(_Section):

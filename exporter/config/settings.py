@@ -142,6 +142,7 @@ class Config:
     scan_workers: int = 16
     listen_address: str = f":{DEFAULT_PORT}"
     web_config_file: str | None = None
+    external_url: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
     shard: Shard = WHOLE

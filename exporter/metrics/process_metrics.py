@@ -28,6 +28,12 @@ class ProcessMetrics:
             "Version of the exporter and of the Python it runs on.",
             registry=self._registry,
         ).info({"version": __version__, "python_version": platform.python_version()})
+        self._web = prometheus_client.Gauge(
+            "datatrove_exporter_web_info",
+            "1. Where people reach the exporter's pages: web.external_url; absent without it.",
+            ["external_url"],
+            registry=self._registry,
+        )
         self._reload_success = self._gauge(
             "config_last_reload_successful",
             "1 if the last attempt to load the configuration succeeded, else 0.",
@@ -56,6 +62,12 @@ class ProcessMetrics:
         self._gauge(
             "shards", "Exporters that share the jobs of the roots; 1 if this one reads them all."
         ).set(count)
+
+    def reached_at(self, external_url: str | None) -> None:
+        """Publish where people reach the pages, for links in alerts; nothing with None."""
+        self._web.clear()
+        if external_url is not None:
+            self._web.labels(external_url).set(1)
 
     def config_loaded(self, wall_time: float) -> None:
         """The configuration in force was loaded at `wall_time`."""

@@ -40,6 +40,7 @@ def exported_names() -> set[str]:
     families = (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)
     process_metrics = ProcessMetrics()
     process_metrics.watch_workers(1, lambda: 0, lambda: 0)
+    process_metrics.reached_at("https://monitor.example.org")
     text = process_metrics.render(as_openmetrics=False).decode()
     own = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     return {family.name for family in families} | own

@@ -2,7 +2,11 @@
 
 import pytest
 
-from exporter.config.addresses import meant_beginning, split_listen_address
+from exporter.config.addresses import (
+    check_external_url,
+    meant_beginning,
+    split_listen_address,
+)
 from exporter.storage import SCHEMES
 
 
@@ -37,3 +41,27 @@ def test_a_mistyped_url_of_every_scheme_is_recognised(scheme: str) -> None:
     for text in (f"{scheme}:/x", f"{scheme}//x", f"{scheme.upper()}://x", f"{scheme}:x"):
         assert meant_beginning(text) == beginning
     assert meant_beginning(f"./{scheme}:/x") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://monitor.example.org/datatrove/", "https://monitor.example.org/datatrove"),
+        ("http://[fe80::1]:10170", "http://[fe80::1]:10170"),
+    ],
+)
+def test_links_can_be_put_after_an_external_url(url: str, kept: str) -> None:
+    assert check_external_url(url) == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("monitor.example.org", "ftp://host", "https://", "https:///x", "http://a:b@host"),
+        *("http://h?x", "http://h/#x", "http://h/a b", "http://h:x", "http://h:99999"),
+        *("http://[x", "http://h/\n"),
+    ],
+)
+def test_what_no_link_can_be_put_after_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|valid|credentials|no query"):
+        check_external_url(url)
