@@ -21,7 +21,7 @@ from support.monitoring import (
     receiver,
     sending_to,
 )
-from support.processes import Exporter, Prometheus, prometheus, serving
+from support.processes import Exporter, Prometheus, get, prometheus, serving
 from support.servers import (
     FTP_PASSWORD,
     FTP_USER,
@@ -67,8 +67,11 @@ def test_a_job_that_stalled_reaches_the_team_with_its_labels(tmp_path: Path) -> 
     write_job(root / "done", tasks=5, completed=range(5), launch=long_ago)
     write_job(root / "cc main/stall", tasks=100, completed=range(50), launch=long_ago)
     with monitored(
-        tmp_path, roots=[{"name": "prod", "url": str(root)}], scan={"interval": "1s"}
-    ) as (_, _, received):
+        tmp_path,
+        roots=[{"name": "prod", "url": str(root)}],
+        scan={"interval": "1s"},
+        web={"external_url": "https://monitor.example.org/datatrove"},
+    ) as (exporter, _, received):
         entries = wait_until(
             lambda: received.named("DatatroveJobStalled"), "the alert", PATIENCE_SECONDS
         )
@@ -81,14 +84,18 @@ def test_a_job_that_stalled_reaches_the_team_with_its_labels(tmp_path: Path) -> 
             "job": SCRAPE_JOB,
             "root": "prod",
             "job_name": "cc main/stall",
+            "state": "stalled",
         }
         annotations = alert["annotations"]
         shipped = alerts()["DatatroveJobStalled"]["annotations"]
         assert annotations["runbook_url"] == shipped["runbook_url"]
-        assert (
-            "Job cc main/stall below prod has completed no task for 19h"
-            in (annotations["description"])
+        assert annotations["page_url"] == (
+            "https://monitor.example.org/datatrove/jobs/-?root=prod&job_name=cc+main%2Fstall"
         )
+        _, _, path = annotations["page_url"].partition("datatrove")
+        assert "cc main/stall" in get(exporter.port, path).body.decode()
+        told = "It completed 50 of 100 tasks, the last one 19h"
+        assert told in annotations["description"]
         write_job(root / "cc main/stall", tasks=100, completed=range(50), launch=time.time() - 3000)
         wait_until(
             lambda: [a for _, a in received.alerts if a["status"] == "resolved"],
@@ -130,7 +137,7 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
     for folder in (lost, alive, patient):
         folder.mkdir()
         write_job(folder / "ready", tasks=1, completed=[0])
-    seconds = {"600": "6", "900": "10"}  # of the rules' numbers only these: recent, and stale
+    seconds = {"600": "6"}  # of the rules' numbers only this: how long data is recent
     with ExitStack() as stack:
         root, break_it = stack.enter_context(making(lost))
         roots = [{"name": "lost", **root}, {"name": "alive", "url": str(alive)}]
@@ -139,13 +146,13 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
         _, watching, received = stack.enter_context(
             monitored(tmp_path, seconds=seconds, roots=roots, scan=scan, jobs=jobs)
         )
-        idle = "root_job_name:datatrove_job_idle_seconds:min"
+        state = 'root_job_name:datatrove_job_state:group{job_name="job"}'
         for folder in (lost, alive, patient):
             launch = time.time() - 50
             write_job(
                 folder / "job", tasks=100, completed=range(50), launch=launch, seconds_between=1
             )
-        wait_until(lambda: len(watching.query(idle)) == 3, "all jobs are known", PATIENCE_SECONDS)
+        wait_until(lambda: len(watching.query(state)) == 3, "all jobs are known", PATIENCE_SECONDS)
         break_it()
         stale = wait_until(
             lambda: received.named("DatatroveScanStale"), "the stale scan", PATIENCE_SECONDS
@@ -160,8 +167,9 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
         # The same job where storage answers: so it is old data that silences the other, and the
         # root's own configuration the third.
         assert {alert["labels"]["root"] for _, alert in stalled} == {"alive"}
+        idle = 'time() - datatrove_job_last_completion_timestamp_seconds{root="patient"}'
         wait_until(
-            lambda: watching.query(f'{idle}{{root="alive"}} > 25'),
+            lambda: watching.query(f"{idle} > 25"),
             "it has been idle for longer than it may",
             PATIENCE_SECONDS,
         )

@@ -19,8 +19,8 @@ from support.readings import a_job, a_reading, a_root, a_snapshot
 from support.snapshot_collector import collect
 
 from exporter.config.settings import DEFAULT_STALL_RULE, RootConfig, StallRule
-from exporter.model.report import FRESH_INTERVALS, FRESH_SECONDS, Row, report_on
-from exporter.model.snapshot import Job, Reading, Snapshot
+from exporter.model.report import Row, report_on
+from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS, Job, Reading, Snapshot
 from exporter.model.stall import with_state
 from exporter.model.state import STATES
 
@@ -29,17 +29,10 @@ STEP_SECONDS = 1800
 STEPS = 24
 JOBS_PER_ROOT = 25
 LABELS = {"job": "datatrove-exporter", "instance": "a:1"}
-STALLS = ("DatatroveJobStalled", "DatatroveJobStalledLong", "DatatroveJobNoCompletions")
-
 PER_JOB = "root_job_name:datatrove_job_"
 VALUES: dict[str, Callable[[Row], float | None]] = {
-    f"{PER_JOB}idle_seconds:min": lambda row: row.idle_seconds,
-    f"{PER_JOB}stall_threshold_seconds:max": lambda row: row.stall_threshold_seconds,
     f"{PER_JOB}time_left_seconds:max": lambda row: row.remaining_seconds,
     f"{PER_JOB}overdue_seconds:max": lambda row: row.overdue_seconds,
-    f"{PER_JOB}stalled_seconds:min": lambda row: (
-        row.idle_seconds if row.state == "stalled" else None
-    ),
 }
 """Recorded series, and what the report calls the same."""
 
@@ -55,6 +48,8 @@ class History:
     inherited: int
     completions: tuple[int, ...]
     unreadable: tuple[float, float]
+    dies: float
+    """From then on its logs tell that nothing can finish it."""
 
     def reading(self, at: float) -> Reading:
         """What a scan at this time finds."""
@@ -74,6 +69,7 @@ class History:
             start_timestamp=float(self.start) if at >= self.start else None,
             executor="slurm",
             slurm_job_name="",
+            needs_relaunch=at >= self.dies if count < self.tasks - self.inherited else None,
         )
 
     def job(self, at: float) -> Job:
@@ -103,7 +99,8 @@ def history(chance: random.Random, number: int) -> History:
     begin = chance.choice([math.inf, math.inf, math.inf, chance.uniform(0, 6 * HOUR)])
     unreadable = (begin, begin + chance.uniform(0, 6 * HOUR))
     ordered = tuple(sorted(completions))
-    return History(f"job-{number}", tasks, launch, start, inherited, ordered, unreadable)
+    told = dies if chance.random() < 0.3 else math.inf
+    return History(f"job-{number}", tasks, launch, start, inherited, ordered, unreadable, told)
 
 
 def stall_rule(chance: random.Random) -> StallRule:
@@ -170,29 +167,30 @@ def case(seed: int) -> tuple[dict[str, Any], list[str]]:
     report says; and the states that came up."""
     series: dict[str, list[str]] = defaultdict(lambda: ["_"] * STEPS)
     expected, states = [], []
-    exprs = " or ".join(f"({alerts()[name]['expr']})" for name in STALLS)
     for step, (now, snapshot) in enumerate(snapshots(random.Random(seed))):
         for family in collect(snapshot):
             for sample in family.samples:
                 key = selector(sample.name, {**sample.labels, **LABELS})
                 series[key][step] = repr(sample.value)
-        rows = report_on(snapshot, now).rows
-        states += [row.state for row in rows]
+        report = report_on(snapshot, now)
+        states += [row.state for row in report.rows]
 
-        def labels(row: Row) -> str:
+        def labels(row: Row, **more: str) -> str:
             own = {"job": LABELS["job"], "root": row.root.name, "job_name": row.job_name}
-            return selector("", own)
+            return selector("", {**own, **more})
 
         for name, value_of in VALUES.items():
-            known = [(labels(row), value_of(row)) for row in rows]
+            known = [(labels(row), value_of(row)) for row in report.rows]
             samples = [(key, rounded(value)) for key, value in known if value is not None]
-            # An unreadable job's threshold is recorded as last known, and used for nothing.
             expected.append(expectation(now, f"floor({name} * 10 + 0.5) / 10", samples))
-        stalled = [
-            (labels(row), 1.0) for row in rows if row.state == "stalled" and row.idle_seconds
-        ]
-        by = "group without () "
-        expected.append(expectation(now, f"{by}({exprs})", stalled))
+        fresh = {row.root.name for row in report.roots if row.is_fresh}
+        found = [row for row in report.rows if row.root.name in fresh]
+        in_states = [(labels(row, state=row.state), 1.0) for row in found]
+        expected.append(expectation(now, f"group without () ({PER_JOB}state:group)", in_states))
+        for name, state in (("DatatroveJobFailed", "failed"), ("DatatroveJobStalled", "stalled")):
+            alarmed = [(labels(row, state=state), 1.0) for row in found if row.state == state]
+            expr = f"group without () ({alerts()[name]['expr']})"
+            expected.append(expectation(now, expr, alarmed))
     inputs = [{"series": key, "values": " ".join(values)} for key, values in series.items()]
     test = {
         "interval": f"{STEP_SECONDS}s",
@@ -203,7 +201,7 @@ def case(seed: int) -> tuple[dict[str, Any], list[str]]:
 
 
 @pytest.mark.timeout(400)
-def test_the_rules_call_stalled_what_the_report_calls_stalled(tmp_path: Path) -> None:
+def test_the_rules_say_of_every_job_what_the_report_says(tmp_path: Path) -> None:
     cases = [case(seed) for seed in range(4)]
     seen = {state for _, states in cases for state in states}
     assert seen == set(STATES)

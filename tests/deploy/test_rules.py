@@ -1,6 +1,7 @@
 """The shipped rules, their tests, runbooks and routes, by Prometheus' and Alertmanager's tools."""
 
 import http.client
+import itertools
 import json
 import re
 import subprocess
@@ -28,7 +29,7 @@ from support.processes import get, needs
 from support.promql import metric_names
 from support.servers import HOST, wait_until
 
-from exporter.model.report import FRESH_INTERVALS, FRESH_SECONDS
+from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS
 
 PROMETHEUS = DEPLOY / "prometheus"
 EXAMPLE = DEPLOY / "alertmanager" / "alertmanager.example.yml"
@@ -38,6 +39,14 @@ OF_SHARDS = {"datatrove_exporter_shard", "datatrove_exporter_shards"}
 """Published by exporters that divide the jobs."""
 
 ALERTS = alerts()
+ABOUT_A_JOB = {
+    "DatatroveJobFailed",
+    "DatatroveJobStalled",
+    "DatatroveJobUnreadable",
+    "DatatroveJobStrayMarkers",
+    "DatatroveTasksSilent",
+}
+"""Alerts about one job, which link to its page."""
 
 
 def run(*command: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -96,7 +105,7 @@ def test_the_rules_use_metrics_that_are_exported_or_recorded(rule: dict[str, Any
 def test_the_rules_have_the_reports_numbers() -> None:
     by_name = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules()}
     recent = f"({FRESH_INTERVALS} * datatrove_root_scan_interval_seconds, {FRESH_SECONDS:g})"
-    assert recent in by_name["root_job_name:datatrove_job_idle_seconds:min"]
+    assert recent in by_name["instance_root:datatrove_root_is_fresh:bool"]
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -105,7 +114,8 @@ def test_an_alert_says_what_it_is_and_where_to_read_more(name: str) -> None:
     assert re.fullmatch(r"Datatrove[A-Z][A-Za-z]+", name)
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    links = {"runbook_url", "page_url"} if name in ABOUT_A_JOB else {"runbook_url"}
+    assert alert["annotations"].keys() == {"summary", "description", *links}
     assert re.fullmatch(r"[A-Z][^{}]+\.", alert["annotations"]["summary"])
     assert alert["annotations"]["runbook_url"] == f"{RUNBOOK_BASE}/{name}.md"
 
@@ -164,15 +174,13 @@ def send(port: int, *sent: dict[str, str]) -> None:
         assert connection.getresponse().status == 200
 
 
+EXPORTER = ("cluster", "namespace", "team", "job", "instance")
 INHIBITED = [
-    ("DatatroveExporterDown", "DatatroveScanStale", ("cluster", "job")),
-    ("DatatroveExporterDown", "DatatroveShardsMissing", ("cluster", "job")),
-    ("DatatroveScanStale", "DatatroveScanErrors", ("cluster", "root")),
-    ("DatatroveScanStale", "DatatroveJobUnreadable", ("cluster", "root")),
-    ("DatatroveRootNeverScanned", "DatatroveScanErrors", ("cluster", "root")),
-    ("DatatroveShardsMissing", "DatatroveJobVanished", ("cluster", "job")),
-    ("DatatroveShardingMismatch", "DatatroveJobVanished", ("cluster", "job")),
-    ("DatatroveJobStalledLong", "DatatroveJobStalled", ("cluster", "root", "job_name")),
+    ("DatatroveExporterDown", "DatatroveScanStale", EXPORTER),
+    ("DatatroveExporterDown", "DatatroveScanErrors", EXPORTER),
+    ("DatatroveExporterDown", "DatatroveRootNeverScanned", EXPORTER),
+    ("DatatroveScanStale", "DatatroveScanErrors", (*EXPORTER, "root")),
+    ("DatatroveRootNeverScanned", "DatatroveScanErrors", (*EXPORTER, "root")),
 ]
 
 
@@ -180,7 +188,7 @@ INHIBITED = [
 def test_what_says_nothing_new_is_not_sent(
     alertmanager_port: int, by: str, what: str, equal: tuple[str, ...]
 ) -> None:
-    same = dict.fromkeys(("cluster", "job", "root", "job_name"), f"{by} {what}")
+    same = dict.fromkeys((*EXPORTER, "root"), f"{by} {what}")
     other = [{**same, label: "other"} for label in equal]
     targets = [{"alertname": what, **labels} for labels in (same, *other)]
     send(alertmanager_port, {"alertname": by, **same}, *targets)
@@ -200,7 +208,25 @@ def test_what_says_nothing_new_is_not_sent(
 
 
 def test_every_inhibition_is_tried() -> None:
-    assert len(example_alertmanager()["inhibit_rules"]) == 4
+    tried = {(by, what, equal) for by, what, equal in INHIBITED}
     for rule in example_alertmanager()["inhibit_rules"]:
-        (pattern,) = (re.search(r'"(.*)"', m)[1] for m in rule["source_matchers"])
-        assert any(re.fullmatch(pattern, by) for by, *_ in INHIBITED)
+        sources, targets = (
+            [name for name in ALERTS if re.fullmatch(re.search(r'"(.*)"', matcher)[1], name)]
+            for matcher in (*rule["source_matchers"], *rule["target_matchers"])
+        )
+        for by, what in itertools.product(sources, targets):
+            tried.remove((by, what, tuple(rule["equal"])))
+    assert not tried
+
+
+def test_an_inhibition_is_between_alerts_that_have_what_has_to_be_equal() -> None:
+    """Labels that both lack are equal, too, and would inhibit across instances and roots."""
+    own = {
+        "DatatroveExporterDown": {"job", "instance"},
+        "DatatroveScanStale": {"job", "instance", "root"},
+        "DatatroveScanErrors": {"job", "instance", "root"},
+        "DatatroveRootNeverScanned": {"job", "instance", "root"},
+    }
+    for by, what, equal in INHIBITED:
+        assert {"job", "instance"} <= set(equal) & own[by] & own[what]
+        assert ("root" in equal) == ("root" in own[by] & own[what])

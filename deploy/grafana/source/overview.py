@@ -22,6 +22,10 @@ JOB = f'{ROOT}, job_name=~"$job_name"'
 
 PER_JOB = "root_job_name:datatrove_job_"
 UNFINISHED = f"{PER_JOB}tasks_remaining:max{{{JOB}}} > 0"
+STATE = f"{PER_JOB}state:group{{{JOB}}}"
+LAST = f"max without (instance, pod) (datatrove_job_last_completion_timestamp_seconds{{{JOB}}})"
+LONGEST = f"max without (instance, pod) (datatrove_job_longest_completion_gap_seconds{{{JOB}}})"
+IDLE = f"clamp_min(time() - {LAST}, 0)"
 
 MERGED = DataTransformerConfig(id_val="merge", options={})
 OF_A_JOB = {"root": "Root", "job_name": "Job"}
@@ -76,9 +80,10 @@ def _numbers_of_jobs() -> list[stat.Panel]:
             plain,
         ),
         number(
-            "Stalled",
-            "Jobs without a completion for longer than their own pace explains.",
-            f"count({PER_JOB}stalled_seconds:min{{{JOB}}}) or vector(0)",
+            "Failed or stalled",
+            "Jobs that their last launch cannot finish, and jobs idle or silent for longer than "
+            "their own pace explains.",
+            f'count({PER_JOB}state:group{{{JOB}, state=~"failed|stalled"}}) or vector(0)',
             "none",
             good,
             (1, "red"),
@@ -127,29 +132,30 @@ def _jobs_by_state() -> stat.Panel:
 
 
 def _unfinished_jobs() -> table.Panel:
-    idle, threshold = f"{PER_JOB}idle_seconds:min", f"{PER_JOB}stall_threshold_seconds:max"
     done, tasks = f"{PER_JOB}tasks_completed:max", f"{PER_JOB}tasks:max"
     queries = (
         f"{done}{{{JOB}}} / {tasks}{{{JOB}}} and {UNFINISHED}",
         f"{done}{{{JOB}}} and {UNFINISHED}",
         f"{tasks}{{{JOB}}} and {UNFINISHED}",
-        f"{idle}{{{JOB}}}",
-        f"{threshold}{{{JOB}}} and {UNFINISHED}",
-        f"{idle}{{{JOB}}} / {threshold}{{{JOB}}}",
+        f"{STATE} and ignoring (state) {UNFINISHED}",
+        f"{IDLE} and {UNFINISHED}",
+        f"{LONGEST} and {UNFINISHED}",
         f"(time() + {PER_JOB}time_left_seconds:max{{{JOB}}}) * 1000",
     )
     panel = table.Panel().title("Unfinished jobs").datasource(SOURCE).unit("none")
     panel = panel.description(
-        "A line per job, first those that wait longest by their own measure: at 100 % of its "
-        "limit a job counts as stalled, except in its last tenth."
+        "A line per job, first those that completed something longest ago. The state says whether "
+        "that is too long by the job's own pace."
     )
     panel = panel.height(10).span(24).no_value("")
     for ref, expression in zip("ABCDEFG", queries, strict=True):
         panel = panel.with_target(instant(expression, ref))
-    names = ("Progress", "Completed", "Tasks", "Idle", "Limit", "Idle of limit", "Done")
-    renamed = OF_A_JOB | {f"Value #{ref}": name for ref, name in zip("ABCDEFG", names, strict=True)}
-    panel = panel.with_transformation(MERGED).with_transformation(columns(renamed, NOT_OF_A_JOB))
-    panel = panel.sort_by([order("Idle of limit", descending=True)])
+    names = {"A": "Progress", "B": "Completed", "C": "Tasks", "E": "Idle", "F": "Longest wait"}
+    named = {f"Value #{ref}": name for ref, name in {**names, "G": "Done"}.items()}
+    renamed = OF_A_JOB | {"state": "State"} | named
+    hidden = (*NOT_OF_A_JOB, "Value #D")
+    panel = panel.with_transformation(MERGED).with_transformation(columns(renamed, hidden))
+    panel = panel.sort_by([order("Idle", descending=True)])
     cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     panel = panel.override_by_name(
         "Progress",
@@ -165,23 +171,10 @@ def _unfinished_jobs() -> table.Panel:
         "url": "/d/datatrove-overview?${__url_time_range}&${datasource:queryparam}"
         "&${job:queryparam}&var-root=${__data.fields.Root:percentencode}&var-job_name=${__value.raw:percentencode}",
     }
-    late = [
-        {"value": None, "color": "green"},
-        {"value": 0.5, "color": "orange"},
-        {"value": 1, "color": "red"},
-    ]
     return (
         panel.override_by_name("Job", [setting("links", [link])])
         .override_by_name("Idle", [setting("unit", "s")])
-        .override_by_name("Limit", [setting("unit", "s")])
-        .override_by_name(
-            "Idle of limit",
-            [
-                setting("unit", "percentunit"),
-                setting("thresholds", {"mode": "absolute", "steps": late}),
-                setting("custom.cellOptions", {"type": "color-text"}),
-            ],
-        )
+        .override_by_name("Longest wait", [setting("unit", "s")])
         .override_by_name("Done", [setting("unit", "dateTimeFromNow")])
     )
 
@@ -223,16 +216,13 @@ def _graphs_of_jobs() -> list[timeseries.Panel]:
             [(f"sum by (root) (clamp_min(delta({done}{{{JOB}}}[1h]), 0))", "{{root}}")],
         ).draw_style(GraphDrawStyle.BARS),
         graph(
-            "Idle, and its limit",
-            "Time since the last completion or the start, and how long that may be at the job's "
-            "own pace. Choose a job to see why it was called stalled.",
+            "Idle, and the longest wait",
+            "Time since the last completion, and the longest wait since the job's start, which is "
+            "the measure of its pace.",
             "s",
             [
-                (f"{PER_JOB}idle_seconds:min{{{JOB}}}", f"{legend} idle"),
-                (
-                    f"{PER_JOB}stall_threshold_seconds:max{{{JOB}}} and {UNFINISHED}",
-                    f"{legend} limit",
-                ),
+                (f"{IDLE} and {UNFINISHED}", f"{legend} idle"),
+                (f"{LONGEST} and {UNFINISHED}", f"{legend} longest"),
             ],
         ).override_by_query("B", [setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]),
     ]
@@ -240,7 +230,6 @@ def _graphs_of_jobs() -> list[timeseries.Panel]:
 
 def _complete_jobs() -> table.Panel:
     complete = f"{PER_JOB}tasks_remaining:max{{{JOB}}} == 0"
-    last = f"max without (instance, pod) (datatrove_job_last_completion_timestamp_seconds{{{JOB}}})"
     launch = f"max without (instance, pod) (datatrove_job_launch_timestamp_seconds{{{JOB}}})"
     panel = table.Panel().title("Complete jobs").datasource(SOURCE).unit("none")
     panel = panel.description(
@@ -250,8 +239,8 @@ def _complete_jobs() -> table.Panel:
     panel = panel.height(10).span(24).no_value("")
     queries = (
         f"{PER_JOB}tasks:max{{{JOB}}} and {complete}",
-        f"{last} * 1000 and {complete}",
-        f"clamp_min({last} - {launch}, 0) and {complete}",
+        f"{LAST} * 1000 and {complete}",
+        f"clamp_min({LAST} - {launch}, 0) and {complete}",
     )
     for ref, expression in zip("ABC", queries, strict=True):
         panel = panel.with_target(instant(expression, ref))
