@@ -30,7 +30,7 @@ _MESSAGE_CHARACTERS = 200
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a task failed. `type` is the exception's class, `where` its deepest frame as
-    ``file:line:function``, without the folder; each is empty where the log does not tell.
+    ``file:function:line``, without the folder; each is empty where the log does not tell.
     `message` is the first line of its text, as it was written."""
 
     reason: FailureReason
@@ -86,7 +86,7 @@ def _cause(traceback: Sequence[str]) -> Cause:
     number, frame = frames[-1]
     file, line, function = frame.groups()
     name = re.split(r"[/\\]", file)[-1]
-    where = ":".join((_printable(name), line, _printable(function)))
+    where = ":".join((_printable(name), _printable(function), line))
     for text in traceback[number + 1 :]:
         if found := _EXCEPTION.fullmatch(text[:4096]):
             type_ = found[1].rpartition(".")[2][:_NAME_CHARACTERS]

@@ -54,7 +54,7 @@ def test_a_failed_task_tells_its_exception_and_reason(
     cause = end_of(_log(exception)).cause
     assert cause is not None
     assert (cause.type, cause.reason) == (type_, reason)
-    assert cause.where == "steps.py:37:connect"
+    assert cause.where == "steps.py:connect:37"
 
 
 def test_the_cause_says_nothing_of_folders_variables_and_source() -> None:
