@@ -4,13 +4,16 @@ Each is plausible as it is; a test names only the fields that it is about, and n
 relies on their order.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from exporter.config.settings import DEFAULT_STALL_RULE as STALL
 from exporter.config.settings import RootConfig, StallRule
+from exporter.datatrove.failure import Cause
+from exporter.datatrove.task_state import Failure, OpenTasks, TaskState
 from exporter.model.report import Report, Row, report_on
-from exporter.model.snapshot import Job, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
 from exporter.model.stall import with_state
 
 HOUR = 3600.0
@@ -39,6 +42,27 @@ def a_reading(*, tasks: int = 100, tasks_completed: int = 40, **fields: Any) -> 
     return Reading(tasks=tasks, tasks_completed=tasks_completed, **{**under_way, **fields})
 
 
+def some_logs(
+    failed: Iterable[int] | Mapping[int, Failure] = (),
+    *,
+    others: int = 0,
+    is_live: bool = True,
+    needs_relaunch: bool = False,
+    deferred: int = 0,
+    **ranks: Iterable[int],
+) -> Logs:
+    """Logs that tell of these `failed` ranks, each with its failure or with one of no known
+    cause, and of `ranks` in other states (``running=[4]``); the others wait, or are unseen."""
+    failures = failed if isinstance(failed, Mapping) else dict.fromkeys(failed, UNEXPLAINED)
+    told: dict[TaskState, Iterable[int]] = {"failed": failures, **ranks}  # type: ignore[dict-item]
+    states = {rank: state for state, each in told.items() for rank in each}
+    tasks = OpenTasks(
+        states, failures, others, "waiting" if is_live else "unseen", needs_relaunch, is_live
+    )
+    return Logs(tasks, deferred=deferred)
+
+
+UNEXPLAINED = Failure(Cause("other"))
 UNDER_WAY = a_reading()
 
 

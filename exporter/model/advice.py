@@ -1,0 +1,130 @@
+"""What to do about a job, in sentences, and what nobody can know of its tasks. Pure.
+
+The sentences hold numbers and no list that could be taken for Slurm's ``--array``: datatrove's
+array index is a position in ``ranks_to_run.json``, and no rank. A launch runs by itself what has
+no marker, so the script is all that there is to type.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from exporter.model.formatting import count, series
+from exporter.model.snapshot import Job, Logs, Reading
+
+_RUNS_NAMED = 5
+_FILE_SYSTEMS = frozenset({"file", "hdfs", "viewfs", "webhdfs", "sftp", "ssh", "ftp", "memory"})
+
+
+def advice(job: Job) -> str | None:
+    """What to do about the job as its last scan found it; None where there is nothing to do, or
+    nothing that the scan could tell."""
+    reading = job.reading
+    if reading is None:
+        return None
+    sentences = [*_before(job, reading)]
+    if not sentences:
+        return None
+    if reading.executor == "slurm":
+        sentences.append("Cancel jobs left with DependencyNeverSatisfied: they never start.")
+    if stray := reading.stray_markers:
+        entries = _number(stray, "entry is", "entries are")
+        sentences.append(
+            f"Its tasks changed ({entries} stray in completions/): delete completions/ first if"
+            " the input did, too."
+        )
+    return " ".join((*sentences, _relaunch(reading)))
+
+
+def _before(job: Job, reading: Reading) -> Iterator[str]:
+    """What to see to before the job is launched again; nothing where it should not be."""
+    tasks = None if reading.logs is None else reading.logs.tasks
+    failed = 0 if tasks is None else tasks.count("failed")
+    if job.state == "failed":
+        yield "Nothing of this launch can finish it: mend the cause first."
+    elif job.state == "stalled" and tasks is not None and (silent := tasks.count("silent")):
+        yield (
+            f"See whether the {_number(silent, 'silent task')} still"
+            f" run{'s' * (silent == 1)}, and end what is left of this launch."
+        )
+    elif job.state == "stalled":
+        yield "See whether anything of this launch still runs, and end what is left of it."
+    elif job.state == "abandoned":
+        yield "If it is still wanted, see that nothing of it runs any more."
+    elif failed and job.state == "running":
+        yield (
+            f"{_number(failed, 'task')} failed and will not be tried again by this launch."
+            " Mend the cause, and let the other tasks end or cancel them."
+        )
+
+
+def _relaunch(reading: Reading) -> str:
+    tasks, left = count(reading.tasks), reading.tasks - reading.tasks_completed
+    script = f"Run the same script with tasks={reading.tasks}"
+    if reading.is_slice:
+        runs = list(islice(reading.ranks.missing_runs(reading.tasks), _RUNS_NAMED + 1))
+        script += f" on the nodes of {_ranks(runs)}"
+    if reading.repeats_completed:
+        every = f"all {tasks} tasks will run, also the completed ones (skip_completed=False)"
+        return f"{script}: {every}."
+    if left == reading.tasks:
+        return f"{script}: {_all(reading.tasks)} will run."
+    return f"{script}: {count(left)} of {tasks} tasks will run; the others are skipped."
+
+
+def _ranks(runs: list[tuple[int, int]]) -> str:
+    """``rank 7``; ``ranks 3, 7 to 9 and others``."""
+    words = [str(a) if a == b else f"{a} to {b}" for a, b in runs[:_RUNS_NAMED]]
+    if len(runs) > _RUNS_NAMED:
+        words.append("others")
+    is_one = len(runs) == 1 and runs[0][0] == runs[0][1]
+    return f"rank{'s' * (not is_one)} {series(words)}"
+
+
+def _number(number: int, one: str, many: str = "") -> str:
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def _all(tasks: int) -> str:
+    return "its one task" if tasks == 1 else f"all {count(tasks)} tasks"
+
+
+def unknowable(job: Job, url: str) -> str | None:
+    """What cannot be known of the tasks of a job under way below a root at this URL; None where
+    that is nothing, or there is nothing to ask."""
+    reading = job.reading
+    if reading is None or reading.is_complete or not reading.started:
+        return None
+    if reading.logs is None:
+        return "What its tasks do is not known: their logs are not watched, or cannot be read."
+    return " ".join(_limits(reading, reading.logs, url)) or None
+
+
+def _limits(reading: Reading, logs: Logs, url: str) -> Iterator[str]:
+    if logs.deferred:
+        yield f"{_number(logs.deferred, 'log')} will be looked at by a later scan."
+    if reading.executor in ("ray", "jobs"):
+        executor = {"ray": "Ray", "jobs": "Jobs"}[reading.executor]
+        yield (
+            f"{executor} copies a log when its task ends: which of the others run, wait, or were"
+            " killed cannot be known."
+        )
+    elif not logs.tasks.is_live and _scheme(url) not in _FILE_SYSTEMS:
+        yield (
+            "On this storage a log shows when its task ends: which of the others run, wait, or"
+            " were killed cannot be known."
+        )
+    elif not logs.tasks.is_live:
+        yield (
+            "No log was seen growing yet: which of the others run, wait, or were killed is not"
+            " known."
+        )
+    elif reading.executor == "slurm":
+        yield (
+            "Slurm's queue is not asked: whether tasks that are not started still wait in it is"
+            " not known."
+        )
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    return scheme if separator else "file"
