@@ -159,11 +159,24 @@ def _clean(value: object) -> object:
     """The value without secrets; a number stays a number."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = str(value)
+    return without_secrets(str(value))
+
+
+def without_secrets(text: str, *, is_cut: bool = False) -> str:
+    """The text, with what `hide` and `set_up` know as secrets masked, and what looks like one;
+    of a text that `is_cut`, also the beginning of a secret at its end."""
     # The longest first: one may be part of another.
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
+        if is_cut and (size := _begun(secret, text)):
+            text = text[:-size] + _HIDDEN
     return _LOOKS_SECRET.sub(rf"\g<before>{_HIDDEN}", text)
+
+
+def _begun(secret: str, text: str) -> int:
+    """How many characters of the secret the text ends with."""
+    sizes = range(min(len(secret), len(text)), _SHORTEST_SECRET - 1, -1)
+    return next((size for size in sizes if text.endswith(secret[:size])), 0)
 
 
 def _to_logfmt(line: dict[str, object]) -> str:

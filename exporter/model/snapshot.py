@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from exporter.config.labels import Labels
-from exporter.config.settings import DEFAULT_STALL_RULE, StallRule
+from exporter.config.settings import DEFAULT_STALL_RULE, ShowErrors, StallRule
 from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
@@ -202,13 +202,15 @@ class Root:
     scan that succeeded could not see. Counters run from the start of the process:
     `errors` by (scope, reason), `requests` by operation. `jobs_unwatched` of the hidden jobs
     are in a state that should be watched: the root has more than `max_per_root` has room for.
-    `folders_unread` could not be listed, and are no jobs by their own names.
+    `folders_unread` could not be listed, and are no jobs by their own names. `show_errors` says
+    what may be shown of failures.
     """
 
     name: str
     scan_interval_seconds: float
     url: str = ""
     stall: StallRule = DEFAULT_STALL_RULE
+    show_errors: ShowErrors = "types"
     up: bool = False
     attempted: bool = False
     error: str | None = None

@@ -34,6 +34,7 @@ class RootHealth:
             config.scan_interval_seconds,
             without_query(config.url),
             config.stall,
+            config.show_errors,
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
 

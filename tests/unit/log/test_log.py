@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from exporter import log
+
 PROGRAM = """
 import threading, warnings
 from exporter import log
@@ -38,3 +40,11 @@ def test_what_python_itself_would_print_is_a_line_of_the_log_without_secrets() -
     assert [line.split('"level": "')[1].split('"')[0] for line in lines] == levels
     assert "CANARY" not in run.stderr
     assert all("<secret>" in line for line in lines)
+
+
+def test_a_secret_of_which_a_cut_text_has_the_beginning_is_masked_as_far() -> None:
+    log.hide(["CANARY-OF-THE-LOG"])
+    begun = "key=CANARY-OF"
+    assert log.without_secrets(begun, is_cut=True) == "key=<secret>"
+    assert log.without_secrets(begun) == begun
+    assert log.without_secrets("key=CANARY-OF-THE-LOG, too") == "key=<secret>, too"
