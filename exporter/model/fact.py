@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
+from exporter.datatrove.failure import FAILURE_REASONS
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | tuple[str, ...] | Mapping[Any, int] | Mapping[str, str] | None
+Value = str | float | tuple[str | Mapping[str, object], ...] | Mapping[Any, int | str] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
@@ -104,6 +105,30 @@ COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
 NUMBER = {"type": "number", "minimum": 0}
 NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+MOST_RANKS = 1000
+FAILURES = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["type", "where", "reason", "message", "tasks", "ranks", "last_timestamp"],
+        "properties": {
+            "type": {**TEXT_OR_NULL, "description": "Class of the exception, where it is known and "
+                     "show_errors is not none."},
+            "where": {**TEXT_OR_NULL, "description": "Where it was raised, as file:function:line, "
+                      "where that is known and show_errors is not none."},
+            "reason": {"enum": [*FAILURE_REASONS], "description": "What kind of failure it is. "
+                       "After twenty causes all others are together as other."},
+            "message": {**TEXT_OR_NULL, "maxLength": 200, "description": "First line of its text, "
+                        "where show_errors is text. Of the newest of these tasks."},
+            "tasks": {**COUNT, "description": "How many tasks failed so."},
+            "ranks": {"type": "array", "items": COUNT, "maxItems": MOST_RANKS,
+                      "description": "Their ranks, as far as they are known."},
+            "last_timestamp": {**NUMBER_OR_NULL, "description": "Unix time when the newest of "
+                               "their logs was written last."},
+        },
+    },
+}  # fmt: skip
 
 AS_OF_SCAN = "As of the last scan, not the scrape."
 _WHILE_KNOWN = "Absent while nothing is known of a root that a scan was tried of."

@@ -14,11 +14,14 @@ from typing import Any
 from exporter.datatrove.failure import FAILURE_REASONS
 from exporter.datatrove.task_state import TASK_STATES
 from exporter.errors import REASONS
+from exporter.model.advice import advice
 from exporter.model.fact import (
     AS_OF_SCAN,
     COUNT,
     COUNT_OR_NULL,
+    FAILURES,
     FLAG,
+    MOST_RANKS,
     NUMBER,
     NUMBER_OR_NULL,
     RATIO_OR_NULL,
@@ -39,6 +42,7 @@ from exporter.model.fact import (
     of_row,
     of_totals,
 )
+from exporter.model.open_tasks import failures
 from exporter.model.report import RootRow, Row, attention, time_left
 from exporter.model.snapshot import Job, Root, Totals
 from exporter.model.stage_sums import MOST_STAGES, OTHER
@@ -63,6 +67,23 @@ def _tasks_in_states(job: Job) -> Iterable[Sample]:
     if job.reading is not None and job.reading.logs is not None:
         for state, tasks in job.reading.logs.tasks.in_states().items():
             yield (state,), float(tasks)
+
+
+def _failures(row: Row) -> tuple[dict[str, object], ...] | None:
+    if row.logs is None:
+        return None
+    return tuple(
+        {
+            "type": group.type or None,
+            "where": group.where or None,
+            "reason": group.reason,
+            "message": group.message or None,
+            "tasks": group.tasks,
+            "ranks": group.ranks[:MOST_RANKS],
+            "last_timestamp": group.last_timestamp,
+        }
+        for group in failures(row.logs, row.root.show_errors)
+    )
 
 
 def _failed(root: Root) -> Iterable[Sample]:
@@ -169,6 +190,10 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
             f"where no logs are watched. {AS_OF_SCAN}",
             _tasks_in_states, labels=("state",)),
         schema={"type": ["object", "null"], "additionalProperties": COUNT}),
+    of_row("failures", _failures, "Why tasks failed, the cause of most tasks "
+        "first; null where no logs are watched.", schema=FAILURES),
+    of_row("advice", lambda row: advice(row.job), "What to do about the job, in sentences for "
+        "people; null where there is nothing to do.", schema=TEXT_OR_NULL),
     of_reading("needs_relaunch", lambda reading: reading.needs_relaunch,
         "1 if nothing of the last launch can finish the job, else 0; absent where no logs are "
         "watched.", schema={"type": ["boolean", "null"]}),

@@ -107,5 +107,6 @@ def series(words: Sequence[str]) -> str:
 
 
 def ranges(runs: Iterable[tuple[int, int]]) -> str:
-    """Runs (first, last) of ranks as Slurm's ``--array`` takes them: ``3,17-20``."""
+    """Runs (first, last) of ranks: ``3,17-20``. Nothing for Slurm's ``--array``, whose numbers
+    are no ranks to datatrove."""
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -6,7 +6,7 @@ A message is text of a log, and may be secret. Whoever shows one gets it from he
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
 
 from exporter.config.settings import ShowErrors
 from exporter.datatrove.failure import Cause, FailureReason
@@ -49,7 +49,7 @@ def ranks_in_states(reading: Reading) -> dict[TaskState, Runs]:
         state: sorted(rank for rank, is_in in tasks.states.items() if is_in == state)
         for state in tasks.in_states()
     }
-    runs = {state: _runs(ranks) for state, ranks in by_state.items() if ranks}
+    runs = {state: runs_of(ranks) for state, ranks in by_state.items() if ranks}
     if tasks.others and not reading.repeats_completed:
         untold = _without(reading.ranks.missing_runs(reading.tasks), sorted(tasks.states))
         told = runs.get(tasks.others_are, iter(()))
@@ -57,17 +57,11 @@ def ranks_in_states(reading: Reading) -> dict[TaskState, Runs]:
     return {state: runs[state] for state in tasks.in_states() if state in runs}
 
 
-def _runs(ranks: Iterable[int]) -> Runs:
-    """Of ranks in ascending order."""
-    first = last = -1
-    for rank in ranks:
-        if rank != last + 1 or first < 0:
-            if first >= 0:
-                yield first, last
-            first = rank
-        last = rank
-    if first >= 0:
-        yield first, last
+def runs_of(ranks: Iterable[int]) -> Runs:
+    """The runs of ranks that are in ascending order."""
+    for _, run in groupby(enumerate(ranks), lambda numbered: numbered[1] - numbered[0]):
+        each = [rank for _, rank in run]
+        yield each[0], each[-1]
 
 
 def _without(runs: Iterable[tuple[int, int]], ranks: Iterable[int]) -> Runs:
@@ -98,6 +92,12 @@ class ShownFailure:
     type: str = ""
     where: str = ""
     message: str = ""
+
+    @property
+    def cause(self) -> str:
+        """``IndexError at extract.py:run:88``; the reason where no class is known or shown."""
+        place = f" at {self.where}" if self.where else ""
+        return f"{self.type or self.reason.replace('_', ' ')}{place}"
 
 
 def failures(logs: Logs, show: ShowErrors) -> list[ShownFailure]:

@@ -10,7 +10,7 @@ Every value is text to the templates: it is escaped and becomes no element or at
 import base64
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
@@ -23,7 +23,9 @@ from markupsafe import Markup
 from exporter import __version__
 from exporter.metrics.render import escape
 from exporter.model import facts, formatting
+from exporter.model.advice import advice, unknowable
 from exporter.model.fact import Column, Fact, Place, Value
+from exporter.model.open_tasks import WORDS, failures, in_words, ranks_in_states, runs_of
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Job
@@ -34,6 +36,7 @@ from exporter.web.query import Query
 from exporter.web.urls import Addresses, shell_path
 
 _RUNS_SHOWN = 200
+_RUNS_OF_A_GROUP = 30
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # What HTML forbids in a document, and carriage returns, which it would change.
 
@@ -72,7 +75,11 @@ def new_environment() -> Environment:
         "HEIGHT": HEIGHT,
         "SORTS": facts.SORTS,
         "WIDTH": WIDTH,
+        "failures": lambda row: (
+            [] if row.logs is None else failures(row.logs, row.root.show_errors)
+        ),
         "formatting": formatting,
+        "in_words": in_words,
         "jobs_of": lambda root: Query(Filter(roots=frozenset({root}))).encode(),
         # The only markup that is no template: two files of this package, never data.
         "script": Markup(_SCRIPT),  # noqa: S704
@@ -156,6 +163,10 @@ class Pages:
             chart=chart,
             last_sign=None if reading is None else last_sign_of_life(reading),
             missing=_missing(row),
+            states=_states(row),
+            ranks=lambda ranks: _some(runs_of(ranks)),
+            advice=advice(row.job),
+            unknowable=unknowable(row.job, row.root.url),
             path=shell_path(row.root.url, row.job_name),
             promql=f"datatrove_job_completion_ratio{{{selector}}}",
         )
@@ -237,3 +248,16 @@ def _missing(row: Row) -> dict[str, object] | None:
         "shown": sum(last - first + 1 for first, last in runs),
         "ranges": formatting.ranges(runs).split(","),
     }
+
+
+def _states(row: Row) -> list[tuple[str, str]]:
+    """States of tasks that are not done, in words, each with the ranks in it."""
+    told = {} if row.reading is None else ranks_in_states(row.reading)
+    return [(WORDS[state], _some(runs)) for state, runs in told.items()]
+
+
+def _some(runs: Iterable[tuple[int, int]]) -> str:
+    """Some runs of ranks, from the first on: ``3, 17–20``, and ``…`` if there are more."""
+    some = list(islice(runs, _RUNS_OF_A_GROUP + 1))
+    words = [str(a) if a == b else f"{a}\N{EN DASH}{b}" for a, b in some[:_RUNS_OF_A_GROUP]]
+    return ", ".join([*words, "…"] if len(some) > _RUNS_OF_A_GROUP else words)

@@ -27,7 +27,8 @@ FIELDS = [
     "root", "job_name", "state", "error", "as_of_timestamp", "tasks", "tasks_completed",
     "completion_ratio", "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
-    "tasks_in_state", "needs_relaunch", "last_log_write_timestamp", "longest_log_gap_seconds",
+    "tasks_in_state", "failures", "advice", "needs_relaunch", "last_log_write_timestamp",
+    "longest_log_gap_seconds",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
     "overdue_seconds", "eta_timestamp", "labels", "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip

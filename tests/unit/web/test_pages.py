@@ -25,15 +25,19 @@ from support.readings import (
     a_snapshot,
     an_unreadable_job,
     an_unscanned_root,
+    some_logs,
 )
 
 from exporter import __version__
+from exporter.config.settings import ShowErrors
+from exporter.datatrove.failure import Cause
 from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import Ranks
+from exporter.datatrove.task_state import Failure
 from exporter.model import facts
 from exporter.model.fact import Column, Fact, Place, Sort
 from exporter.model.report import report_on
-from exporter.model.snapshot import Root
+from exporter.model.snapshot import Job, Root
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages, new_environment
 from exporter.web.query import Query
 from exporter.web.urls import Addresses
@@ -59,6 +63,7 @@ def test_no_element_and_no_attribute_is_born_from_data(
 ) -> None:
     def documents(root: str, name: str, slurm: str, error: str, query: str) -> list[Skeleton]:
         job = a_job(name, reading=replace(READING, slurm_job_name=slurm))
+        failed = a_failed_job("why", type=slurm, where=error, message=query or "none")
         down = a_root(
             "down" if root != "down" else "down2",
             job,
@@ -66,17 +71,19 @@ def test_no_element_and_no_attribute_is_born_from_data(
             up=False,
             error=f"other: {error}",
         )
-        views = views_of(a_root(root, job, an_unreadable_job(), url=error), down)
+        jobs = (job, an_unreadable_job(), failed)
+        views = views_of(a_root(root, *jobs, url=error, show_errors="text"), down)
         answers = [
             views.index(asked(("name", f"{query}\0matches nothing"), ("root", root))),
             views.index(asked(("hide_complete", "true"))),
             views.job(below(job_path(root, name))),
             views.job(below(job_path(down.name, name))),
+            views.job(below(job_path(root, "why"))),
         ]
-        assert [answer.status for answer in answers] == [200] * 4
+        assert [answer.status for answer in answers] == [200] * 5
         return [Skeleton(shown(answer)) for answer in answers]
 
-    assume("broken" not in (root, name))
+    assume(not {"broken", "why"} & {root, name})
     harmless = documents("a", "b", "c", "d", "e")
     hostile = documents(root, name, slurm, error, query)
     for ours, theirs in zip(hostile, harmless, strict=True):
@@ -196,6 +203,59 @@ def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
     assert r"""job_name="it's \"a\" $(job)\\x0a"}</pre>""" in commands
 
 
+def a_failed_job(name: str = "i/failed", **fields: str) -> Job:
+    """A local job whose launch ended with two kinds of failures, the one with this text."""
+    texts = {"type": "IndexError", "where": "extract.py:run:88", "message": "out of <range>"}
+    cause = Cause("program", **{**texts, **fields})
+    at = int((NOW - 900) * 1e9)
+    failed = {52: Failure(cause, at - 10**12), 53: Failure(cause, at)}
+    logs = some_logs({**failed, 60: Failure(Cause("out_of_memory"), None)}, silent=[55], others=54)
+    reading = replace(READING, tasks=102, tasks_completed=44, executor="local", slurm_job_name="",
+                      logs=logs, needs_relaunch=True)  # fmt: skip
+    return a_job(name, reading=reading)
+
+
+def test_the_page_of_a_failed_job_says_what_broke_where_since_when_and_what_to_do() -> None:
+    page = shown(views_of(a_root("prod", a_failed_job("j"))).job(below("prod/j")))
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", page)))
+    assert "What to do: Nothing of this launch can finish it: mend the cause first." in text
+    assert (
+        "2 tasks: IndexError at extract.py:run:88 (program) ranks 52–53, newest 15 min ago" in text
+    )
+    assert "1 task: out of memory rank 60" in text
+    assert "Missing: 3 failed · 1 silent · 54 not started" in text
+    assert "Failed 52–53, 60 Silent 55 Not started 0–9, 50–51, 54" in text
+
+
+@pytest.mark.parametrize("show", ["none", "types", "text"])
+def test_pages_and_api_show_what_show_errors_allows(show: ShowErrors) -> None:
+    views = views_of(a_root("prod", a_failed_job("j"), show_errors=show))
+    page = shown(views.job(below("prod/j")))
+    answers = [page, shown(views.index(asked())), shown(views.api_job(below("prod/j"))),
+               shown(views.api_jobs(asked()))]  # fmt: skip
+    for answer in answers:
+        assert ("IndexError" in answer) == (show != "none")
+        assert ("extract.py" in answer) == (show != "none")
+    told = ["out of &lt;range&gt;" in page, False, *("out of <range>" in a for a in answers[2:])]
+    assert told == ([True, False, True, True] if show == "text" else [False] * 4)
+    assert "out of <range>" not in page
+
+
+def test_the_api_tells_causes_by_rank_and_advice() -> None:
+    views = views_of(a_root("prod", a_failed_job("j"), a_job("k", reading=READING)))
+    found = json.loads(shown(views.api_job(below("prod/j"))))
+    assert found["failures"] == [
+        {"type": "IndexError", "where": "extract.py:run:88", "reason": "program", "message": None,
+         "tasks": 2, "ranks": [52, 53], "last_timestamp": NOW - 900},
+        {"type": None, "where": None, "reason": "out_of_memory", "message": None,
+         "tasks": 1, "ranks": [60], "last_timestamp": None},
+    ]  # fmt: skip
+    assert "58 of 102 tasks will run" in found["advice"]
+    assert (found["state"], found["needs_relaunch"]) == ("failed", True)
+    healthy = json.loads(shown(views.api_job(below("prod/k"))))
+    assert (healthy["failures"], healthy["advice"]) == (None, None)
+
+
 def test_a_page_beyond_the_last_shows_the_last() -> None:
     views = views_of(a_root("prod", a_job("only", reading=READING)))
     assert "<bdi>only</bdi>" in shown(views.index(asked(("page", "9"))))
@@ -220,6 +280,7 @@ def every_kind() -> tuple[Root, ...]:
         ),
         a_job("c/waiting", reading=queued),
         a_job("d/complete", reading=done),
+        a_failed_job(),
         a_job("g/abandoned", reading=replace(queued, launch_timestamp=NOW - 8 * DAY)),
         a_job("h/overdue", reading=overdue),
         an_unreadable_job("e/unreadable"),
@@ -236,12 +297,12 @@ def every_kind() -> tuple[Root, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("page", ["status", "stalled-job"])
+@pytest.mark.parametrize("page", ["status", "stalled-job", "failed-job"])
 def test_a_whole_page_is_as_it_was(page: str) -> None:
     """Markup that is meant to change: copy the answer to the file, and read the difference."""
     views = views_of(*every_kind())
-    name = "b/stalled"
-    answer = views.index(asked()) if page == "status" else views.job(below(f"prod/{name}"))
+    jobs = {"stalled-job": "b/stalled", "failed-job": "i/failed"}
+    answer = views.index(asked()) if page == "status" else views.job(below(f"prod/{jobs[page]}"))
     whole = shown(answer).replace(f"datatrove-exporter {__version__}", "datatrove-exporter")
     whole = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", whole, flags=re.DOTALL)
     assert whole == (DATA / "pages" / f"{page}.html").read_text("utf-8")
