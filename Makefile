@@ -57,7 +57,8 @@ soak: wheel .cache/fuse/ready ## A hundred thousand scans under faults, and very
 
 HISTORIES ?= 2000
 histories: wheel .cache/servers/ready .cache/fuse/ready ## Thousands of random job histories on each backend, an hour (HISTORIES=2000 each)
-	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/storage/test_histories.py $(ARGS)
+	HISTORIES=$(HISTORIES) $(BIN)/pytest -n 2 --dist load tests/storage/test_histories.py \
+		tests/storage/test_log_histories.py $(ARGS)
 
 FUZZ_SECONDS ?= 300
 fuzz: wheel ## Coverage-guided fuzzing of configuration and job folders (FUZZ_SECONDS=300 each)

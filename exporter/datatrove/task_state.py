@@ -25,6 +25,7 @@ TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 class Launch:
     """What decides how the logs of a launch are read. `is_slice`: several processes run a part
     of the ranks each, and each rewrites ``executor.json``, so a log may be older than that.
+    `may_be_live`: its logs would show while their tasks run, so none proves an end by being there.
     `is_over`: nothing of it runs any more. `ends_need_proof`: a log that shows may be that of a
     task which goes on, in the queue or on another node, so that only its content tells."""
 
@@ -32,6 +33,7 @@ class Launch:
     kind: str
     is_slice: bool = False
     is_live: bool = False
+    may_be_live: bool = False
     is_over: bool = False
     ends_need_proof: bool = False
 
@@ -165,6 +167,8 @@ def _cause(launch: Launch, log: TaskLog | None, element: ElementEnd | None) -> C
         return element.cause or Cause("other")
     if launch.is_over:
         return _STOPPED
-    if log is None or launch.is_live or (end is None and launch.ends_need_proof):
+    if log is None or launch.is_live or launch.may_be_live:
+        return None
+    if end is None and launch.ends_need_proof:
         return None
     return Cause("other") if end is None else _STOPPED

@@ -102,6 +102,15 @@ class File:
     size: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NameRange:
+    """The names from `first` to `last` in the order of their bytes; at most `count` are wanted."""
+
+    first: str
+    last: str
+    count: int
+
+
 class Storage(Protocol):
     """One root. See the module's docstring for what every backend promises.
 
@@ -156,10 +165,18 @@ class Storage(Protocol):
         """Modification times of markers, one per rank; None for a marker that is gone.
         Called only for looks whose markers have no times."""
 
-    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+    def list_files(
+        self,
+        path: Path,
+        inner: str,
+        wanted: Choose | None = None,
+        *,
+        between: Sequence[NameRange] = (),
+    ) -> list[File]:
         """The files directly in an inner folder of the job, such as ``logs``; none if there is no
         such folder. `wanted` chooses among them; only where it is given do files come with time
-        and size, as far as the storage tells these, and for each a system call may be spent."""
+        and size, as far as the storage tells these, and for each a system call may be spent. With
+        `between`, those in these ranges are enough."""
 
     def inner_state(self, path: Path, inner: str, last: object = None) -> object:
         """The state of an inner folder of the job. It is `last`, the very same object, if surely

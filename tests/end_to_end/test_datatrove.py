@@ -64,6 +64,7 @@ def count_by_hand(folder: Path) -> dict[str, object]:
         "started": bool(markers) or any(folder.glob("logs/*")),
         "start_timestamp": None if start is None else start / 1e9,
         "repeats_completed": is_whole and executor["skip_completed"] is False,
+        "is_slice": not is_whole,
         "ranks": Ranks(int(name) for name in markers if name.isdecimal()),
     }
 
@@ -83,7 +84,7 @@ def start_by_log(folder: Path, launch: int, marker: str | None) -> int | None:
 
 def values_of(reading: Reading, *, without: tuple[str, ...] = ()) -> dict[str, object]:
     """The values that `count_by_hand` finds, as the exporter has them."""
-    untold = {"executor", "slurm_job_name", "history", *without}
+    untold = {"executor", "slurm_job_name", "history", "logs", "needs_relaunch", *without}
     return {name: getattr(reading, name) for name in Reading.__slots__ if name not in untold}
 
 

@@ -25,11 +25,13 @@ from support.in_memory_s3 import QUIRKS, Objects
 from support.mounts import lying
 from support.servers import BUCKET, HttpServer
 
+from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import marker_name, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.probes.logs import LogWatch
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Storage
 from exporter.storage.s3.storage import S3Storage
@@ -333,6 +335,7 @@ class Checker:
         self.launch_seen: object = None
         self.second_seen: object = None
         self.seen_since = 0.0
+        self.log_watch = LogWatch(RootConfig("r", "r", log_scan_interval_seconds=0.0))
         self.reported: set[int] = set()
         self.others_seen: set[str] = set()
         self.late = 0
@@ -354,7 +357,15 @@ class Checker:
             self.memory = None
             return JobScan(None, None)
         path = (self.history.name, "job")
-        result = scan_job(self.storage, path, self.folder, self.memory, thorough=thorough)
+        self.log_watch.begin()
+        result = scan_job(
+            self.storage,
+            path,
+            self.folder,
+            self.memory,
+            thorough=thorough,
+            log_watch=self.log_watch,
+        )
         self.memory = result.memory
         return result
 
@@ -397,6 +408,8 @@ class Checker:
         assert reading.tasks_completed == len(in_world)
         assert reading.stray_markers == len(reported) - len(in_world) + markers.others
         assert_start_is_possible(reading, markers)
+        if reading.logs is not None:
+            assert sum(reading.logs.tasks.in_states().values()) == reading.tasks_left
 
         is_trusting = history.writer.is_trusting
         others = history.others(folders_are_one=not is_trusting)

@@ -14,14 +14,18 @@ import pytest
 from support.in_memory_s3 import Objects
 from support.servers import BUCKET, HttpServer
 from support.slurm_jobs import unpack as unpack_slurm_jobs
-from support.task_states import DEAD, STATES, TIMELINES, UNTELLABLE, unpack, versions_of
+from support.task_states import (
+    DEAD,
+    STATES,
+    TIMELINES,
+    UNTELLABLE,
+    Scans,
+    open_tasks_of,
+    unpack,
+    versions_of,
+)
 
-from exporter.config.settings import RootConfig
 from exporter.datatrove.task_state import OpenTasks
-from exporter.model.snapshot import Reading
-from exporter.scanning.job_scan import JobScan, Memory, scan_job
-from exporter.scanning.probes.logs import LogWatch
-from exporter.storage.base import Storage
 from exporter.storage.filesystems.adapter import Adapter
 from exporter.storage.filesystems.generic import GenericStorage
 from exporter.storage.local.storage import LocalStorage
@@ -38,38 +42,6 @@ def launches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def clusters_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack_slurm_jobs(tmp_path_factory.mktemp("cluster"))
-
-
-class Scans:
-    """Scans of one job, one after the other."""
-
-    def __init__(self, storage: Storage, job: str, **options: object) -> None:
-        self.storage = storage
-        self.path = tuple(job.split("/"))
-        self.watch = LogWatch(RootConfig("r", "r", **options))  # type: ignore[arg-type]
-        self.memory: Memory | None = None
-
-    def scan(self) -> JobScan:
-        self.watch.begin()
-        folder = self.storage.list_folder(self.path, with_subfolders=False)
-        found = scan_job(self.storage, self.path, folder, self.memory, log_watch=self.watch)
-        self.memory = found.memory
-        return found
-
-    def read(self) -> Reading:
-        found = self.scan()
-        assert (found.error, found.log_error) == (None, None)
-        assert found.reading is not None
-        return found.reading
-
-
-def open_tasks_of(reading: Reading) -> OpenTasks | None:
-    """What is told of the open tasks; they sum up, whatever it is."""
-    if reading.logs is None:
-        return None
-    tasks = reading.logs.tasks
-    assert sum(tasks.in_states().values()) == reading.tasks_left
-    return tasks
 
 
 def types_of(tasks: OpenTasks) -> dict[str, str]:

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,8 @@ class Datatrove:
     def launch(
         self, folder: Path | str, *, tasks: int, failing: Iterable[int] = (), **options: object
     ) -> Launch:
-        """Run a LocalPipelineExecutor until it ends; `failing` ranks raise an exception.
+        """Run a LocalPipelineExecutor until it ends; `failing` ranks raise an exception, and
+        `hanging` ones sleep for an hour.
 
         Ranks run one after another, so the first failure is the end of the launch.
         `options` go to `_run` or, if it does not take them, to the executor.
@@ -114,6 +115,7 @@ def _run(
     documents: int = 2,
     text: str = "A document.",
     workers: int = 1,
+    hanging: Sequence[int] = (),
     **options: object,
 ) -> None:
     """One launch of a pipeline over documents in memory."""
@@ -123,6 +125,8 @@ def _run(
     def step(data: Iterable[object], rank: int = 0, world_size: int = 1) -> Iterator[object]:
         if rank in failing:
             raise RuntimeError(_FAILURE)
+        if rank in hanging:
+            time.sleep(3600)
         yield from data
 
     source = [Document(text=text, id=str(number)) for number in range(documents)]

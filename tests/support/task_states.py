@@ -13,6 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.config.settings import RootConfig
+from exporter.datatrove.task_state import OpenTasks
+from exporter.errors import StorageError
+from exporter.model.snapshot import Reading
+from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.probes.logs import LogWatch
+from exporter.storage.base import Storage
 from support.paths import DATA
 
 STATES: dict[str, dict] = json.loads((DATA / "task_states.json").read_text())
@@ -90,3 +97,43 @@ def versions_of(job: str) -> Iterator[tuple[float, str, bytes]]:
             if match and content:
                 found.append((float(match[2]), match[1], content.read()))
     return iter(sorted(found, key=lambda version: version[:2]))
+
+
+class Scans:
+    """Scans of one job, one after the other."""
+
+    def __init__(self, storage: Storage, job: str, **options: object) -> None:
+        self.storage = storage
+        self.path = tuple(job.split("/"))
+        self.watch = LogWatch(RootConfig("r", "r", **options))  # type: ignore[arg-type]
+        self.memory: Memory | None = None
+
+    def is_there(self) -> bool:
+        """There is a job to scan."""
+        try:
+            folder = self.storage.list_folder(self.path, with_subfolders=False)
+        except StorageError:
+            return False
+        return folder.has_executor_file
+
+    def scan(self) -> JobScan:
+        self.watch.begin()
+        folder = self.storage.list_folder(self.path, with_subfolders=False)
+        found = scan_job(self.storage, self.path, folder, self.memory, log_watch=self.watch)
+        self.memory = found.memory
+        return found
+
+    def read(self) -> Reading:
+        found = self.scan()
+        assert (found.error, found.log_error) == (None, None)
+        assert found.reading is not None
+        return found.reading
+
+
+def open_tasks_of(reading: Reading) -> OpenTasks | None:
+    """What is told of the open tasks; they sum up, whatever it is."""
+    if reading.logs is None:
+        return None
+    tasks = reading.logs.tasks
+    assert sum(tasks.in_states().values()) == reading.tasks_left
+    return tasks

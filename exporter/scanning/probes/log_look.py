@@ -9,8 +9,10 @@
 import time
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from exporter.config.settings import RootConfig, ShowErrors
+from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.failure import Cause, LogEnd, end_of
 from exporter.datatrove.layout import LOGS, log_name, rank_of_log
 from exporter.datatrove.logs import span_of
@@ -19,14 +21,22 @@ from exporter.scanning.probes.limits import Budget
 from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
 from exporter.scanning.probes.silences import learn
 from exporter.scanning.probes.slurm import ElementLook, Elements, look_at_elements
-from exporter.storage.base import PART_BYTES, File, Path, Storage
+from exporter.storage.base import PART_BYTES, File, NameRange, Path, Storage
 
 _QUIET_NS = 60 * 10**9
 _ENDED_LOOKS = 10
 # A log that has ended is asked for its status at every so many looks.
 _WRITES_TO_LEARN = 3
+_PAGE_KEYS = 1000  # of object stores
+_RUNS = 10
+_FIVE_DIGITS = 100_000
 _SHOWS_WHILE_WRITTEN = ("local", "slurm", "unknown")
 _TO_TRY_AGAIN = ("timeout", "throttled", "unavailable", "partial")
+
+
+def may_be_live(storage: Storage, executor: Executor) -> bool:
+    """Whether logs of this launch could show there while their tasks run."""
+    return storage.is_local and executor.kind in _SHOWS_WHILE_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,17 @@ class LogLook:
         )
         return self._with_silences(memory)
 
+    def catch_up(self) -> LogMemory:
+        """What is known after reading some of what the last look left, without a new one."""
+        memory, unread = self._with_ends(self.before)
+        return replace(memory, is_live=self._is_live(memory), deferred=unread)
+
+    def newest_sign_ns(self, memory: LogMemory) -> int:
+        """When the job last showed a sign of life: its launch, a marker, or an open log."""
+        times = self.job.markers.times_below(self.job.executor.world_size)
+        written = (log.modified_ns for log in memory.logs.values())
+        return max((self.job.launch_ns, *written, *times))
+
     def _elements(self, *, is_turn: bool) -> Elements:
         before = self.before.logs
 
@@ -83,12 +104,35 @@ class LogLook:
         """The memory with the open logs as they are now, and how many were left for later."""
         if self.storage.is_local:
             return self._with_local_files(memory, is_turn=is_turn)
-        logs: dict[int, SeenLog] = {}
-        for file in self.storage.list_files(self.path, LOGS):
-            rank = rank_of_log(file.name)
-            if rank is not None and self.job.is_open(rank):
-                logs[rank] = self._seen(self.before.logs.get(rank), file)
+        runs = self._runs()
+        between = [NameRange(log_name(a), log_name(b), b - a + 1) for a, b in runs]
+        files = self.storage.list_files(self.path, LOGS, list, between=between)
+        listed = {rank: f for f in files if (rank := rank_of_log(f.name)) is not None}
+        logs = {}
+        if runs:  # of the others, nothing new is known
+            logs = {
+                rank: log
+                for rank, log in self.before.logs.items()
+                if not any(first <= rank <= last for first, last in runs)
+            }
+        for rank, file in listed.items():
+            logs[rank] = self._seen(self.before.logs.get(rank), file)
+        logs = {rank: log for rank, log in logs.items() if self.job.is_open(rank)}
         return self._with_gaps(replace(memory, logs=logs)), 0
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """The runs (first, last) of open ranks, where to list only these takes fewer pages than
+        to list all; of many, some at each look in turn. None if all are to be listed."""
+        tasks = self.job.executor.world_size
+        if tasks > _FIVE_DIGITS:  # names are not in the order of ranks
+            return []
+        runs = list(islice(self.job.done.missing_runs(tasks), _PAGE_KEYS))
+        if sum(-(-(last + 1 - first) // _PAGE_KEYS) for first, last in runs) >= tasks / _PAGE_KEYS:
+            return []
+        if len(runs) > _RUNS and not self.before.looks:
+            return []
+        begin = self.before.looks * _RUNS % len(runs)
+        return [*runs[begin:], *runs[:begin]][:_RUNS]
 
     def _with_local_files(self, memory: LogMemory, *, is_turn: bool) -> tuple[LogMemory, int]:
         state = self.storage.inner_state(self.path, LOGS, self.before.state)
@@ -188,10 +232,10 @@ class LogLook:
         """Logs of this job were seen to show while their tasks run."""
         if memory.is_live:
             return True
-        kind, launch_ns = self.job.executor.kind, self.job.launch_ns
-        if not self.storage.is_local or kind not in _SHOWS_WHILE_WRITTEN:
+        launch_ns = self.job.launch_ns
+        if not may_be_live(self.storage, self.job.executor):
             return False
-        if kind == "slurm" and memory.elements.of_launch(launch_ns):
+        if self.job.executor.kind == "slurm" and memory.elements.of_launch(launch_ns):
             return True
         return any(
             log.writes > 1

@@ -21,7 +21,7 @@ from exporter.datatrove.slurm_output import ElementEnd
 from exporter.datatrove.task_state import Launch, OpenTasks, TaskLog, open_tasks
 from exporter.errors import StorageError
 from exporter.scanning.probes.limits import OF_LOCAL, OF_REMOTE, Budget
-from exporter.scanning.probes.log_look import LogLook
+from exporter.scanning.probes.log_look import LogLook, may_be_live
 from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
 from exporter.scanning.probes.silences import silent_ranks
 from exporter.storage.base import Path, Storage
@@ -49,32 +49,40 @@ class LogWatch:
             is_live = before.is_live if before is not None else False
             memory = LogMemory(job.launch_ns, is_live)
         now = time.monotonic()
-        if now < memory.due:
-            return _decided(memory, job, self.config, storage)
-        budget = self._local if storage.is_local else self._remote
-        look = LogLook(storage, path, job, self.config, budget, memory)
+        is_due = now >= memory.due
+        if not is_due and memory.error is not None and memory.tasks is None:
+            return memory
+        look = LogLook(storage, path, job, self.config, self._budget(storage), memory)
         try:
-            memory = look.take()
+            if is_due:
+                memory = look.take()
+            elif memory.deferred:
+                memory = look.catch_up()
         except StorageError as error:
             memory = replace(memory, error=error, tasks=None)
         else:
             memory = _decided(memory, job, self.config, storage)
-        return replace(memory, looks=memory.looks + 1, due=now + self._pause(path, memory, storage))
+        if not is_due:
+            return memory
+        return replace(memory, looks=memory.looks + 1, due=now + self._pause(look, memory))
+
+    def _budget(self, storage: Storage) -> Budget:
+        return self._local if storage.is_local else self._remote
 
     def confirm(self, memory: LogMemory, job: UnderWay, storage: Storage) -> LogMemory:
         """The same once ``completions/`` was looked at after the logs: `job` is as of that."""
         memory = _decided(replace(memory, to_confirm=False), job, self.config, storage)
         return replace(memory, believed=_failed(memory.tasks), to_confirm=False)
 
-    def _pause(self, path: Path, memory: LogMemory, storage: Storage) -> float:
+    def _pause(self, look: LogLook, memory: LogMemory) -> float:
         """Seconds until the next look; 0 if it is at every scan."""
-        pause = 0.0 if storage.is_local else self.config.log_scan_interval_seconds
-        newest_ns = max((log.modified_ns for log in memory.logs.values()), default=0)
-        signs = (memory.launch_ns, newest_ns, max(memory.learned.latest_start_ns, 0))
-        if time.time() - max(signs) / 1e9 >= self.config.abandoned_after_seconds:
+        if memory.tasks is None:  # the look failed
+            return 0.0
+        pause = 0.0 if look.storage.is_local else self.config.log_scan_interval_seconds
+        if look.now_ns - look.newest_sign_ns(memory) >= self.config.abandoned_after_seconds * 1e9:
             pause = max(pause, self.config.completed_scan_interval_seconds)
         if pause and memory.looks == 0:  # not all at once, after the first scan
-            number = zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
+            number = zlib.crc32("/".join(look.path).encode("utf-8", "surrogateescape"))
             pause *= (1 + number / 2**32) / 2
         return pause
 
@@ -88,6 +96,7 @@ def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Stor
         executor.kind,
         executor.is_slice,
         is_live=memory.is_live,
+        may_be_live=may_be_live(storage, executor),
         is_over=memory.is_over,
         ends_need_proof=executor.kind == "slurm" or executor.nodes_per_task > 1,
     )

@@ -33,6 +33,7 @@ from exporter.storage.base import (
     File,
     Folder,
     Look,
+    NameRange,
     Path,
     Requests,
     Version,
@@ -155,7 +156,14 @@ class GenericStorage:
         """None for each: a filesystem that does not list times is not asked file by file."""
         return [None for _ in ranks]
 
-    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+    def list_files(
+        self,
+        path: Path,
+        inner: str,
+        wanted: Choose | None = None,
+        *,
+        between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+    ) -> list[File]:
         listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or []
         files = {e.name: e for e in listed if e.is_file}
         chosen = files if wanted is None else wanted(list(files))

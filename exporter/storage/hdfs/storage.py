@@ -28,6 +28,7 @@ from exporter.storage.base import (
     File,
     Folder,
     Look,
+    NameRange,
     Path,
     Requests,
     Version,
@@ -178,7 +179,14 @@ class HdfsStorage:
         statuses = (listed.get(marker_name(rank)) for rank in ranks)
         return [s.modified_ns if s is not None else None for s in statuses]
 
-    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+    def list_files(
+        self,
+        path: Path,
+        inner: str,
+        wanted: Choose | None = None,
+        *,
+        between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+    ) -> list[File]:
         listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or {}
         files = {s.name: s for s in listed.values() if not s.is_folder}
         chosen = files if wanted is None else wanted(list(files))

@@ -30,6 +30,7 @@ from exporter.storage.base import (
     File,
     Folder,
     Look,
+    NameRange,
     Path,
     Requests,
     Version,
@@ -295,7 +296,14 @@ class LocalStorage:
         except OSError as error:
             raise from_os_error(error) from None
 
-    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
+    def list_files(
+        self,
+        path: Path,
+        inner: str,
+        wanted: Choose | None = None,
+        *,
+        between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+    ) -> list[File]:
         self.requests.add("readdir")
         try:
             with os.scandir("/".join((self._root, *path, inner))) as entries:

@@ -43,7 +43,7 @@ from urllib.parse import unquote_plus
 
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
-from exporter.storage.base import Choose, File, Folder, Look, Path, Version
+from exporter.storage.base import Choose, File, Folder, Look, NameRange, Path, Version
 from exporter.storage.s3.client import Client, Session
 from exporter.storage.s3.errors import RefusedError
 from exporter.storage.s3.job_listing import (
@@ -55,7 +55,7 @@ from exporter.storage.s3.job_listing import (
 from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_on
 from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import PAGE_KEYS
-from exporter.storage.s3.whole_listing import list_proven, list_whole
+from exporter.storage.s3.whole_listing import list_between, list_proven, list_whole
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
 _ACCESS_POINT = r"arn:[^/]+?:(?:outpost[:/][^:/]+[:/])?accesspoint[:/][^:/]+"
@@ -232,9 +232,19 @@ class S3Storage:
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:
         raise NotImplementedError("a look at S3 has the times")
 
-    def list_files(self, path: Path, inner: str, wanted: Choose | None = None) -> list[File]:
-        prefix = self._key(path, f"{inner}/")
-        pages = self._client.run(partial(list_whole, prefix=prefix, page_keys=self._page_keys))
+    def list_files(
+        self,
+        path: Path,
+        inner: str,
+        wanted: Choose | None = None,
+        *,
+        between: Sequence[NameRange] = (),
+    ) -> list[File]:
+        prefix, capabilities = self._key(path, f"{inner}/"), self._capabilities
+        list_pages = partial(list_whole, prefix=prefix, page_keys=self._page_keys)
+        if between and capabilities.can_start and not capabilities.needs_proof:
+            list_pages = partial(list_between, prefix=prefix, ranges=between)
+        pages = self._client.run(list_pages)
         files = {
             name: File(name, time_ns)
             for page in pages

@@ -1,4 +1,5 @@
-"""Lists all that lies below a prefix, and has the server prove that nothing was left out.
+"""Lists what lies below a prefix, whole or in part, and has the server prove that nothing was
+left out of a whole listing.
 
 Some servers say of a page that it is the last when keys follow: where a bucket keeps versions,
 deleted keys take places on a page, and what is left looks like less than a page
@@ -7,10 +8,12 @@ page showed. A page of that size is full, or has fewer keys where deleted ones t
 shows fewer, or says now that there are more.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from exporter.errors import StorageError
-from exporter.storage.s3.client import Session
+from exporter.storage.base import NameRange
+from exporter.storage.s3.client import Session, run_concurrently
 from exporter.storage.s3.errors import RefusedError
 from exporter.storage.s3.listing_page import ListingPage, of_level
 
@@ -30,6 +33,25 @@ async def list_whole(
     if session.capabilities.needs_proof:
         return await list_proven(session, prefix, delimiter, page_keys=page_keys, listed=listed)
     return listed or await session.list_pages(prefix, delimiter)
+
+
+async def list_between(
+    session: Session, *, prefix: str, ranges: Sequence[NameRange]
+) -> list[ListingPage]:
+    """Pages that show all keys of this prefix in some ranges of names; they may show others."""
+
+    async def list_range(names: NameRange) -> list[ListingPage]:
+        # Begins after a name that lies before the first one, and hardly before any other.
+        after, last, pages = prefix + names.first[:-1], prefix + names.last, list[ListingPage]()
+        while True:
+            page = await session.list_page(prefix, after=after, keys=names.count)
+            pages.append(page)
+            if not page.is_truncated or not page.keys or page.keys[-1] >= last:
+                return pages
+            after = page.keys[-1]
+
+    listed = await run_concurrently([list_range(names) for names in ranges])
+    return [page for pages in listed for page in pages]
 
 
 async def list_proven(
