@@ -194,8 +194,8 @@ def test_nobody_looks_at_logs_where_nobody_is_to(tmp_path: Path) -> None:
     ("show", "kept"),
     [
         ("none", ("program", "", "", "")),
-        ("types", ("program", "KeyError", "steps.py:7:run", "")),
-        ("text", ("program", "KeyError", "steps.py:7:run", "'hf_secret'")),
+        ("types", ("program", "KeyError", "steps.py:run:7", "")),
+        ("text", ("program", "KeyError", "steps.py:run:7", "'hf_secret'")),
     ],
 )
 def test_no_more_is_kept_of_a_failure_than_may_be_shown(
