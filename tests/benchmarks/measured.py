@@ -37,6 +37,7 @@ class Scans:
             storage_options=StorageOptions(options),
             completed_scan_interval_seconds=completed_interval,
             scan_timeout_seconds=3000,
+            watch_logs="never" if "BENCH_WITHOUT_LOGS" in os.environ else "auto",
         )
         self.workers = Workers(WORKERS)
         self.scheduler = Scheduler([config], Latest(), self.workers)

@@ -267,6 +267,7 @@ def print_system_calls(folder: Path, jobs: int) -> None:
         print_row("jobs_status", [f"{theirs:.0f}", "1"])
         print_our_calls(folder, "", theirs)
         print_calls_on_a_mount(folder, 5 * jobs, theirs)
+        print_calls_for_logs(jobs)
     finally:
         shutil.rmtree(few)
         shutil.rmtree(many)
@@ -279,6 +280,32 @@ def print_our_calls(folder: Path, where: str, theirs: float) -> None:
         by_us = [system_calls([*command, interval, scans], {}) for scans in ("3", "13")]
         ours = (by_us[1] - by_us[0]) / 10 / len(os.listdir(folder))
         print_row(f"steady{where} ({name})", [f"{ours:.2f}", f"{theirs / ours:.0f}"])
+
+
+LOG = b"2026-11-26 16:13:41.349 | INFO     | datatrove.pipeline.base:run:9 - goes on\n" * 50
+
+
+def print_calls_for_logs(jobs: int) -> None:
+    """What the logs of jobs under way add to a steady scan, by how many are open."""
+    print_head("logs of a job half done", "calls more", "calls without a look at logs")
+    for count in (0, 5, 20):
+        with scratch() as place:
+            write_tree(place, jobs, 1000, 1)
+            ago = time.time() - 300
+            for job in place.iterdir():
+                (job / "logs").mkdir()
+                for rank in range(1000 - count, 1000):
+                    log = job / "logs" / f"task_{rank:05d}.log"
+                    log.write_bytes(LOG)
+                    os.utime(log, (ago, ago))
+            time.sleep(2.5)
+            command = [sys.executable, MEASURED, "steady", str(place), "0"]
+            by_kind = [
+                [system_calls([*command, scans], environment) for scans in ("3", "13")]
+                for environment in ({}, {"BENCH_WITHOUT_LOGS": "1"})
+            ]
+            watched, alone = ((more - few) / 10 / jobs for few, more in by_kind)
+            print_row(f"{count} open", [f"{watched - alone:.2f}", f"{alone:.2f}"])
 
 
 def print_calls_on_a_mount(folder: Path, jobs: int, theirs: float) -> None:
