@@ -98,6 +98,9 @@ class History:
         self.shows_open = shows_open
         self.is_slice = kind == "local" and chance.random() < 0.4
         self.tasks = chance.choice([1, 2, 3, 7])
+        is_on_slurm = kind == "slurm" and shows_open
+        self.tasks_per_job = chance.choice([1, 2, 3]) if is_on_slurm else 1
+        self.max_size = chance.choice([-1, 2, 100]) if is_on_slurm else -1
         self.done: set[int] = set()
         self.truth: dict[int, str] = {}
         self.array = 0
@@ -107,19 +110,29 @@ class History:
 
     def launch(self) -> None:
         keys = {**KEYS[self.kind], "skip_completed": True}
+        if self.kind == "slurm":
+            keys |= {"tasks_per_job": self.tasks_per_job, "max_array_size": self.max_size}
         if self.is_slice:
             keys["local_tasks"] = self.tasks + 1
         self.folder.write("executor.json", json.dumps({**keys, "world_size": self.tasks}))
         self.todo = [rank for rank in range(self.tasks) if rank not in self.done]
         if self.kind == "slurm":
-            self.array += 1 + self.chance.randrange(3)
+            self.array += 10 + self.chance.randrange(3)
             self.folder.write("ranks_to_run.json", json.dumps(self.todo))
         if not self.is_slice:  # else every log counts, also of other slices
             self.truth = {}
         self.has_died = False
 
     def output(self, rank: int) -> str:
-        return f"slurm_logs/{self.array}_{self.todo.index(rank)}.out"
+        element, size = self.todo.index(rank) // self.tasks_per_job, self.max_size
+        array, index = divmod(element, size) if size > 0 else (0, element)
+        return f"slurm_logs/{self.array + array}_{index}.out"
+
+    def element(self, rank: int) -> list[int]:
+        """The ranks that one process runs one after the other, as far as they are not done."""
+        begin = self.todo.index(rank) // self.tasks_per_job * self.tasks_per_job
+        ranks = self.todo[begin : begin + self.tasks_per_job]
+        return [rank for rank in ranks if rank not in self.done]
 
     def out(self, rank: int, text: str) -> None:
         if self.kind == "slurm" and self.shows_open:
@@ -131,9 +144,7 @@ class History:
 
     def step(self) -> None:
         running = [rank for rank, state in self.truth.items() if state == "running"]
-        fresh = [
-            r for r in self.todo if r not in self.done and self.truth.get(r) in (None, "requeued")
-        ]
+        fresh = [rank for rank in self.todo if rank not in self.done and self.may_start(rank)]
         choices = []
         if fresh and not self.has_died:
             choices += [(self.start, fresh)] * 4
@@ -150,7 +161,16 @@ class History:
         act, ranks = self.chance.choice(choices)
         act(self.chance.choice(sorted(ranks)))
 
+    def may_start(self, rank: int) -> bool:
+        """The rank is the next one of its element, and that does not run."""
+        element = self.element(rank)
+        is_next = element[0] == rank and self.truth.get(rank) in (None, "requeued")
+        return is_next and "running" not in map(self.truth.get, element)
+
     def start(self, rank: int) -> None:
+        for other in self.element(rank):  # an element that runs again: its others wait anew
+            if self.truth.get(other) == "requeued":
+                del self.truth[other]
         self.truth[rank] = "running"
         name = "0: " + FIRST.replace(" - Launch", f" - Launching pipeline for rank={rank}")
         self.out(rank, ATTEMPT + name)
@@ -166,20 +186,23 @@ class History:
         self.done.add(rank)
         self.truth.pop(rank)
         self.log(rank, FIRST + DONE)
+        if self.tasks_per_job > 1 and (left := self.element(rank)):
+            self.truth[left[0]] = "running"
+            self.log(left[0], FIRST)
 
     def fail(self, rank: int) -> None:
-        self.truth[rank] = "failed"
+        self.truth |= dict.fromkeys(self.element(rank), "failed")
         self.log(rank, FIRST + STEP + FAILED)
         self.out(rank, KILLED["exit"])
         if self.kind == "local" and not self.is_slice:
             self.has_died = True
 
     def kill(self, rank: int) -> None:
-        self.truth[rank] = "failed"
+        self.truth |= dict.fromkeys(self.element(rank), "failed")
         self.out(rank, self.chance.choice(sorted(KILLED.values())))
 
     def queue_again(self, rank: int) -> None:
-        self.truth[rank] = "requeued"
+        self.truth |= dict.fromkeys(self.element(rank), "requeued")
         if self.chance.random() < 0.5:
             self.log(rank, FIRST + REQUEUED)
         self.out(rank, LOST)
