@@ -1,13 +1,11 @@
 """The shipped rules, their tests, runbooks and routes, by Prometheus' and Alertmanager's tools."""
 
-import http.client
 import itertools
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,11 @@ from support.monitoring import (
     example_alertmanager,
     exported_names,
     rules,
+    send_alerts,
 )
 from support.processes import get, needs
 from support.promql import metric_names
-from support.servers import HOST, wait_until
+from support.servers import wait_until
 
 from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS
 
@@ -166,14 +165,6 @@ def alertmanager_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]
         yield port
 
 
-def send(port: int, *sent: dict[str, str]) -> None:
-    body = json.dumps([{"labels": labels} for labels in sent])
-    with closing(http.client.HTTPConnection(HOST, port, timeout=30)) as connection:
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/api/v2/alerts", body=body, headers=headers)
-        assert connection.getresponse().status == 200
-
-
 EXPORTER = ("cluster", "namespace", "team", "job", "instance")
 INHIBITED = [
     ("DatatroveExporterDown", "DatatroveScanStale", EXPORTER),
@@ -191,7 +182,7 @@ def test_what_says_nothing_new_is_not_sent(
     same = dict.fromkeys((*EXPORTER, "root"), f"{by} {what}")
     other = [{**same, label: "other"} for label in equal]
     targets = [{"alertname": what, **labels} for labels in (same, *other)]
-    send(alertmanager_port, {"alertname": by, **same}, *targets)
+    send_alerts(alertmanager_port, {"alertname": by, **same}, *targets)
 
     def states() -> list[list[str]] | None:
         answer = get(alertmanager_port, "/api/v2/alerts")

@@ -1,11 +1,13 @@
 """The rules shipped below ``deploy/``, and Alertmanager as a process."""
 
+import http.client
 import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,11 @@ def hurried_rules(folder: Path, seconds: Mapping[str, str] | None = None) -> lis
 @dataclass
 class Receiver:
     """An HTTP server that Alertmanager sends to. `alerts` are those received so far, each
-    with the path it was sent to."""
+    with the path it was sent to; `messages` are those that they came in: path, status of the
+    whole, number of alerts."""
 
     url: str
+    messages: list[tuple[str, str, int]] = field(default_factory=list)
     alerts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def named(self, name: str, **labels: str) -> list[tuple[str, dict[str, Any]]]:
@@ -86,7 +90,9 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.alerts += [(self.path, alert) for alert in json.loads(body)["alerts"]]
+            message = json.loads(body)
+            received.messages.append((self.path, message["status"], len(message["alerts"])))
+            received.alerts += [(self.path, alert) for alert in message["alerts"]]
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -120,6 +126,16 @@ def hurried_alertmanager(url: str) -> dict[str, Any]:
     for sender in config["receivers"]:
         sender["webhook_configs"] = [{"url": f"{url}/{sender['name']}"}]
     return config
+
+
+def send_alerts(port: int, *labels: Mapping[str, str], resolved: bool = False) -> None:
+    """Tell Alertmanager of these alerts, as Prometheus does."""
+    ends = {"endsAt": datetime.now(UTC).isoformat()} if resolved else {}
+    body = json.dumps([{"labels": each, **ends} for each in labels])
+    with closing(http.client.HTTPConnection(HOST, port, timeout=30)) as connection:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/v2/alerts", body=body, headers=headers)
+        assert connection.getresponse().status == 200
 
 
 @contextmanager
