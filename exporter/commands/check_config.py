@@ -76,9 +76,10 @@ def reach(config: Config) -> bool:
 def _finding(root: Root) -> str:
     if (found := root.totals) is None:
         return f"root {root.name} cannot be read: {root.error}"
-    unwatched = root.jobs_unwatched
+    unwatched, denied = root.jobs_unwatched, root.folders_denied
     return (
         f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
         f"{found.tasks_completed} of {found.tasks} tasks completed"
+        + (f"; {denied} folders found by wildcards are closed to it" if denied else "")
         + (f"; max_per_root hides {unwatched} that should be watched" if unwatched else "")
     )

@@ -91,6 +91,21 @@ class PathPattern:
             return None
         return [*values, "/".join(path[begin:end]), *tail]
 
+    def leads_to(self, path: Sequence[str]) -> bool:
+        """A longer path that begins with this one, or this one itself, may be one of its own."""
+        first, *others = self._runs()
+        if len(path) > len(first) and not others:
+            return False
+        known = min(len(path), len(first))
+        return _in_turn(first[:known], path[:known]) is not None
+
+    def part_at(self, depth: int) -> Part | None:
+        """The part that a path goes on with which has so many and to which it leads; None at the
+        end."""
+        first, *others = self._runs()
+        deep = next((part for part in self.parts if part.is_deep), None)
+        return first[depth] if depth < len(first) else deep if others else None
+
     def _runs(self) -> list[tuple[Part, ...]]:
         """The parts before, between and after the deep ones."""
         deep = [index for index, part in enumerate(self.parts) if part.is_deep]
@@ -124,6 +139,8 @@ def parse(text: str) -> PathPattern:
 
 
 def _part(text: str) -> Part:
+    if text in (".", ".."):
+        raise ValueError("has a part . or .., which is never part of a name")
     if not text:
         raise ValueError("has an empty part: no / at its ends, and no two side by side")
     literals, names = _cut(text)

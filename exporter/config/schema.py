@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from exporter.config.addresses import check_external_url, check_listen_address, check_url
 from exporter.config.durations import parse_duration, parse_interval
+from exporter.config.folders import parse_folder_pattern
 from exporter.config.labels import check_label_patterns, parse_label_pattern
 from exporter.config.settings import ShowErrors, StorageOptions, WatchLogs
 from exporter.config.validation import StrictModel
@@ -44,6 +45,14 @@ _LabelPatterns = Annotated[
     list[_LabelPattern], Field(max_length=100), AfterValidator(check_label_patterns)
 ]
 
+_Folders = Annotated[
+    list[
+        Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(parse_folder_pattern)]
+    ],
+    Field(max_length=100),
+    AfterValidator(tuple),
+]
+
 
 class _RootKeys(StrictModel):
     """Keys that only a root has."""
@@ -54,6 +63,7 @@ class _RootKeys(StrictModel):
     prefix: str = _UNSAID
     include: _Globs = _UNSAID
     exclude: _Globs = _UNSAID
+    folders: _Folders = _UNSAID
     labels: _LabelPatterns = _UNSAID
     storage_options: Annotated[dict[str, Any], AfterValidator(StorageOptions)] = _UNSAID
 

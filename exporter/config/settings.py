@@ -121,6 +121,7 @@ class RootConfig:
     asked_prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    folders: tuple[PathPattern, ...] = ()
     labels: tuple[PathPattern, ...] = ()
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE

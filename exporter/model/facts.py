@@ -282,6 +282,11 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "missed. At least so many where each costs a request: no more than a hundred are asked in "
         "each verify_interval. As of the last scan that read the whole root.",
         schema=COUNT_OR_NULL),
+    of_root("folders_denied",
+        lambda root: None if root.totals is None else root.folders_denied,
+        "Folders that a wildcard in folders found and that are closed to the exporter, such as the "
+        "homes of others; no error. As of the last scan that read the whole root.",
+        schema=COUNT_OR_NULL),
     Fact("stage_jobs_in_state", "Jobs of each stage by their state.", metric=Metric(
         "datatrove_stage_jobs_in_state",
         "Jobs of each stage that labels give, in each state, hidden ones included: "

@@ -20,7 +20,8 @@ class Seen:
     `folders` were listed, the root among them. `folders_unsearched` lie at `max_depth` and hold
     folders in which was not looked; `example` is one of them, as in a `job_name`; `has_unasked`
     tells that there may be more, because not each was asked. Of those that could not be listed
-    `folders_unread` are shown by no job, such as `unread_example`. The rest is told only where
+    `folders_unread` are shown by no job, such as `unread_example`; `folders_denied` are nobody's
+    error. The rest is told only where
     there is no job: how many jobs and folders the filters leave out, and whether the root is
     empty. (On object stores a root that does not exist looks the same. A local folder is there,
     and that it is empty is no news.)
@@ -32,6 +33,7 @@ class Seen:
     has_unasked: bool = False
     folders_unread: int = 0
     unread_example: str = ""
+    folders_denied: int = 0
     jobs_left_out: int = 0
     folders_left_out: int = 0
     is_empty: bool = False
@@ -54,6 +56,8 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
         yield f"{folders} cannot be read: {such_as}{seen.unread_example}"
     if seen.jobs_left_out or seen.folders_left_out:
         yield _left_out(seen, config)
+    elif seen.is_empty and config.folders:
+        yield "nothing lies where folders has it: is that how they are spelled?"
     elif seen.is_empty and config.max_depth and "://" in config.url:
         yield f"nothing lies below {without_query(config.url)}: is that how it is spelled?"
 
@@ -63,14 +67,18 @@ def _left_out(seen: Seen, config: RootConfig) -> str:
         filters = {
             "prefix": config.prefix,
             "--prefix": config.asked_prefix,
+            "folders": config.folders,
             "include": config.include,
             "exclude": config.exclude,
         }
         names = [name for name, value in filters.items() if value]
         found = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
-        return f"{formatting.series(names)} leave{'s' * (len(names) == 1)} out {found} found"
+        leaves = "leaves" if len(names) == 1 and names != ["folders"] else "leave"
+        return f"{formatting.series(names)} {leaves} out {found} found"
     folders = formatting.count(seen.folders_left_out)
+    by = [name for name in ("prefix", "folders") if getattr(config, name)]
+    leave = f"{formatting.series(by)} leave{'s' * (by == ['prefix'])} out"
     if seen.folders == 1 and not seen.folders_unread:
-        return f"prefix leaves out every folder found ({folders})"
+        return f"{leave} every folder found ({folders})"
     rest = "what else could be read" if seen.folders_unread else "the rest"
-    return f"prefix leaves out {folders} folder{'s' * (folders != '1')}, and {rest} holds no job"
+    return f"{leave} {folders} folder{'s' * (folders != '1')}, and {rest} holds no job"

@@ -202,7 +202,8 @@ class Root:
     scan that succeeded could not see. Counters run from the start of the process:
     `errors` by (scope, reason), `requests` by operation. `jobs_unwatched` of the hidden jobs
     are in a state that should be watched: the root has more than `max_per_root` has room for.
-    `folders_unread` could not be listed, and are no jobs by their own names. `show_errors` says
+    `folders_unread` could not be listed, and are no jobs by their own names; `folders_denied` are
+    others', found by wildcards and closed. `show_errors` says
     what may be shown of failures.
     """
 
@@ -230,6 +231,7 @@ class Root:
     missed: tuple[str, ...] = ()
     folders_unsearched: int = 0
     folders_unread: int = 0
+    folders_denied: int = 0
 
     @property
     def fresh_for_seconds(self) -> float:

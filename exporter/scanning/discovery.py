@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from exporter.config import folders
 from exporter.config.labels import labels_of, stage_of
 from exporter.config.settings import RootConfig
-from exporter.datatrove.layout import INNER_FOLDERS, display_name
+from exporter.datatrove.layout import INNER_FOLDERS, display_name, path_of
 from exporter.storage.base import Folder, Path
 
 
@@ -25,6 +26,15 @@ def job_name(path: Path) -> str:
     if path == (".",):
         return r"\x2e"
     return display_name("/".join(path)) if path else "."
+
+
+def _names_in(job_name: str) -> list[str]:
+    """Names of the folders that a `job_name` is made of."""
+    return [] if job_name == "." else job_name.split("/")
+
+
+def _names(path: Path) -> list[str]:
+    return _names_in(job_name(path))
 
 
 def is_wanted(name: str, config: RootConfig) -> bool:
@@ -38,6 +48,7 @@ def passes_filters(name: str, config: RootConfig) -> bool:
     return (
         name.startswith(config.prefix)
         and name.startswith(config.asked_prefix)
+        and (not config.folders or folders.fits(_names_in(name), config.folders))
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
     )
@@ -52,12 +63,14 @@ def stage_for_shards(path: Path, config: RootConfig) -> str:
     return stage_of(labels_of(name, config.labels))
 
 
-def _may_hold_wanted(path: Path, prefix: str) -> bool:
-    """The folder, or one below it, can have a name with the prefix."""
-    if not prefix:
-        return True
-    name = job_name(path)
-    return name.startswith(prefix) or prefix.startswith(name + "/")
+def _may_hold_wanted(path: Path, config: RootConfig) -> bool:
+    """The folder, or one below it, can have a name with the prefix, and one that `folders` name."""
+    prefix = config.prefix
+    if prefix:
+        name = job_name(path)
+        if not (name.startswith(prefix) or prefix.startswith(name + "/")):
+            return False
+    return not config.folders or folders.leads_to(_names(path), config.folders)
 
 
 def may_be_or_hold_wanted(path: Path, config: RootConfig) -> bool:
@@ -68,22 +81,24 @@ def may_be_or_hold_wanted(path: Path, config: RootConfig) -> bool:
         return True
     is_excluded = any(fnmatchcase(name, glob) for glob in config.exclude)
     is_deepest = len(path) >= config.max_depth
-    return not is_excluded and not is_deepest and _may_hold_wanted(path, config.prefix)
+    return not is_excluded and not is_deepest and _may_hold_wanted(path, config)
 
 
 def count_pruned(path: Path, folder: Folder, config: RootConfig) -> int:
-    """How many folders in this one are not visited because of the prefix."""
-    return sum(not _may_hold_wanted((*path, name), config.prefix) for name in folder.subfolders)
+    """How many folders in this one are not visited because of their names."""
+    return sum(not _may_hold_wanted((*path, name), config) for name in folder.subfolders)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderToVisit:
     """A folder that was seen and not yet listed. `real_path` is where it really lies, None for
-    the root and where no links are known of; `ancestors` are those of the folders above it."""
+    the root and where no links are known of; `ancestors` are those of the folders above it. One
+    that `is_assumed` was not seen: `folders` say that it may be there."""
 
     path: Path
     real_path: str | None = None
     ancestors: frozenset[str] = frozenset()
+    is_assumed: bool = False
 
 
 def folders_below(
@@ -105,10 +120,39 @@ def _below(target: FolderToVisit, folder: Folder, config: RootConfig) -> Iterato
     if place is not None:
         ancestors = ancestors | {place}
     links = dict(folder.links)
-    for name in folder.subfolders:
+    is_listed = wants_subfolders(target.path, config) or len(target.path) >= config.max_depth
+    for name in folder.subfolders if is_listed else _literals_below(target.path, config):
         if folder.has_executor_file and name in INNER_FOLDERS:
             continue
         path = (*target.path, name)
         inner = None if place is None else links.get(name, f"{place}/{name}")
-        if inner not in ancestors and _may_hold_wanted(path, config.prefix):
+        if inner in ancestors or not _may_hold_wanted(path, config):
+            continue
+        if not config.folders:
             yield FolderToVisit(path, inner, ancestors)
+            continue
+        for below in _places_at(path, config):
+            real = None if inner is None else "/".join((inner, *below[len(path) :]))
+            is_assumed = not is_listed or below != path
+            if _may_hold_wanted(below, config):
+                yield FolderToVisit(below, real, ancestors, is_assumed=is_assumed)
+
+
+def wants_subfolders(path: Path, config: RootConfig) -> bool:
+    """To know which folders below this one to visit, its listing is needed."""
+    return not config.folders or folders.needs_listing(_names(path), config.folders)
+
+
+def is_nobodys(path: Path, config: RootConfig) -> bool:
+    """That this folder cannot be read is no error: a wildcard of `folders` found it."""
+    return bool(config.folders) and folders.is_below_wildcard(_names(path), config.folders)
+
+
+def _literals_below(path: Path, config: RootConfig) -> list[str]:
+    return [path_of(name)[0] for name in folders.literals_below(_names(path), config.folders)]
+
+
+def _places_at(path: Path, config: RootConfig) -> Iterator[Path]:
+    """The folders to visit at this one or below it."""
+    for way in folders.places(_names(path), config.folders, config.max_depth - len(path)):
+        yield (*path, *(path_of(name)[0] for name in way))

@@ -79,6 +79,7 @@ class RootHealth:
             missed=missed,
             folders_unsearched=seen.folders_unsearched,
             folders_unread=seen.folders_unread,
+            folders_denied=seen.folders_denied,
         )
 
     def emptied(self) -> None:

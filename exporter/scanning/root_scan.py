@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from exporter.errors import StorageError
-from exporter.scanning.discovery import FolderToVisit, folders_below
+from exporter.scanning.discovery import FolderToVisit, folders_below, is_nobodys
 from exporter.scanning.job_scan import JobScan
 from exporter.scanning.root_check import RootCheck
 from exporter.scanning.root_state import RootState
@@ -56,6 +56,7 @@ class RootScan:
         self._unlisted: set[Path] = set()
         self._found: set[Path] = set()
         self._read: set[Path] = set()
+        self._denied = 0
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -120,7 +121,7 @@ class RootScan:
             if visit.is_check:
                 self.check.root_failed(late)
             else:
-                self._failed(visit.target.path, late)
+                self._failed(visit.target, late)
         if self._unfinished and self.check.root_error is None:
             self.check.root_failed(
                 StorageError("timeout", f"not all folders could be visited within {timeout:g} s")
@@ -151,7 +152,7 @@ class RootScan:
         """Queue a visit, unless it is known to find what the last one found."""
         state, path = self._state, target.path
         if path in self._storage.stuck:
-            self._failed(path, StorageError("timeout", "an earlier attempt still hangs"))
+            self._failed(target, StorageError("timeout", "an earlier attempt still hangs"))
         elif (folder := state.settled_folder(path, now)) is not None:
             for paths in (self._listed, self._found, self._read):
                 paths.add(path)
@@ -190,19 +191,22 @@ class RootScan:
                 self._read.add(path)
                 self._found.add(path)
         elif report.error is not None and not visit.is_check:
-            self._failed(path, report.error)
+            self._failed(visit.target, report.error)
 
-    def _failed(self, path: Path, error: StorageError) -> None:
-        now = time.monotonic()
+    def _failed(self, target: FolderToVisit, error: StorageError) -> None:
+        now, path, state = time.monotonic(), target.path, self._state
         if path in self._listed:  # the job in this folder; those below it are visited apart
             self._found.add(path)
-            self._state.job_scanned(path, JobScan(None, None, error), now)
+            state.job_scanned(path, JobScan(None, None, error), now)
         elif path == ():
             self.check.root_failed(error)
+        elif error.reason == "denied" and is_nobodys(path, state.config):
+            self._denied += 1
         elif error.reason not in ("not_found", "invalid"):
             self._unlisted.add(path)
-            self._state.folder_failed(path, error, now)
-        else:  # it went, or became a file, since its parent was listed
+            state.folder_failed(path, error, now)
+        elif not target.is_assumed or state.has_listed(path):
+            # It went, or became a file, since its parent was listed.
             self.check.folder_lost()
 
     def _end(self) -> None:
@@ -217,6 +221,7 @@ class RootScan:
                 self._found,
                 self._listed,
                 self._unlisted,
+                denied=self._denied,
                 duration_seconds=took,
                 wall_time=wall_time,
             )

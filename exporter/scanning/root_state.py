@@ -28,6 +28,7 @@ from exporter.scanning.discovery import (
     may_be_or_hold_wanted,
     passes_filters,
     stage_for_shards,
+    wants_subfolders,
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
@@ -137,6 +138,10 @@ class RootState:
             search=known is None or now >= known.search_due,
         )
 
+    def has_listed(self, path: Path) -> bool:
+        """The last scan that succeeded, or the one under way, listed this folder."""
+        return path in self._folders
+
     def folder_listed(
         self,
         path: Path,
@@ -153,6 +158,7 @@ class RootState:
             self._forget_below(path)
             known = None
             is_empty = self.config.max_depth and not folder.subfolders
+            is_empty = is_empty and wants_subfolders((), self.config)
             if path == () and self._jobs and is_empty and not folder.has_executor_file:
                 self.health.emptied()
         if known is None:
@@ -245,10 +251,12 @@ class RootState:
         listed: set[Path],
         unlisted: Collection[Path],
         *,
+        denied: int = 0,
         duration_seconds: float,
         wall_time: float,
     ) -> None:
-        """Every folder was visited: those `listed`, and the `unlisted`, which could not be.
+        """Every folder was visited: those `listed`, and the `unlisted`, which could not be, beside
+        so many `denied` ones that are nobody's error.
         Jobs not `found` are gone, unless they lie at or below one of the latter."""
         for path in [path for path in self._jobs if path not in found]:
             if not any(path[: len(folder)] == folder for folder in unlisted):
@@ -261,7 +269,7 @@ class RootState:
         if was_old and self.health.failed_since < math.inf:
             self._read_again_at = wall_time
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
-        seen = self._what_was_seen()
+        seen = replace(self._what_was_seen(), folders_denied=denied)
         self.health.looked(seen)
         self._publish(wall_time)
         if last is None:
@@ -292,6 +300,7 @@ class RootState:
                 pruned += count_pruned(path, state.folder, self.config)
         root = self._folders.get(())
         is_empty = root is not None and not (root.folder.subfolders or left_out)
+        is_empty = is_empty and (len(self._folders) == 1 or not self.config.folders)
         return replace(seen, jobs_left_out=left_out, folders_left_out=pruned, is_empty=is_empty)
 
     def scan_failed(

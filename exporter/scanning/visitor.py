@@ -20,6 +20,7 @@ from exporter.scanning.discovery import (
     is_unsearched,
     is_wanted,
     job_name,
+    wants_subfolders,
 )
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.root_storage import RootStorage
@@ -182,7 +183,10 @@ class Visitor:
         target, config, is_cheap = visit.target, self._storage.config, not storage.is_object_store
         is_deepest = len(target.path) >= config.max_depth
         was_no_job = visit.folder is not None and not visit.folder.has_executor_file
-        asks = not is_deepest or (is_cheap and (visit.list_thoroughly or was_no_job))
+        if is_deepest:
+            asks = is_cheap and (visit.list_thoroughly or was_no_job)
+        else:  # a listing on disks also tells of a folder that it is there
+            asks = wants_subfolders(target.path, config) or (is_cheap and target.path != ())
         folder = storage.list_folder(
             target.path, visit.folder, with_subfolders=asks, thorough=visit.list_thoroughly
         )

@@ -1,6 +1,6 @@
 """What a scan costs, against datatrove's own jobs_status on the same jobs in the same run.
 
-``scan.py [pages] [s3] [local] [large]``: these tables, or all. Each row is one process,
+``scan.py [pages] [s3] [local] [large] [homes]``: these tables, or all. Each row is one process,
 start-up included; rows named "steady" are the later scans of the process of the row above.
 Machines differ and so do runs: only ratios within one run mean anything.
 """
@@ -24,6 +24,7 @@ from measured import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from support.homes import LOGS, Scans, write_homes
 from support.mounts import bindfs
 
 HERE = Path(__file__)
@@ -396,7 +397,28 @@ def large() -> None:
         print_row("scrapes meanwhile, 99 %", [f"{taken[len(taken) * 99 // 100] * 1000:.0f} ms"])
 
 
-TABLES = {"pages": pages, "s3": s3, "local": local, "large": large}
+# Homes of many users
+
+
+def homes() -> None:
+    """Calls of a first and a later scan of users' homes, with `include` and with `folders`."""
+    users, jobs, others = number("USERS", 20), number("USER_JOBS", 3), number("OTHERS", 300)
+    with scratch() as folder:
+        write_homes(folder, users=users, jobs=jobs, others=others)
+        count = users * (others + (others + 9) // 10)
+        print(f"\n## {users} homes with {users * jobs} jobs among {count} other folders")
+        print_head("", "calls, first scan", "calls, steady", "jobs")
+        later = {"completed_scan_interval_seconds": 600.0}
+        for name, scans in {
+            "`include`": Scans(str(folder), include=(f"*/{LOGS}/*",), **later),
+            "`folders`": Scans(str(folder), f"*/{LOGS}/**", **later),
+        }.items():
+            found = len(scans.scan().jobs)
+            first, _ = scans.calls, scans.scan()
+            print_row(name, [str(first), str(scans.calls), str(found)])
+
+
+TABLES = {"pages": pages, "s3": s3, "local": local, "large": large, "homes": homes}
 if __name__ == "__main__":
     for table in sys.argv[1:] or TABLES:
         TABLES[table]()

@@ -36,8 +36,8 @@ FIELDS = [
 
 ROOT_FIELDS = [
     "root", "url", "up", "attempted", "error", "last_successful_scan_timestamp", "jobs_lost",
-    "folders_unsearched", "missed", "age_seconds", "is_fresh", "last_scan_duration_seconds",
-    "scan_interval_seconds", "totals",
+    "folders_unsearched", "folders_denied", "missed", "age_seconds", "is_fresh",
+    "last_scan_duration_seconds", "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [
     "jobs", "jobs_completed", "jobs_unreadable", "jobs_in_state", "tasks_failed",
