@@ -11,7 +11,7 @@ from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model import formatting
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.web.security.access import Policy, read_policy
+from exporter.web.security.access import Policy, check_texts, read_policy
 from exporter.workers import Workers
 
 _LABELS = {"max_per_root": "max jobs with series", "stall": "stalled after"}
@@ -25,8 +25,9 @@ _STALL_RULE = (
 
 def describe(config: Config) -> str:
     """The configuration with defaults filled in, and how it is served; raises ConfigError
-    when the web configuration file cannot be used."""
+    when the web configuration file cannot be used, or lets everyone see what it must not."""
     policy = read_policy(config.web_config_file) if config.web_config_file else Policy()
+    check_texts(config, policy)
     workers = config.scan_workers
     lines = [f"listen on {config.listen_address}, {workers} scan workers, log {config.log_level}"]
     if config.external_url is not None:

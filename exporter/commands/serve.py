@@ -22,7 +22,7 @@ from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
-from exporter.web.security.access import Access
+from exporter.web.security.access import Access, check_texts
 from exporter.web.server import Server
 from exporter.workers import Workers
 
@@ -79,6 +79,7 @@ class Exporter:
         else:
             access = Access(config.web_config_file, process_metrics.watch_web_config())
             self._watchers.append(FileWatcher(lambda: access.files, access.reread))
+        check_texts(config, access.policy)
         self._access = access
         workers = Workers(config.scan_workers)
         process_metrics.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
@@ -175,6 +176,7 @@ class Exporter:
         assert self._read_config is not None
         try:
             config = self._read_config()
+            check_texts(config, self._access.policy)
         except ConfigError as error:
             self._process_metrics.config_refused()
             # A missing file may be the next to appear.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from exporter import log
+from exporter.config.settings import Config
 from exporter.errors import ConfigError, Mistake
 from exporter.web.security import web_config
 from exporter.web.security.basic_auth import BasicAuth
@@ -126,6 +127,35 @@ def _certificate_refused(tls: TlsConfig | None, certificate: object) -> str | No
     return None
 
 
+def check_texts(config: Config, policy: Policy) -> None:
+    """Raises ConfigError where a root shows texts of errors, which come from logs and may hold
+    secrets, and somebody might see them who is asked for neither a password nor a certificate."""
+    is_open = any(path.startswith(_TELLING) for path in policy.config.auth_excluded_paths)
+    if _asks_who(policy.config) and not is_open:
+        return
+    needs = (
+        "text needs a web.config_file that asks for a password or a client certificate"
+        if not is_open
+        else f"text needs {' and '.join(_TELLING)} to be none of auth_excluded_paths"
+    )
+    mistakes = [
+        Mistake(("roots", index, "show_errors"), needs)
+        for index, root in enumerate(config.roots)
+        if root.show_errors == "text"
+    ]
+    if mistakes:
+        raise ConfigError(config.source, mistakes)
+
+
+_TELLING = ("/jobs/", "/api/")
+
+
+def _asks_who(config: WebConfig) -> bool:
+    """Nobody gets an answer without a password, or a certificate of their own."""
+    must_show = config.tls is not None and not config.tls.client_may_stay_unknown
+    return must_show or bool(config.users)
+
+
 def read_policy(file: str, before: Policy | None = None) -> Policy:
     """The policy of a web configuration file, to replace the one `before`; raises ConfigError."""
     config = web_config.load(file)
@@ -135,6 +165,9 @@ def read_policy(file: str, before: Policy | None = None) -> Policy:
     if before is not None and before.config.users and not config.users:
         text = "to let everyone in needs a restart"
         raise ConfigError(file, [Mistake(("basic_auth_users",), text)])
+    if before is not None and _asks_who(before.config) and not _asks_who(config):
+        text = "to ask for no certificate needs a restart"
+        raise ConfigError(file, [Mistake(("tls_server_config", "client_auth_type"), text)])
     limit = None
     if config.rate_interval_seconds > 0:
         limit = RateLimit(config.rate_interval_seconds, config.rate_burst)

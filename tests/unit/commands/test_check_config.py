@@ -10,6 +10,7 @@ from support.jobs import write_job
 
 from exporter.commands.check_config import describe, reach
 from exporter.config.settings import Config, RootConfig, StallRule, StorageOptions
+from exporter.errors import ConfigError
 
 ROOT = RootConfig(
     "fineweb",
@@ -65,6 +66,11 @@ root fineweb
   storage_options.prefix: <secret>
 serve plain HTTP to clients with no password"""
     )
+
+
+def test_texts_of_errors_on_an_open_port_are_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="show_errors"):
+        describe(Config((replace(ROOT, show_errors="text"),)))
 
 
 def another(value: object) -> Any:

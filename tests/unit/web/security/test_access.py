@@ -6,8 +6,9 @@ import base64
 import pytest
 from support.certificates import Certificates, hashed
 
+from exporter.config.settings import Config, RootConfig
 from exporter.errors import ConfigError
-from exporter.web.security.access import Access, RateLimit
+from exporter.web.security.access import Access, RateLimit, check_texts
 
 CERTIFICATE = {"subjectAltName": (("DNS", "prometheus"), ("IP Address", "10.0.0.1"))}
 
@@ -141,3 +142,60 @@ def test_tokens_come_back_with_time_but_not_more_than_the_burst() -> None:
     limit = RateLimit(1e-9, 2)
     assert all(limit.allows() for _ in range(100))
     assert limit._tokens <= 2
+
+
+def texts_are_allowed(access: Access) -> bool:
+    roots = (RootConfig("a", "/a"), RootConfig("b", "/b", show_errors="text"))
+    check_texts(Config(roots[:1]), access.policy)  # types are for everyone
+    try:
+        check_texts(Config(roots, "c.yml"), access.policy)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("client_auth", "with_password", "are_allowed"),
+    [
+        (None, False, False),
+        (None, True, True),
+        ("VerifyClientCertIfGiven", False, False),
+        ("RequireAndVerifyClientCert", False, True),
+    ],
+)
+def test_texts_of_errors_are_for_those_who_are_asked_who_they_are(
+    made: Certificates, client_auth: str | None, *, with_password: bool, are_allowed: bool
+) -> None:
+    tls: dict[str, object] = {"cert_file": "server.crt", "key_file": "server.key"}
+    if client_auth:
+        tls |= {"client_auth_type": client_auth, "client_ca_file": "ca.crt"}
+    users = {"basic_auth_users": {"alice": hashed("a")}} if with_password else {}
+    access = Access(str(made.write_web_config(tls_server_config=tls, **users)))
+    assert texts_are_allowed(access) == are_allowed
+
+
+def test_texts_of_errors_are_refused_without_a_web_configuration() -> None:
+    config = Config((RootConfig("b", "/b", show_errors="text"),), "c.yml")
+    with pytest.raises(ConfigError, match=r"^c.yml: roots\[0\].show_errors: text needs a web.conf"):
+        check_texts(config, Access(None).policy)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/jobs/a/b"])
+def test_texts_of_errors_are_refused_where_their_pages_are_for_everyone(
+    made: Certificates, path: str
+) -> None:
+    users = {"basic_auth_users": {"alice": hashed("a")}}
+    made.write_web_config(**users, auth_excluded_paths=["/metrics"])
+    access = Access(str(made.folder / "web.yml"))
+    assert texts_are_allowed(access)
+    made.write_web_config(**users, auth_excluded_paths=[path])
+    assert not texts_are_allowed(Access(str(made.folder / "web.yml")))
+
+
+def test_the_demand_for_a_certificate_cannot_be_taken_away(made: Certificates) -> None:
+    tls = {"cert_file": "server.crt", "key_file": "server.key", "client_ca_file": "ca.crt"}
+    strict = {**tls, "client_auth_type": "RequireAndVerifyClientCert"}
+    access = Access(str(made.write_web_config(tls_server_config=strict)))
+    made.write_web_config(tls_server_config={**tls, "client_auth_type": "VerifyClientCertIfGiven"})
+    access.reread()
+    assert refusal(access) == 403
