@@ -1,9 +1,9 @@
 """An archive of job folders that real datatrove runs left, and the truth about each."""
 
 import json
-import tarfile
 from pathlib import Path
 
+from support import archives
 from support.paths import DATA
 
 TRUTH: dict[str, dict] = json.loads((DATA / "truth.json").read_text())
@@ -17,6 +17,4 @@ KINDS = {"hf_jobs": "jobs"}
 
 def unpack(folder: Path) -> Path:
     """The archive's job folders, with their modification times."""
-    with tarfile.open(DATA / "real_jobs.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return archives.unpack("real_jobs.tar.gz", folder)

@@ -4,10 +4,9 @@
 again. `STARTED` is when the first task of the last launch began, by sacct; None if none did.
 """
 
-import tarfile
 from pathlib import Path
 
-from support.paths import DATA
+from support import archives
 
 STARTED: dict[str, int | None] = {
     "array_too_big": None,
@@ -37,9 +36,7 @@ LATE_SECONDS = 17
 
 def unpack(folder: Path) -> Path:
     """The archive, with its modification times."""
-    with tarfile.open(DATA / "slurm_jobs.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return archives.unpack("slurm_jobs.tar.gz", folder)
 
 
 def markers_in_order(job: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.scanning.probes.logs import LogWatch
 from exporter.storage.base import Storage
+from support import archives
 from support.paths import DATA
 
 STATES: dict[str, dict] = json.loads((DATA / "task_states.json").read_text())
@@ -50,9 +51,7 @@ UNTELLABLE = ("array_too_big", "held")
 
 def unpack(folder: Path) -> Path:
     """The archive of `STATES`, with its modification times."""
-    with tarfile.open(DATA / "task_states.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return archives.unpack("task_states.tar.gz", folder)
 
 
 @dataclass(frozen=True, slots=True)
