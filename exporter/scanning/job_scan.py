@@ -246,6 +246,8 @@ def _with_logs(
     if job is None:
         return _with_reading_of_logs(_without_logs(memory), None)
     logs = watch.look(storage, path, job, memory.logs)
+    if logs is memory.logs and memory.reading is not None and memory.reading.logs is not None:
+        return memory
     if logs.to_confirm:
         # A listing of logs shows what was true before, so the markers are to be newer.
         try:

@@ -14,9 +14,10 @@ from typing import Any
 from exporter.commands import python_tuning
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.datatrove.ranks import Markers
+from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
-from exporter.storage.base import Folder, Look, Requests, Version
+from exporter.storage.base import File, Folder, Look, Requests, Version
 from exporter.workers import Workers
 
 WORKERS = 16
@@ -165,6 +166,10 @@ class Remembered:
     markers; looks come with times, as S3's do, which is what takes most memory."""
 
     TASKS = 1000
+    is_object_store = True
+    is_local = False
+    lag_seconds = 0.0
+    notes = ()
 
     def __init__(self, jobs: int) -> None:
         self.names = tuple(f"language-{job // 4:05d}-stage-{job % 4}" for job in range(jobs))
@@ -180,6 +185,12 @@ class Remembered:
         done = self.TASKS if number % 3 else self.TASKS - 100
         times = {rank: 10**18 + rank * 10**9 for rank in range(done)}
         return Look(Version("v", 10**18), Markers.of_times(times), has_logs=False)
+
+    def list_files(self, *_: object, **__: object) -> list[File]:
+        return []
+
+    def read_part(self, *_: object, **__: object) -> bytes:
+        raise StorageError("not_found", "there are no files")
 
     def read_executor(self, path: object, seen: Version, limit: int) -> tuple[Version, bytes]:
         return seen, b'{"world_size": %d}' % self.TASKS

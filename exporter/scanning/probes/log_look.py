@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -19,7 +19,7 @@ from exporter.datatrove.logs import span_of
 from exporter.errors import StorageError
 from exporter.scanning.probes.limits import Budget
 from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
-from exporter.scanning.probes.silences import learn
+from exporter.scanning.probes.silences import Learned, learn
 from exporter.scanning.probes.slurm import ElementLook, Elements, look_at_elements
 from exporter.storage.base import PART_BYTES, File, NameRange, Path, Storage
 
@@ -51,31 +51,54 @@ class LogLook:
     before: LogMemory
     now_ns: int = field(default_factory=time.time_ns)
 
+    def finds_nothing_new(self) -> bool:
+        """There were no open logs, and surely none came since: nothing more is to be asked."""
+        before = self.before
+        if before.logs or before.tasks is None or before.error is not None:
+            return False
+        is_alone = self.storage.is_local and self.job.executor.kind != "slurm"
+        return is_alone and before.done == self.job.done and self._state() is before.state
+
+    def _state(self) -> object:
+        return self.storage.inner_state(self.path, LOGS, self.before.state)
+
     def take(self) -> LogMemory:
-        is_turn = self.budget.is_turn(self.path)
-        memory = replace(self.before, done=self.job.done, error=None)
-        if self.job.executor.kind == "slurm" and self.storage.is_local:
-            memory = replace(memory, elements=self._elements(is_turn=is_turn))
-        memory, left = self._with_files(memory, is_turn=is_turn)
-        memory, unread = self._with_ends(memory)
-        memory = replace(
-            memory,
-            is_live=self._is_live(memory),
-            is_over=memory.elements.is_over(self.job.launch_ns, self.job.executor),
-            deferred=left + unread + memory.elements.deferred,
+        """What is known after the look. Raises what the storage does."""
+        job, is_turn = self.job, self.budget.is_turn(self.path)
+        elements = self.before.elements
+        if job.executor.kind == "slurm" and self.storage.is_local:
+            elements = self._elements(is_turn=is_turn)
+        if self.storage.is_local:
+            state, logs, left = self._local_logs(elements, is_turn=is_turn)
+        else:
+            state, logs, left = None, self._remote_logs(), 0
+        gap_ns, knows_gap = self._gap(logs)
+        logs, unread, error = self._with_ends(logs)
+        is_live = self._is_live(logs, elements)
+        return replace(
+            self.before,
+            is_live=is_live,
+            done=job.done,
+            state=state,
+            logs=logs,
+            elements=elements,
+            learned=self._learned(logs) if is_live else self.before.learned,
+            gap_ns=gap_ns,
+            knows_gap=knows_gap,
+            is_over=elements.is_over(job.launch_ns, job.executor),
+            deferred=left + unread + elements.deferred,
+            error=error,
         )
-        return self._with_silences(memory)
 
     def catch_up(self) -> LogMemory:
         """What is known after reading some of what the last look left, without a new one."""
-        memory, unread = self._with_ends(self.before)
-        return replace(memory, is_live=self._is_live(memory), deferred=unread)
+        logs, unread, error = self._with_ends(self.before.logs)
+        return replace(self.before, logs=logs, deferred=unread, error=error)
 
     def newest_sign_ns(self, memory: LogMemory) -> int:
         """When the job last showed a sign of life: its launch, a marker, or an open log."""
-        times = self.job.markers.times_below(self.job.executor.world_size)
-        written = (log.modified_ns for log in memory.logs.values())
-        return max((self.job.launch_ns, *written, *times))
+        signs = [self.job.launch_ns, max(self.job.markers.modified_ns or (0,))]
+        return max([*signs, *(log.modified_ns for log in memory.logs.values())])
 
     def _elements(self, *, is_turn: bool) -> Elements:
         before = self.before.logs
@@ -100,10 +123,7 @@ class LogLook:
     def _is_of_launch(self, log: SeenLog) -> bool:
         return self.job.executor.is_slice or log.modified_ns >= self.job.launch_ns
 
-    def _with_files(self, memory: LogMemory, *, is_turn: bool) -> tuple[LogMemory, int]:
-        """The memory with the open logs as they are now, and how many were left for later."""
-        if self.storage.is_local:
-            return self._with_local_files(memory, is_turn=is_turn)
+    def _remote_logs(self) -> dict[int, SeenLog]:
         runs = self._runs()
         between = [NameRange(log_name(a), log_name(b), b - a + 1) for a, b in runs]
         files = self.storage.list_files(self.path, LOGS, list, between=between)
@@ -117,8 +137,7 @@ class LogLook:
             }
         for rank, file in listed.items():
             logs[rank] = self._seen(self.before.logs.get(rank), file)
-        logs = {rank: log for rank, log in logs.items() if self.job.is_open(rank)}
-        return self._with_gaps(replace(memory, logs=logs)), 0
+        return {rank: log for rank, log in logs.items() if self.job.is_open(rank)}
 
     def _runs(self) -> list[tuple[int, int]]:
         """The runs (first, last) of open ranks, where to list only these takes fewer pages than
@@ -134,8 +153,11 @@ class LogLook:
         begin = self.before.looks * _RUNS % len(runs)
         return [*runs[begin:], *runs[:begin]][:_RUNS]
 
-    def _with_local_files(self, memory: LogMemory, *, is_turn: bool) -> tuple[LogMemory, int]:
-        state = self.storage.inner_state(self.path, LOGS, self.before.state)
+    def _local_logs(
+        self, elements: Elements, *, is_turn: bool
+    ) -> tuple[object, dict[int, SeenLog], int]:
+        """The state of ``logs/``, the open logs, and how many were left for later."""
+        state = self._state()
         if state is self.before.state and self.job.done.has_all_of(self.before.done):
             present = {rank for rank in self.before.logs if self.job.is_open(rank)}
         else:
@@ -143,7 +165,7 @@ class LogLook:
             present = {rank for rank in ranks if rank is not None and self.job.is_open(rank)}
         known = self.before.logs
         logs = {rank: known.get(rank) or SeenLog(File(log_name(rank))) for rank in present}
-        in_launch = memory.elements.by_rank(self.job.launch_ns) if memory.elements.keys else None
+        in_launch = elements.by_rank(self.job.launch_ns) if elements.keys else None
         chosen = [rank for rank in sorted(logs) if self._is_to_ask(rank, logs[rank], in_launch)]
         granted = self.budget.stats(len(chosen), is_turn=is_turn)
         left = len(chosen) - granted
@@ -157,7 +179,7 @@ class LogLook:
                 del logs[rank]
             else:
                 logs[rank] = self._seen(known.get(rank), file)
-        return self._with_gaps(replace(memory, state=state, logs=logs)), left
+        return state, logs, left
 
     def _is_to_ask(self, rank: int, log: SeenLog, in_launch: Container[int] | None) -> bool:
         """A log may have changed since it was seen. One that ended hardly did; and one of an
@@ -178,40 +200,43 @@ class LogLook:
             return replace(before, is_quiet=True)
         return SeenLog(file, is_quiet=is_quiet, writes=before.writes + 1)
 
-    def _with_gaps(self, memory: LogMemory) -> LogMemory:
-        """The memory with the longest time between two writes that were seen of one log."""
-        gap_ns, knows_gap = memory.gap_ns, memory.knows_gap
-        for rank, log in memory.logs.items():
+    def _gap(self, logs: Mapping[int, SeenLog]) -> tuple[int, bool]:
+        """The longest time between two writes that were seen of one log, and if that is known."""
+        gap_ns, knows_gap = self.before.gap_ns, self.before.knows_gap
+        for rank, log in logs.items():
             before = self.before.logs.get(rank)
             if before is None or before.writes == log.writes or not self._is_of_launch(before):
                 continue
             gap_ns = max(gap_ns, log.modified_ns - before.modified_ns)
             knows_gap = knows_gap or log.writes >= _WRITES_TO_LEARN
-        return replace(memory, gap_ns=gap_ns, knows_gap=knows_gap)
+        return gap_ns, knows_gap
 
-    def _with_ends(self, memory: LogMemory) -> tuple[LogMemory, int]:
-        """The memory with the ends of logs that fell quiet, and how many were left for later."""
+    def _with_ends(
+        self, logs: Mapping[int, SeenLog]
+    ) -> tuple[dict[int, SeenLog], int, StorageError | None]:
+        """The logs, with the ends of those that fell quiet; how many were left for later; and why
+        one could not be read."""
         to_read = [
             rank
-            for rank, log in memory.logs.items()
+            for rank, log in logs.items()
             if log.end is None and log.is_quiet and self._is_of_launch(log)
         ]
-        to_read.sort(key=lambda rank: -memory.logs[rank].modified_ns)
+        to_read.sort(key=lambda rank: -logs[rank].modified_ns)
         granted = self.budget.reads(len(to_read))
-        logs, error = dict(memory.logs), memory.error
+        known, error = dict(logs), None
         left = len(to_read) - granted
         for rank in to_read[:granted]:
             try:
-                logs[rank] = self._read(rank, logs[rank])
+                known[rank] = self._read(rank, known[rank])
             except StorageError as problem:
                 error = problem
                 if problem.reason == "not_found":
-                    del logs[rank]
+                    del known[rank]
                 elif problem.reason in _TO_TRY_AGAIN:
                     left += 1
                 else:
-                    logs[rank] = replace(logs[rank], end=LogEnd("open", has_header=False))
-        return replace(memory, logs=logs, error=error), left
+                    known[rank] = replace(known[rank], end=LogEnd("open", has_header=False))
+        return known, left, error
 
     def _read(self, rank: int, log: SeenLog) -> SeenLog:
         file = f"{LOGS}/{log_name(rank)}"
@@ -228,39 +253,37 @@ class LogLook:
             end = replace(end, cause=_allowed(end.cause, self.config.show_errors))
         return replace(log, end=end, span=span)
 
-    def _is_live(self, memory: LogMemory) -> bool:
+    def _is_live(self, logs: Mapping[int, SeenLog], elements: Elements) -> bool:
         """Logs of this job were seen to show while their tasks run."""
-        if memory.is_live:
+        if self.before.is_live:
             return True
-        launch_ns = self.job.launch_ns
         if not may_be_live(self.storage, self.job.executor):
             return False
-        if self.job.executor.kind == "slurm" and memory.elements.of_launch(launch_ns):
+        if elements.of_launch(self.job.launch_ns):
             return True
         return any(
-            log.writes > 1
-            or (log.end is not None and log.end.ended == "open" and log.end.has_header)
-            for log in memory.logs.values()
+            log.writes > 1 or (_is_open(log) and log.end is not None and log.end.has_header)
+            for log in logs.values()
             if self._is_of_launch(log)
         )
 
-    def _with_silences(self, memory: LogMemory) -> LogMemory:
-        """The memory with what completed tasks teach, if a task has been silent for so long that
-        it matters."""
+    def _learned(self, logs: Mapping[int, SeenLog]) -> Learned:
+        """What completed tasks teach, if a task has been silent for so long that it matters."""
         after_ns = self.config.stall.after_seconds * 1e9
-        is_silent = memory.is_live and any(
-            self.now_ns - log.modified_ns > after_ns
-            for log in memory.logs.values()
-            if log.end is not None and log.end.ended == "open" and self._is_of_launch(log)
+        is_silent = any(
+            _is_open(log) and self.now_ns - log.modified_ns > after_ns and self._is_of_launch(log)
+            for log in logs.values()
         )
         if not is_silent:
-            return memory
+            return self.before.learned
         times = self.job.markers.by_rank()
         completed = {r: t for r, t in times.items() if t >= self.job.launch_ns}
         most = self.budget.learned(len(completed))
-        return replace(
-            memory, learned=learn(self.storage, self.path, completed, memory.learned, most)
-        )
+        return learn(self.storage, self.path, completed, self.before.learned, most)
+
+
+def _is_open(log: SeenLog) -> bool:
+    return log.end is not None and log.end.ended == "open"
 
 
 def _allowed(cause: Cause, show: ShowErrors) -> Cause:

@@ -54,6 +54,8 @@ class LogWatch:
             return memory
         look = LogLook(storage, path, job, self.config, self._budget(storage), memory)
         try:
+            if is_due and look.finds_nothing_new():
+                return memory
             if is_due:
                 memory = look.take()
             elif memory.deferred:
