@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check format lint types imports docker-lint test lowest bench soak histories fuzz coverage \
-	dashboards mutate-rules wheel lock clean
+	dashboards mutate-rules alarms wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew, and the copies
 
 mutate-rules: $(VENV)/.dev .cache/servers/ready ## Change every rule and see its tests fail (half an hour)
 	$(BIN)/python scripts/mutate_rules.py $(ARGS)
+
+alarms: $(VENV)/.dev ## How often healthy jobs are called stalled, and how soon dead ones are (a minute)
+	$(BIN)/python tests/benchmarks/alarms.py $(ARGS)
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist

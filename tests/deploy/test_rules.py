@@ -137,6 +137,20 @@ def test_there_are_no_runbooks_of_alerts_that_do_not_exist() -> None:
     assert pages - {"README"} == set(ALERTS)
 
 
+def test_the_figures_of_false_and_late_alarms_are_those_of_the_simulation() -> None:
+    """All of it takes a minute: make alarms, whose result is committed."""
+    script = PROJECT / "tests" / "benchmarks" / "alarms.py"
+    result = run(sys.executable, script, "--runs=4")
+    assert result.returncode == 0, result.stdout + result.stderr
+    committed = (PROMETHEUS / "tests" / "alarms.txt").read_text()
+
+    def kinds(text: str) -> list[str]:
+        return re.findall(r"^(.+?) +(?:no )?logs +[\d.]+ %", text, re.MULTILINE)
+
+    assert kinds(result.stdout) == kinds(committed)
+    assert len(kinds(committed)) == 22
+
+
 # --- Routes
 
 
