@@ -21,6 +21,7 @@ from support.monitoring import (
     receiver,
     sending_to,
 )
+from support.pipelines import datatrove_process
 from support.processes import Exporter, Prometheus, get, prometheus, serving
 from support.servers import (
     FTP_PASSWORD,
@@ -105,6 +106,31 @@ def test_a_job_that_stalled_reaches_the_team_with_its_labels(tmp_path: Path) -> 
         assert {alert["labels"]["alertname"] for _, alert in received.alerts} == {
             "DatatroveJobStalled"
         }
+
+
+def test_a_real_pipeline_that_fails_reaches_the_team_with_what_its_logs_tell(
+    tmp_path: Path,
+) -> None:
+    """By a real datatrove. Ranks run one after another, so the third one's failure is the end."""
+    job = tmp_path / "root" / "job"
+    with datatrove_process(tmp_path / "datatrove.log") as datatrove:
+        assert not datatrove.launch(job, tasks=5, failing=[2]).succeeded
+    with monitored(
+        tmp_path,
+        roots=[{"name": "prod", "url": str(tmp_path / "root")}],
+        scan={"interval": "1s"},
+        web={"external_url": "https://monitor.example.org"},
+    ) as (exporter, _, received):
+        (path, alert), *_ = wait_until(
+            lambda: received.named("DatatroveJobFailed"), "the alert", PATIENCE_SECONDS
+        )
+        assert (path, alert["labels"]["job_name"]) == ("/team", "job")
+        description = alert["annotations"]["description"]
+        assert "It completed 2 of 5 tasks, the last one " in description
+        assert " 1 failed" in description
+        _, _, page = alert["annotations"]["page_url"].partition("monitor.example.org")
+        assert "RuntimeError" in get(exporter.port, page).body.decode()
+        assert not received.named("DatatroveJobStalled")
 
 
 @contextmanager
