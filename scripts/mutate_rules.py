@@ -70,7 +70,7 @@ def _in_expression(expression: str) -> Iterator[tuple[str, str]]:
             yield changed, f"grouping at {match.start()}: {new}"
     for match in re.finditer(r"\[\d+[mh]\]", expression):
         yield expression.replace(match[0], "[5m]"), f"range {match[0]} -> [5m]"
-    for match in re.finditer(r'(?:scope|job)="[^"]*"', expression):
+    for match in re.finditer(r'(?:scope|job|state)="[^"]*"', expression):
         changed = expression[: match.start()] + expression[match.end() :]
         yield changed, f"matcher {match[0]} dropped"
 
