@@ -5,15 +5,14 @@ A rank waits for a file of its number in a folder of orders, and does what stand
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the process that launches does not know where it is
     from support.real_slurm import Slurm
 
-COMPLETE, FAIL, FILL_MEMORY = "complete", "fail", "fill memory"
-FAILURE = "this rank was told to fail"
+COMPLETE, FAIL, EXIT, FILL_MEMORY = "complete", "fail", "exit", "fill memory"
 
 
 class Orders:
@@ -33,15 +32,16 @@ class Orders:
         return self._folder / job
 
 
-def launch(cluster: "Slurm", stages: list[dict[str, object]]) -> None:
+def launch(cluster: "Slurm", stages: Sequence[Mapping[str, object]]) -> dict[str, int]:
     """Launch SlurmPipelineExecutors, by their arguments; each may name one before it, by its
-    `job_name`, on which it depends, and a folder of `orders`."""
+    `job_name`, on which it depends, and has a folder of `orders`. The numbers of their arrays."""
     programs = Path(sys.executable).parent
     path = f"{programs}:{cluster.environment['PATH']}"
-    cluster.command(sys.executable, __file__, json.dumps(stages), PATH=path)
+    answer = cluster.command(sys.executable, __file__, json.dumps(stages), PATH=path)
+    return dict(json.loads(answer.splitlines()[-1]))
 
 
-def _launch(stages: list[dict[str, object]]) -> None:
+def _launch(stages: Sequence[dict[str, object]]) -> None:
     from datatrove.data import Document
     from datatrove.executor import SlurmPipelineExecutor
 
@@ -51,28 +51,31 @@ def _launch(stages: list[dict[str, object]]) -> None:
         step = _obedient(str(stage.pop("orders")))
         launched[stage["job_name"]] = executor = SlurmPipelineExecutor(
             pipeline=[[Document(text="A document.", id="0")], step],
-            partition="cpu",
             depends=upstream,
-            **{"time": "10", "mem_per_cpu_gb": 1, **stage},
+            **{"time": "10", "partition": "cpu", "mem_per_cpu_gb": 1, **stage},
         )
         executor.run()
+    numbers = {name: int(executor.job_id) for name, executor in launched.items()}
+    sys.stdout.write(f"{json.dumps(numbers)}\n")
 
 
-def _obedient(orders: str):  # type: ignore[no-untyped-def]
-    failure = FAILURE
-
+def _obedient(orders: str) -> Callable[..., Iterator[object]]:
     def step(data: Iterator[object], rank: int = 0, world_size: int = 1) -> Iterator[object]:
         # It runs in another process, which has none of this module's names.
+        import sys
         import time
         from pathlib import Path
 
         order = Path(orders) / str(rank)
         while not order.exists():
             time.sleep(0.05)
-        if order.read_text() == "fail":
-            raise RuntimeError(failure)
+        told = order.read_text()
+        if told == "fail":
+            raise KeyError(rank)
+        if told == "exit":
+            sys.exit(3)
         filled = []
-        while order.read_text() == "fill memory" and len(filled) < 64:  # 1 GiB: of its limit twice
+        while told == "fill memory" and len(filled) < 64:  # 1 GiB: twice what its job asks for
             filled.append(b"x" * (1 << 24))
         yield from data
 
