@@ -204,6 +204,29 @@ def test_tasks_that_take_days_and_log(
     told(tmp_path, world, [Watcher(clock, (root(world),))], [], until=3 * DAY, step=1200)
 
 
+def test_tasks_that_take_much_longer_than_those_before_and_log(
+    tmp_path: Path, clock: Clock, world: World
+) -> None:
+    job = world.job("job")
+    job.launched(0, tasks=1000)
+    rank = job.works(HOUR, 2 * HOUR, seconds=120)
+    job.works(2 * HOUR, DAY, seconds=7 * HOUR, first=rank)
+    told(tmp_path, world, [Watcher(clock, (root(world),))], [], until=8 * HOUR)
+
+
+@pytest.mark.parametrize("done", [0, 95])
+def test_a_job_whose_logs_fall_silent(
+    tmp_path: Path, clock: Clock, world: World, done: int
+) -> None:
+    """Before its first completion, and in its last tenth: by its pace it would have hours."""
+    job = world.job("job")
+    job.launched(0, tasks=100)
+    rank = job.works(60, 2 * HOUR, seconds=60, workers=10, tasks=done)
+    job.works(HOUR, 3 * HOUR, seconds=DAY, first=rank, workers=4)
+    last_write = 3 * HOUR - 10 * MINUTE
+    told(tmp_path, world, [Watcher(clock, (root(world),))], [stalls(last_write)], until=6 * HOUR)
+
+
 @pytest.mark.parametrize("every", [300, HOUR])
 def test_metrics_that_come_from_a_text_file(
     tmp_path: Path, clock: Clock, world: World, every: int

@@ -404,3 +404,15 @@ def test_sums_over_everything_come_back_when_a_lost_root_is_no_longer_configured
         running.write(roots=[root(folder, "stays")])
         by_signal(running)
         exporter.wait_for(lambda page: page.value("datatrove_jobs") == 1, "they come back")
+
+
+def test_a_reload_says_anew_where_people_reach_the_pages(folder: Path) -> None:
+    with configured(folder, "--web.enable-lifecycle") as each:
+        name, web = "datatrove_exporter_web_info", {"listen_address": "127.0.0.1:0"}
+        each.write(web={**web, "external_url": "https://monitor.example.org/"})
+        by_post(each)
+        url = "https://monitor.example.org"
+        assert each.exporter.page().value(name, external_url=url) == 1
+        each.write(web=web)
+        by_post(each)
+        assert each.exporter.page().value(name, external_url=url) is None

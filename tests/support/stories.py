@@ -177,20 +177,20 @@ class Watcher:
     _since: float = 0.0
     _done_at: float = 0.0
     _samples: list[tuple[str, Labels, float]] = field(default_factory=list)
+    _under_way: list[tuple[str, Labels, float]] = field(default_factory=list)
 
     def step(self, now: float) -> list[tuple[str, Labels, float]]:
         """The samples of a scrape at this time."""
         if not self.is_up(now):
-            self._scheduler, self._samples = None, []
+            self._scheduler, self._samples, self._under_way = None, [], []
             return [("up", self.labels, 0.0)]
         if self._scheduler is None or now - self._since >= self.restarts_every:
             self._scheduler, self._since = self._started(), now
         if now >= self._done_at:
             self._done_at = now + self.takes
             self.clock.set(now + self.ahead)
-            self._samples, found = self._scan(), self._samples
-            return self._with_own(found if self.takes and found else self._samples)
-        return self._with_own(self._samples)
+            self._samples, self._under_way = self._under_way, self._scan()
+        return self._with_own(self._samples if self.takes else self._under_way)
 
     def _started(self) -> Scheduler:
         def opened(*given: Any) -> Any:

@@ -17,3 +17,19 @@ def test_every_sample_of_the_page_can_be_asked_for_by_its_name_in_both_formats()
         for name in names:
             found = metrics.render(as_openmetrics=as_openmetrics, names={name}).decode()
             assert {s.name for family in parse(found) for s in family.samples} == {name}
+
+
+def test_where_people_reach_the_pages_is_told_while_it_is_configured() -> None:
+    metrics = ProcessMetrics()
+
+    def told() -> list[dict[str, str]]:
+        names = {"datatrove_exporter_web_info"}
+        page = metrics.render(as_openmetrics=False, names=names).decode()
+        return [sample.labels for family in parse_text(page) for sample in family.samples]
+
+    assert told() == []
+    for url in ("https://monitor.example.org", "https://other.example.org/datatrove"):
+        metrics.reached_at(url)
+        assert told() == [{"external_url": url}]
+    metrics.reached_at(None)
+    assert told() == []
