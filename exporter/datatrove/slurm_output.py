@@ -60,8 +60,8 @@ _FAILED: tuple[tuple[FailureReason, re.Pattern[str]], ...] = (
     ("cancelled", re.compile(_CANCELLED + r"(?:DUE TO .{1,64} )?\*\*\*")),
 )
 _STOPPED = re.compile(
-    r"srun: error: \S{1,256}: tasks? \S{1,256}: (?:Exited with exit code|Killed|Terminated"
-    r"|Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction)"
+    r"srun: error: \S{1,256}: tasks? \S{1,256}: ."  # its exit code, or any signal's name
+    r"|srun: (?:error: Unable to create step for job |unrecognized option |fatal: )"
     r"|\S{0,4096}slurm_script: line \d{1,9}:(?: +\d{1,9})? .{0,4096}"
 )
 

@@ -42,6 +42,7 @@ JOBS: dict[str, dict[str, object]] = {
     "signalled": {"tasks": 1},
     "exits": {"tasks": 1},
     "broken": {"tasks": 2, "env_command": "deactivate() { PATH=${PATH#*:}; }; deactivate"},
+    "unplaced": {"tasks": 1, "srun_args": {"mem-per-cpu": "2000G"}},
     "memory": {"tasks": 1, "sbatch_args": {"mem-per-cpu": "500M"}},
 }
 """What is launched: stage two of a chain waits for stage one; the environment of one is gone."""
@@ -55,6 +56,7 @@ FAILED = {
     "cancelled": {1: "cancelled"},
     "exits": {0: "stopped"},
     "broken": {0: "launcher", 1: "launcher"},
+    "unplaced": {0: "launcher"},  # srun refuses it
     "memory": {0: "out_of_memory"},
 }
 """The ranks that fail, and why."""
@@ -258,6 +260,7 @@ def test_slurm_did_with_the_jobs_what_was_to_happen(night: Night) -> None:
         "signalled": "COMPLETED",
         "exits": "FAILED",
         "broken": "FAILED FAILED",
+        "unplaced": "FAILED",
         **({"memory": "FAILED"} if night.cluster.limits_memory else {}),
     }
     assert {one.reason for one in night.looks[-1].after["second"].values()} == {

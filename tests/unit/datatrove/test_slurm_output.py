@@ -33,6 +33,8 @@ _AT = "CANCELLED AT 2026-11-26T16:15:11"
         ("srun: error: n1: task 0: Exited with exit code 1", "stopped"),
         ("srun: error: n1: task 0: Killed", "stopped"),
         ("srun: error: n1: tasks 0-1: Segmentation fault (core dumped)", "stopped"),
+        ("srun: error: n1: task 0: Interrupt", "stopped"),
+        ("srun: error: n1: task 0: User defined signal 2", "stopped"),
         ("/var/spool/job/slurm_script: line 12:  4711 Killed   launch_pickled", "stopped"),
     ],
 )
@@ -57,9 +59,23 @@ def test_an_earlier_attempt_does_not_count() -> None:
     assert end_of_element((first + _BEGIN + _RUNS).encode()) == ElementEnd("open")
 
 
-def test_an_element_that_never_ran_datatrove_failed_by_its_launcher() -> None:
-    output = f"{_BEGIN}srun: error: n1: task 0: Exited with exit code 2\n".encode()
+@pytest.mark.parametrize(
+    "line",
+    [
+        "srun: error: n1: task 0: Exited with exit code 2",
+        "srun: error: Unable to create step for job 3: Memory required by task is not available",
+        "srun: unrecognized option '--nosuch=1'",
+        "srun: fatal: No command given to execute.",
+    ],
+)
+def test_an_element_that_never_ran_datatrove_failed_by_its_launcher(line: str) -> None:
+    output = f"{_BEGIN}{line}\n".encode()
     assert end_of_element(output) == ElementEnd("failed", Cause("launcher"))
+
+
+def test_an_element_whose_step_waits_for_its_turn_is_open() -> None:
+    line = "srun: Job 3 step creation temporarily disabled, retrying (Requested nodes are busy)\n"
+    assert end_of_element(f"{_BEGIN}{line}".encode()) == ElementEnd("open")
 
 
 def test_the_rank_is_the_one_that_the_output_names() -> None:
