@@ -42,6 +42,7 @@ from exporter.model.fact import (
     of_row,
     of_totals,
 )
+from exporter.model.grouping import UNKNOWN
 from exporter.model.open_tasks import failures
 from exporter.model.report import RootRow, Row, attention, time_left
 from exporter.model.snapshot import Job, Root, Totals
@@ -245,6 +246,14 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
             lambda job: () if job.labels is None else ((tuple(v for _, v in job.labels), 1.0),),
             labels_of=lambda job: tuple(name for name, _ in job.labels or ())),
         schema=TEXT_BY_NAME),
+    of_row("stage", lambda row: row.group.stage or None,
+        "Which step of a pipeline the job is: the label stage, else as far as the names of the "
+        "root's jobs tell, with `*` for what belongs to the item; it may change as jobs come.",
+        schema=TEXT_OR_NULL),
+    of_row("item", lambda row: None if row.group == UNKNOWN else row.group.item,
+        "What the job works on, such as a dump or a language: all other labels, joined by `/`, "
+        "else as the names tell; empty where there is nothing in the name but the stage.",
+        schema=TEXT_OR_NULL),
     of_row("executor", lambda row: None if row.reading is None else row.reading.executor,
         "Kind of executor that launched the job: local, slurm, ray, jobs or unknown.",
         schema=TEXT_OR_NULL,

@@ -7,9 +7,11 @@ Pure: no clock, no I/O. What is shown of a row, and where, is the table in ``fac
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 from exporter.errors import Reason
 from exporter.model import formatting
+from exporter.model.grouping import UNKNOWN, Group
 from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
 from exporter.model.stall import idle_seconds
 from exporter.model.state import STATES, State
@@ -24,7 +26,8 @@ class Row:
 
     `idle_seconds` is for jobs that may still do something, `remaining_seconds` for a running
     one that completed something since its launch. Once that estimate has passed there is
-    none, and `overdue_seconds` is how long ago that was. Times are Unix seconds.
+    none, and `overdue_seconds` is how long ago that was. `group` says which step of a pipeline it
+    is, and of what. Times are Unix seconds.
     """
 
     root: Root
@@ -34,6 +37,7 @@ class Row:
     remaining_seconds: float | None = None
     overdue_seconds: float | None = None
     eta_timestamp: float | None = None
+    group: Group = UNKNOWN
 
     @property
     def job_name(self) -> str:
@@ -140,7 +144,11 @@ class Report:
 def report_on(snapshot: Snapshot, now: float) -> Report:
     """The report on a snapshot at the Unix time `now`."""
     roots = tuple(_root_row(root, now) for root in snapshot.roots)
-    rows = [_row(root, job, now) for root in roots for job in root.root.jobs]
+    rows = [
+        _row(root, job, now, group)
+        for root in roots
+        for job, group in zip(root.root.jobs, root.root.groups or repeat(UNKNOWN))  # noqa: B905
+    ]
     return Report(now, roots, tuple(sorted(rows, key=attention)), snapshot.totals)
 
 
@@ -175,10 +183,10 @@ def _root_row(root: Root, now: float) -> RootRow:
     return RootRow(root, age, is_fresh=age is not None and age < root.fresh_for_seconds)
 
 
-def _row(root_row: RootRow, job: Job, now: float) -> Row:
+def _row(root_row: RootRow, job: Job, now: float, group: Group) -> Row:
     root, reading = root_row.root, job.reading
     if reading is None:
-        return Row(root, job)
+        return Row(root, job, group=group)
     is_old = job.as_of is not None
     now = now if job.as_of is None else job.as_of  # then it is in the state that it had
     is_open = job.state not in ("unreadable", "abandoned", "complete")
@@ -196,6 +204,7 @@ def _row(root_row: RootRow, job: Job, now: float) -> Row:
         remaining_seconds=remaining,
         overdue_seconds=None if left is None or left > 0 else abs(left),
         eta_timestamp=None if remaining is None else now + remaining,
+        group=group,
     )
 
 

@@ -20,6 +20,7 @@ from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import Reason
+from exporter.model.grouping import Group
 from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0
@@ -192,10 +193,11 @@ StageSums = tuple[tuple[str, Totals], ...]
 class Root:
     """One configured root as of its last scan.
 
-    `jobs` are sorted by name. `totals` is None until the whole root was read once, and
-    again when what was read is too old: an unreachable root has no jobs to count, which
-    is not the same as 0 jobs; `stages` have none then. `jobs_lost` is how many there were,
-    None unless the root is so *lost*. `error` says why the last scan failed as a whole.
+    `jobs` are sorted by name, and `groups` are their stages and items, for people. `totals` is
+    None until the whole root was read once, and again when what was read is too old: an
+    unreachable root has no jobs to count, which is not the same as 0 jobs; `stages` have none
+    then. `jobs_lost` is how many there were, None unless the root is so *lost*.
+    `error` says why the last scan failed as a whole.
     `backoff_seconds` is how much longer than its interval it is left alone for now.
     `url` is where it lies, without query or credentials. `notes` are sentences about its
     storage that its operator should know, `missed` say where jobs may lie that the last
@@ -216,6 +218,7 @@ class Root:
     attempted: bool = False
     error: str | None = None
     jobs: tuple[Job, ...] = ()
+    groups: tuple[Group, ...] = ()
     totals: Totals | None = None
     stages: StageSums = ()
     jobs_lost: int | None = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from exporter.config.settings import RootConfig
+from exporter.model.grouping import Group, group_of_labels, groups_of
 from exporter.model.snapshot import Job, Root, Totals
 from exporter.model.stage_sums import sums_by_stage
 from exporter.model.state import HIDDEN_FIRST
@@ -30,7 +31,7 @@ def with_jobs(
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
     unwatched = sum(job.state not in HIDDEN_FIRST for job in published if job.hidden)
-    root = replace(root, jobs=published, jobs_unwatched=unwatched)
+    root = replace(root, jobs=published, groups=_groups(published, root), jobs_unwatched=unwatched)
     # A root that was never read to the end, or that is lost, has no jobs to count, which is not
     # the same as 0 jobs.
     was_read = root.up or root.totals is not None
@@ -40,6 +41,20 @@ def with_jobs(
         return replace(root, totals=totals, stages=stages, jobs_lost=None)
     lost = root.jobs_lost if root.totals is None else root.totals.jobs
     return replace(root, totals=None, stages=(), jobs_lost=lost)
+
+
+def _groups(jobs: Sequence[Job], before: Root) -> tuple[Group, ...]:
+    """Stages and items of the jobs, from labels where they have some. They depend on the names
+    alone; while these are the same, it is the very same object."""
+    names = [job.name for job in jobs]
+    if len(before.groups) == len(names) and names == [job.name for job in before.jobs]:
+        return before.groups
+    if all(job.labels for job in jobs):
+        return tuple(group_of_labels(job.labels or ()) for job in jobs)
+    return tuple(
+        group_of_labels(job.labels) if job.labels else group
+        for job, group in zip(jobs, groups_of(names), strict=True)
+    )
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:

@@ -30,7 +30,8 @@ FIELDS = [
     "tasks_in_state", "failures", "advice", "needs_relaunch", "last_log_write_timestamp",
     "longest_log_gap_seconds",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
-    "overdue_seconds", "eta_timestamp", "labels", "executor", "slurm_job_name", "hidden",
+    "overdue_seconds", "eta_timestamp", "labels", "stage", "item",
+    "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
 """What version 1 of the API says of a job: none of these may go."""
 

@@ -149,3 +149,20 @@ def test_stages_have_the_sums_of_their_jobs_hidden_and_unreadable_ones_too() -> 
     assert totals.jobs_in_state["unreadable"] == 1
     assert with_jobs(root, [], config, WALL, is_lost=True).stages == ()
     assert with_jobs(BEFORE, jobs, RootConfig("r", "/r"), WALL).stages == ()
+
+
+def test_groups_are_found_anew_only_when_names_change_and_labels_come_first() -> None:
+    patterns = (parse_label_pattern("{dump}-{stage}"),)
+    config = RootConfig("r", "/r", labels=patterns)
+    jobs = [
+        a_job("d-filter", labels=(("dump", "d"), ("stage", "filter"))),
+        a_job("minhash/CC-MAIN-2014-23", labels=()),
+    ]
+    root = with_jobs(BEFORE, jobs, config, WALL)
+    assert [tuple(group) for group in root.groups] == [
+        ("filter", "d"), ("minhash/*", "CC-MAIN-2014-23"),
+    ]  # fmt: skip
+    again = with_jobs(root, [replace(job, reading=COMPLETE) for job in jobs], config, WALL)
+    assert again.groups is root.groups
+    fewer = with_jobs(again, jobs[1:], config, WALL)
+    assert [group.item for group in fewer.groups] == ["CC-MAIN-2014-23"]

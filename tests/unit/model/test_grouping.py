@@ -1,0 +1,86 @@
+"""Stages and items from names alone, against what a person says of real and made-up layouts."""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pytest
+from support.paths import DATA
+
+from exporter.model.grouping import UNKNOWN, Group, group_of_labels, groups_of
+
+LAYOUTS = json.loads((DATA / "layouts.json").read_text())
+"""By name: where it is from, and of each job its name and the stage and item that a person sees."""
+
+WRONG = {"hostile", "project-runs", "two-words"}
+"""Free text, two projects of dated runs, and a step that no word tells."""
+
+
+def overlap(ours: Sequence[str], theirs: Sequence[str | None]) -> float:
+    """How much the group of a job has in common with the group that a person puts it into: the
+    mean over the jobs. What groups are called does not matter."""
+    our_groups, their_groups = defaultdict(set), defaultdict(set)
+    for number, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+        our_groups[our].add(number)
+        their_groups[their or ""].add(number)
+    pairs = [(our_groups[a], their_groups[b or ""]) for a, b in zip(ours, theirs, strict=True)]
+    return sum(len(a & b) / len(a | b) for a, b in pairs) / len(pairs)
+
+
+def is_right(jobs: list[tuple[str, str | None, str | None]]) -> bool:
+    groups = groups_of([name for name, _, _ in jobs])
+    stages = overlap([group.stage for group in groups], [stage for _, stage, _ in jobs])
+    items = overlap([group.item for group in groups], [item for _, _, item in jobs])
+    return min(stages, items) >= 0.9
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_grouped_as_a_person_does(layout: str) -> None:
+    assert is_right(LAYOUTS[layout][1]) == (layout not in WRONG)
+
+
+def grouped(*names: str) -> dict[str, tuple[str, str]]:
+    return {name: tuple(group) for name, group in zip(names, groups_of(names), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "stage", "item"),
+    [
+        ("minhash/CC-MAIN-2014-23/signatures", [], "minhash/*/signatures", "CC-MAIN-2014-23"),
+        ("tokenize_c4_merged", ["tokenize_c4"], "tokenize_*_merged", "c4"),
+        ("main-logs/CC-MAIN-2019-30/nl", [], "main-logs/*/*", "CC-MAIN-2019-30/nl"),
+        ("teamA/glotlid/CC-MAIN-2014-23", [], "*/glotlid/*", "teamA/CC-MAIN-2014-23"),
+        ("language_filtering", [], "language_filtering", ""),
+        ("minhash/CC-MAIN-2014-23/prune", [], "minhash/*/*", "CC-MAIN-2014-23/prune"),
+        (
+            "minhash/CC-MAIN-2014-23/prune",
+            ["minhash/CC-MAIN-2014-35/prune", "minhash/CC-MAIN-2014-42/prune"],
+            "minhash/*/prune",
+            "CC-MAIN-2014-23",
+        ),
+        ("filtered/tokenize", ["raw/tokenize"], "*/tokenize", "filtered"),
+        ("minhash_signatures", ["minhash_buckets"], "minhash_signatures", ""),
+        ("arb_Arab", [], "", "arb_Arab"),
+        (".", [], "", ""),
+        ("something", ["else"], "", ""),
+        ("//", [], "", ""),
+    ],
+)
+def test_a_part_that_names_a_step_is_the_stage_and_the_rest_the_item(
+    name: str, others: list[str], stage: str, item: str
+) -> None:
+    assert grouped(name, *others)[name] == (stage, item)
+
+
+def test_the_order_of_the_names_does_not_matter() -> None:
+    names = [name for _, jobs in LAYOUTS.values() for name, _, _ in jobs]
+    names = sorted(set(names))
+    shuffled = random.Random(5).sample(names, len(names))
+    assert grouped(*shuffled) == grouped(*names)
+
+
+def test_labels_give_the_stage_and_all_others_the_item() -> None:
+    labels = (("lang", "fr"), ("stage", "filter"), ("dump", "d"))
+    assert group_of_labels(labels) == Group("filter", "fr/d")
+    assert groups_of(["."]) == (UNKNOWN,)
