@@ -334,6 +334,12 @@ def test_it_is_told_why_they_failed(night: Night) -> None:
     assert told == {name: FAILED[name] for name in told}
 
 
+def test_a_task_that_takes_too_much_memory_is_among_them(night: Night) -> None:
+    if "memory" not in night.jobs:
+        pytest.skip("no control groups (version 1) can be made here: Slurm cannot limit memory")
+    assert night.looks[-1].state("memory", 0) == "failed"
+
+
 def test_a_rank_that_waits_for_its_next_start_is_requeued(night: Night) -> None:
     for name in QUEUED_AGAIN:
         pending = [look.is_in(PENDING, name, 0) for look in night.looks]
