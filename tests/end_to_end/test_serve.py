@@ -57,6 +57,8 @@ HALF_DONE = {
     "datatrove_job_scan_success": 1,
     "datatrove_job_info": 1,
     "datatrove_job_state": 1,
+    "datatrove_job_needs_relaunch": 0,
+    "datatrove_job_tasks_in_state": 2,  # unseen, for it has no logs
 }
 """Every series of a job that `write_half_done` wrote."""
 UNREADABLE = {"datatrove_job_scan_success": 0, "datatrove_job_state": 1}
@@ -765,6 +767,9 @@ def test_a_bad_job_spoils_nothing_else(degraded: tuple[Page, list[str]], name: s
         "stalled_gap_factor": 3,
         "stalled_tail_factor": 4,
         "folders_unsearched": 0,
+        "folders_denied": 0,
+        "logs_deferred": 0,
+        "tasks_failed": 0,
     }
     in_state = {state: page.value(IN_STATE, root=name, state=state) for state in STATES}
     assert {state for state, jobs in in_state.items() if jobs} == {"unreadable", "abandoned"}
