@@ -1,8 +1,8 @@
 """The command line: one click function for each command.
 
 A command ends with an exit code: 0 it worked, 1 it failed, 2 wrong usage, 3 as
-``--fail-incomplete`` says. Modules that take long to import are imported by the command that
-needs them.
+``--fail-incomplete`` and ``--strict`` say. Modules that take long to import are imported by the
+command that needs them.
 """
 
 import logging
@@ -87,7 +87,7 @@ def status(
 
     PATH is a folder of jobs (default: the current one), URL any that fsspec reads,
     CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
-    be, 3 see --fail-incomplete.
+    be, 3 see --fail-incomplete and --strict.
     """
     from exporter.commands import status as command
 
@@ -97,9 +97,12 @@ def status(
     source = click.get_current_context().get_parameter_source("config_file")
     if targets and source is ParameterSource.ENVIRONMENT:
         config_file = None  # what is named on the command line is all that is asked for
-    with _failing_in_words():
+    if wanted.tail and not wanted.failed:
+        raise click.UsageError("--tail is how many lines to show with --failed")
+    with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
         config = config_of(targets, config_file, max_depth, prefix)
-    if wanted.watch and (wanted.as_json or wanted.missing or wanted.fail_incomplete):
+    more = (wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict)
+    if wanted.watch and any(more):
         raise click.UsageError("--watch shows the table and nothing else")
     if wanted.watch and not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
@@ -159,13 +162,14 @@ def demo(
 
 
 @contextmanager
-def _failing_in_words() -> Iterator[None]:
-    """Turn an expected error into a line for each reason, and exit code 1."""
+def _failing_in_words(nothing_to_look_at: int = 1) -> Iterator[None]:
+    """Turn an expected error into a line for each reason, and exit code 1, or the one for a
+    command that cannot be done."""
     try:
         yield
     except (ConfigError, CommandError) as error:
         click.echo(log.as_error(formatting.readable(str(error))), err=True)
-        sys.exit(1)
+        sys.exit(1 if isinstance(error, ConfigError) else nothing_to_look_at)
 
 
 def _end(code: int) -> NoReturn:

@@ -94,7 +94,21 @@ _STATUS = (
         help="Leave complete jobs out of the table (not of the sums).",
     ),
     click.option(
-        "--missing", is_flag=True, help="Also list missing ranks and those of their logs."
+        "--missing",
+        is_flag=True,
+        help="Also list missing ranks and those of their logs, with the state of each.",
+    ),
+    click.option(
+        "--failed",
+        is_flag=True,
+        help="Also list failed tasks: where the log is, why and where it failed, how long ago.",
+    ),
+    click.option(
+        "--tail",
+        type=click.IntRange(0, 200),
+        default=0,
+        metavar="LINES",
+        help="With --failed: the last lines of each log, at most 200. They may hold secrets.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts."),
     click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal."),
@@ -113,6 +127,12 @@ _STATUS = (
     ),
     click.option(
         "--fail-incomplete", is_flag=True, help="Exit with 3 unless every job is complete."
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit with 3 unless everything was found and read, every task is done and none "
+        "failed: for a script to run before its next stage.",
     ),
 )
 

@@ -102,23 +102,24 @@ def unknowable(job: Job, url: str) -> str | None:
 def _limits(reading: Reading, logs: Logs, url: str) -> Iterator[str]:
     if logs.deferred:
         yield f"{_number(logs.deferred, 'log')} will be looked at by a later scan."
-    if reading.executor in ("ray", "jobs"):
+    unseen, waiting = logs.tasks.count("unseen"), logs.tasks.count("waiting")
+    if unseen and reading.executor in ("ray", "jobs"):
         executor = {"ray": "Ray", "jobs": "Jobs"}[reading.executor]
         yield (
             f"{executor} copies a log when its task ends: which of the others run, wait, or were"
             " killed cannot be known."
         )
-    elif not logs.tasks.is_live and _scheme(url) not in _FILE_SYSTEMS:
+    elif unseen and _scheme(url) not in _FILE_SYSTEMS:
         yield (
             "On this storage a log shows when its task ends: which of the others run, wait, or"
             " were killed cannot be known."
         )
-    elif not logs.tasks.is_live:
+    elif unseen:
         yield (
             "No log was seen growing yet: which of the others run, wait, or were killed is not"
             " known."
         )
-    elif reading.executor == "slurm":
+    elif waiting and reading.executor == "slurm":
         yield (
             "Slurm's queue is not asked: whether tasks that are not started still wait in it is"
             " not known."

@@ -95,9 +95,14 @@ class ShownFailure:
 
     @property
     def cause(self) -> str:
-        """``IndexError at extract.py:run:88``; the reason where no class is known or shown."""
-        place = f" at {self.where}" if self.where else ""
-        return f"{self.type or self.reason.replace('_', ' ')}{place}"
+        """As `cause_in_words` has it."""
+        return cause_in_words(self)
+
+
+def cause_in_words(of: Cause | ShownFailure) -> str:
+    """``IndexError at extract.py:run:88``; the reason where no class is known or shown."""
+    place = f" at {of.where}" if of.where else ""
+    return f"{of.type or of.reason.replace('_', ' ')}{place}"
 
 
 def failures(logs: Logs, show: ShowErrors) -> list[ShownFailure]:

@@ -70,7 +70,7 @@ def test_missing_ranks_and_their_logs_are_those_that_the_files_show(
             missing += range(run["first"], run["last"] + 1)
         assert missing == [r for r in range(job["tasks"]) if f"{r:05d}" not in present], name
         expected = [] if job["state"] == "complete" else missing
-        assert job["missing_logs"] == [
+        assert [{"rank": log["rank"], "path": log["path"]} for log in job["missing_logs"]] == [
             {"rank": rank, "path": str(folder / "logs" / f"task_{rank:05d}.log")}
             for rank in expected
             if f"task_{rank:05d}.log" in logs
@@ -216,7 +216,7 @@ def test_jobs_on_s3_are_shown_with_the_logs_of_missing_ranks(
     url = f"s3://{BUCKET}/status"
     run = status(url, "--missing", environment=environment)
     assert run.code == 0, run.err
-    assert f"deep/job misses 1-2\n  {url}/deep/job/logs/task_00002.log\n" in run.out
+    assert f"deep/job misses 1-2\n  {url}/deep/job/logs/task_00002.log  failed\n" in run.out
     file = tmp_path / "config.yaml"
     options = {"url": url, "name": "bucket", "storage_options": s3_server.options}
     file.write_text(json.dumps({"roots": [options]}))

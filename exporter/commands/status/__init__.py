@@ -17,16 +17,20 @@ from exporter.model.selection import Filter, sort_rows
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to show and how. `sort` None: by name, and with `watch` what needs attention first;
-    `interval` is how often to scan then, in seconds."""
+    """What to show and how. `tail` is how many lines of each failed task's log. `sort` None: by
+    name, and with `watch` what needs attention first; `interval` is how often
+    to scan then, in seconds."""
 
     sort: str | None
     interval: float | None
     hide_complete: bool
     missing: bool
+    failed: bool
+    tail: int
     as_json: bool
     watch: bool
     fail_incomplete: bool
+    strict: bool
 
     def rows_of(self, report: Report) -> list[Row]:
         """The rows to show, in their order."""

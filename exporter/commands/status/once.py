@@ -4,15 +4,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from shutil import get_terminal_size
 
 from exporter.commands.status import Options
+from exporter.commands.status.failed_logs import Failed, failed_tasks
+from exporter.commands.status.failed_text import failed_json, failed_lines
 from exporter.commands.status.indented_json import indented
-from exporter.commands.status.missing_logs import JobKey, Logs, logs_of_missing
+from exporter.commands.status.missing_logs import Logs, logs_of_missing
+from exporter.commands.status.per_job import JobKey
 from exporter.commands.status.table import columns_for, lines, problems, summary
 from exporter.config.settings import Config
 from exporter.model import formatting
 from exporter.model.facts import job_json, root_json, totals_json
+from exporter.model.open_tasks import WORDS
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.scheduler import Scheduler
@@ -22,7 +27,22 @@ _READ, _NOT_READ, _INCOMPLETE = 0, 1, 3  # exit codes
 _QUIET_SECONDS = 0.7
 _RETELL_SECONDS = 0.1
 _LOGS_ON_A_TERMINAL = 20
+_WARNING = "Lines of logs may hold secrets: look before you pass them on."
 _ERASE_LINE = "\r\x1b[K"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked of single jobs, by their keys; None for what was not."""
+
+    missing: Mapping[JobKey, Logs] | None
+    failed: Mapping[JobKey, Failed] | None
+
+    @property
+    def could_all_be_read(self) -> bool:
+        errors = [found.error for found in (self.missing or {}).values()]
+        errors += [found.error for found in (self.failed or {}).values()]
+        return not any(errors)
 
 
 def show(config: Config, options: Options) -> int:
@@ -31,18 +51,30 @@ def show(config: Config, options: Options) -> int:
     scheduler = Scheduler(config.roots, Latest(), workers)
     report = report_on(_scan(scheduler), time.time())
     rows = options.rows_of(report)
-    logs = logs_of_missing(config.roots, rows, workers) if options.missing else None
+    asked = _Asked(
+        logs_of_missing(config.roots, rows, workers) if options.missing else None,
+        failed_tasks(config.roots, rows, workers, options.tail) if options.failed else None,
+    )
+    if options.tail:
+        sys.stderr.write(f"{_WARNING}\n")
     if options.as_json:
-        _print_json(report, rows, logs)
+        _print_json(report, rows, asked)
     else:
-        _print_text(config, report, rows, logs)
-    if (
-        any(not row.root.up or row.root.folders_unread for row in report.roots)
-        or any(row.state == "unreadable" for row in report.rows)
-        or any(found.error is not None for found in (logs or {}).values())
-    ):
-        return _NOT_READ
+        _print_text(config, report, rows, asked)
+    return _exit_code(report, options, asked)
+
+
+def _exit_code(report: Report, options: Options, asked: _Asked) -> int:
+    was_read = (
+        all(row.root.up and not row.root.folders_unread for row in report.roots)
+        and all(row.state != "unreadable" for row in report.rows)
+        and asked.could_all_be_read
+    )
     all_complete = bool(report.rows) and all(row.is_complete for row in report.rows)
+    if options.strict:
+        return _READ if was_read and all_complete else _INCOMPLETE
+    if not was_read:
+        return _NOT_READ
     return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ
 
 
@@ -72,11 +104,18 @@ def _tell_progress(scheduler: Scheduler, ended: threading.Event) -> None:
         sys.stderr.write(_ERASE_LINE)
 
 
-def _print_json(report: Report, rows: Iterable[Row], logs: Mapping[JobKey, Logs] | None) -> None:
+def _print_json(report: Report, rows: Iterable[Row], asked: _Asked) -> None:
     value = {
         "time": report.time,
         "roots": [root_json(root) for root in report.roots],
-        "jobs": [{**job_json(row), **_missing_facts(row, logs)} for row in rows],
+        "jobs": [
+            {
+                **job_json(row),
+                **_missing_facts(row, asked.missing),
+                **failed_json(row, asked.failed),
+            }
+            for row in rows
+        ],
         "totals": totals_json(report.totals),
         "roots_missing": report.roots_missing,
     }
@@ -90,24 +129,25 @@ def _missing_facts(row: Row, logs: Mapping[JobKey, Logs] | None) -> dict[str, ob
     known = row.reading is not None
     return {
         "missing_runs": [{"first": a, "last": b} for a, b in row.missing] if known else None,
-        "missing_logs": [{"rank": rank, "path": path} for rank, path in found.found],
+        "missing_logs": [asdict(log) for log in found.found],
         "missing_logs_error": None if found.error is None else str(found.error),
     }
 
 
-def _print_text(
-    config: Config, report: Report, rows: Sequence[Row], logs: Mapping[JobKey, Logs] | None
-) -> None:
+def _print_text(config: Config, report: Report, rows: Sequence[Row], asked: _Asked) -> None:
     if rows:
         _print_table(report, rows)
+    logs, with_root = asked.missing, len(report.roots) > 1
     missing = [] if logs is None else [row for row in rows if row.key in logs or _repeats(row)]
     for row in missing:
-        _print_missing(row, (logs or {}).get(row.key, Logs()), with_root=len(report.roots) > 1)
+        _print_missing(row, (logs or {}).get(row.key, Logs()), with_root=with_root)
+    failed = [*failed_lines(rows, asked.failed or {}, report.time, with_root=with_root)]
+    sys.stdout.writelines(f"{formatting.readable(line)}\n" for line in failed)
     sys.stdout.flush()
     said = map(formatting.readable, problems(config.roots, report))
     sys.stderr.writelines(f"{line}\n" for line in said)
     if report.rows:
-        if missing:
+        if missing or failed:
             sys.stdout.write("\n")
         sys.stdout.write(f"{summary(report)}\n")
 
@@ -144,7 +184,9 @@ def _print_missing(row: Row, logs: Logs, *, with_root: bool) -> None:
     if logs.error is not None:
         sys.stdout.write(f"  its logs cannot be listed: {logs.error}\n")
     shown = _LOGS_ON_A_TERMINAL if sys.stdout.isatty() else len(logs.found)
-    sys.stdout.writelines(f"  {formatting.readable(path)}\n" for _, path in logs.found[:shown])
+    for log in logs.found[:shown]:
+        state = f"  {WORDS[log.state]}" if log.state is not None else ""
+        sys.stdout.write(f"  {formatting.readable(log.path)}{state}\n")
     if len(logs.found) > shown:
         more = formatting.count(len(logs.found) - shown)
         sys.stdout.write(f"  … and {more} more logs; all of them in a pipe or with --json\n")

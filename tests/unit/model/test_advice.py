@@ -135,12 +135,32 @@ def test_there_is_nothing_to_do_about_a_healthy_job_or_one_that_nobody_could_rea
     ("reading", "url", "said"),
     [
         (a_reading(), "/data", "their logs are not watched, or cannot be read"),
-        (a_reading(executor="ray", logs=some_logs(is_live=False)), "/data", "Ray copies a log"),
-        (a_reading(executor="jobs", logs=some_logs(is_live=False)), "/data", "Jobs copies a log"),
-        (a_reading(logs=some_logs(is_live=False)), "s3://bucket", "On this storage a log shows"),
-        (a_reading(logs=some_logs(is_live=False)), "/data", "No log was seen growing yet"),
-        (a_reading(logs=some_logs(is_live=False)), "hdfs://x/y", "No log was seen growing yet"),
-        (a_reading(logs=some_logs()), "/data", "Slurm's queue is not asked"),
+        (
+            a_reading(executor="ray", logs=some_logs(others=1, is_live=False)),
+            "/data",
+            "Ray copies a log",
+        ),
+        (
+            a_reading(executor="jobs", logs=some_logs(others=1, is_live=False)),
+            "/data",
+            "Jobs copies a log",
+        ),
+        (
+            a_reading(logs=some_logs(others=1, is_live=False)),
+            "s3://bucket",
+            "On this storage a log shows",
+        ),
+        (
+            a_reading(logs=some_logs(others=1, is_live=False)),
+            "/data",
+            "No log was seen growing yet",
+        ),
+        (
+            a_reading(logs=some_logs(others=1, is_live=False)),
+            "hdfs://x/y",
+            "No log was seen growing yet",
+        ),
+        (a_reading(logs=some_logs(others=1)), "/data", "Slurm's queue is not asked"),
         (a_reading(executor="local", logs=some_logs(deferred=1)), "/data", "1 log will be looked"),
     ],
 )
@@ -154,7 +174,9 @@ def test_what_cannot_be_known_is_said(reading: Reading, url: str, said: str) -> 
         None,
         a_reading(tasks_completed=100),
         a_reading(started=False, tasks_completed=0),
-        a_reading(executor="local", logs=some_logs()),
+        a_reading(executor="local", logs=some_logs(others=1)),
+        a_reading(logs=some_logs(failed=[1], is_live=False)),
+        a_reading(logs=some_logs(failed=[1])),
     ],
 )
 def test_where_nothing_is_open_or_everything_is_seen_there_is_nothing_to_say(

@@ -1,0 +1,60 @@
+"""Failed tasks as lines of text and as JSON. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from exporter.commands.status.failed_logs import Failed, FailedTask
+from exporter.commands.status.per_job import JobKey
+from exporter.model import formatting
+from exporter.model.advice import advice, unknowable
+from exporter.model.open_tasks import cause_in_words, in_words
+from exporter.model.report import Row
+
+
+def failed_lines(
+    rows: Iterable[Row], failed: Mapping[JobKey, Failed], now: float, *, with_root: bool
+) -> Iterator[str]:
+    """For each job that was asked about and is in need: how its tasks stand, what to do, and a
+    line for each that failed, with its last lines below it."""
+    for row in rows:
+        found = failed.get(row.key)
+        if found is None or not (found.found or found.error or advice(row.job)):
+            continue
+        name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
+        states = in_words(row.logs.tasks) if row.logs is not None else ""
+        yield ""
+        yield f"{name} {states or f'{len(found.found)} failed'}"
+        if found.error is not None:
+            yield f"  its logs cannot be read: {found.error}"
+        for task in found.found:
+            yield from _lines_of(task, now)
+        for sentence in filter(None, (advice(row.job), unknowable(row.job, row.root.url))):
+            yield f"  {sentence}"
+
+
+def _lines_of(task: FailedTask, now: float) -> Iterator[str]:
+    ago = formatting.ago(max(0.0, now - task.timestamp)) if task.timestamp is not None else ""
+    where = task.path or f"rank {task.rank}, without a log"
+    yield "  ".join(filter(None, (f"  {where}", cause_in_words(task.cause), ago)))
+    yield from (f"    | {line}" for line in task.lines)
+
+
+def failed_json(row: Row, failed: Mapping[JobKey, Failed] | None) -> dict[str, object]:
+    """The fields that a job has where it was asked about its failed tasks."""
+    if failed is None:
+        return {}
+    found = failed.get(row.key, Failed())
+    return {
+        "failed_tasks": [
+            {
+                "rank": task.rank,
+                "path": task.path or None,
+                "type": task.cause.type or None,
+                "where": task.cause.where or None,
+                "reason": task.cause.reason,
+                "timestamp": task.timestamp,
+                "lines": task.lines,
+            }
+            for task in found.found
+        ],
+        "failed_tasks_error": None if found.error is None else str(found.error),
+    }

@@ -1,0 +1,120 @@
+"""``status --failed``, ``--missing`` and ``--strict`` on what real launches left."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from support.jobs import write_job
+from support.status import status
+from support.task_states import STATES, unpack
+
+from exporter.commands.status.failed_logs import _tail as tail_of
+from exporter.storage.base import PART_BYTES
+
+
+@pytest.fixture(scope="module")
+def launches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("launches"))
+
+
+def test_each_failed_task_is_told_with_its_log_class_place_and_age(launches: Path) -> None:
+    run = status("--failed", launches / "local/failfast")
+    log = launches / "local/failfast/logs/task_00002.log"
+    assert run.code == 0
+    assert ". 1 failed · 4 silent · 7 not started\n" in run.out
+    assert re.search(rf"^  {log}  ValueError at steps.py:fault:40  .* ago$", run.out, re.MULTILINE)
+    assert "  Nothing of this launch can finish it: mend the cause first." in run.out
+    assert "bad document" not in run.out
+    assert run.err == ""
+
+
+def test_every_failure_is_told_in_json(launches: Path) -> None:
+    (job,) = status("--failed", "--json", launches / "local/kinds").json["jobs"]
+    told = {str(task["rank"]): task["type"] for task in job["failed_tasks"]}
+    known = {r: t for r, t in STATES["local/kinds"]["exceptions"].items() if " " not in t}
+    assert told == {**known, "15": None}
+    assert {task["rank"]: task["where"] for task in job["failed_tasks"]}[0] == "steps.py:fault:40"
+    assert all(task["lines"] == [] for task in job["failed_tasks"])
+    assert job["failed_tasks_error"] is None
+
+
+def test_show_errors_is_for_others_and_not_for_who_may_read_the_log(
+    launches: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    roots = [{"name": "kinds", "url": str(launches / "local/kinds"), "show_errors": "none"}]
+    config.write_text(json.dumps({"roots": roots}))
+    (job,) = status("--failed", "--json", config).json["jobs"]
+    assert {failure["type"] for failure in job["failures"]} == {None}
+    assert "MemoryError" in {task["type"] for task in job["failed_tasks"]}
+
+
+def test_last_lines_are_told_escaped_without_variables_and_with_a_warning(launches: Path) -> None:
+    run = status("--failed", "--tail", "3", launches / "local/failfast")
+    assert "    | ValueError: bad document 2/3\n" in run.out
+    assert "may hold secrets" in run.err
+    everything = status("--failed", "--tail", "200", launches / "local/kinds")
+    assert not re.search("[│└├\x1b\x07]", everything.out)
+    logs = (launches / "local/kinds/logs").glob("*.log")
+    assert any("│" in log.read_text(errors="replace") for log in logs)
+
+
+def test_a_line_of_which_the_beginning_was_not_read_is_not_shown() -> None:
+    begun = b"value\n" + b"y" * (PART_BYTES - len("value\n"))
+    assert tail_of(begun, 200)[0].startswith("y")
+    assert tail_of(b"value\nlast\n", 200) == ("value", "last")
+
+
+def test_a_log_longer_than_what_is_read_and_odd_bytes_are_no_trouble(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "j", tasks=2, completed=[0])
+    (job / "logs").mkdir(exist_ok=True)
+    error = (
+        "2026-01-01 00:00:00.000 | ERROR    | datatrove.executor.local:_run_for_rank:1 - x\n"
+        'Traceback\n  File "/a/s.py", line 3, in run\nKeyError: 1\n\\ \x01\u202e\n'
+    )
+    (job / "logs/task_00001.log").write_bytes(b"\xff" * 200_000 + b"\n" + error.encode())
+    run = status("--failed", "--tail", "1", tmp_path)
+    assert "KeyError at s.py:run:3" in run.out
+    assert "    | \\\\ \\x01\\u202e\n" in run.out
+
+
+@pytest.mark.parametrize(
+    ("job", "code"),
+    [
+        ("local/chain", 0),
+        ("local/relaunched", 0),
+        ("local/noskip", 3),  # 4 markers of 4, and the last launch failed
+        ("local/failfast", 3),
+        ("live/running", 3),
+        ("nosuch", 3),
+    ],
+)
+def test_strict_lets_the_next_stage_begin_only_after_everything_is_done(
+    launches: Path, job: str, code: int
+) -> None:
+    assert status("--strict", launches / job).code == code
+
+
+def test_strict_lets_nothing_begin_after_what_could_not_be_read(tmp_path: Path) -> None:
+    write_job(tmp_path / "done", tasks=1, completed=[0])
+    assert status("--strict", tmp_path).code == 0
+    write_job(tmp_path / "broken", tasks="many")
+    assert status("--strict", tmp_path).code == 3
+    (tmp_path / "empty").mkdir()
+    assert status("--strict", tmp_path / "empty").code == 3
+
+
+def test_missing_ranks_are_told_with_their_states(launches: Path) -> None:
+    run = status("--missing", launches / "local/failfast")
+    logs = launches / "local/failfast/logs"
+    assert f"  {logs}/task_00002.log  failed\n  {logs}/task_00003.log  silent\n" in run.out
+    (job,) = status("--missing", "--json", launches / "local/failfast").json["jobs"]
+    assert [log["state"] for log in job["missing_logs"]] == [
+        "silent", "silent", "failed", "silent", "silent",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [("--tail", "3"), ("--failed", "--tail", "201")])
+def test_lines_are_for_failed_tasks_and_not_without_end(wrong: tuple[str, ...]) -> None:
+    assert status(*wrong).code == 2
