@@ -1,5 +1,8 @@
 """The command ``check-config``: what a configuration means, in words, and what is there."""
 
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -7,8 +10,11 @@ import click
 
 from exporter.config.addresses import without_query
 from exporter.config.durations import format_duration
+from exporter.config.labels import match_labels, parse_label_pattern
+from exporter.config.path_pattern import PathPattern
 from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model import formatting
+from exporter.model.label_suggestion import suggest
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Policy, check_texts, read_policy
@@ -67,11 +73,39 @@ def _text(field: str, value: Any) -> str:
 def reach(config: Config) -> bool:
     """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
-    for root in snapshot.roots:
+    for root, settings in zip(snapshot.roots, config.roots, strict=True):
         click.echo(formatting.readable(_finding(root)))
+        names = [job.name for job in root.jobs]
+        for sentence in _labels(names, settings.labels) if settings.labels else _suggested(names):
+            click.echo(f"  {formatting.readable(sentence)}")
         for sentence in (*(f"jobs may be missed: {each}" for each in root.missed), *root.notes):
             click.echo(f"  {formatting.readable(sentence)}")
     return all(root.up for root in snapshot.roots)
+
+
+def _labels(names: Sequence[str], patterns: Sequence[PathPattern]) -> Iterator[str]:
+    """What each pattern fits."""
+    fitting = Counter[str | None]()
+    examples: dict[str | None, str] = {}
+    for name in names:
+        pattern, _ = match_labels(name, patterns)
+        text = None if pattern is None else pattern.text
+        fitting[text] += 1
+        examples.setdefault(text, name)
+    for text in (*(pattern.text for pattern in patterns), None):
+        such_as = f", such as {examples[text]}" if text in examples else ""
+        if text is not None:
+            yield f"labels {text} fits {fitting[text]} jobs{such_as}"
+        elif such_as:
+            yield f"no labels for {fitting[None]} jobs{such_as}"
+
+
+def _suggested(names: Sequence[str]) -> Iterator[str]:
+    """Patterns for a root that has none."""
+    if patterns := suggest(names):
+        parsed = [parse_label_pattern(text) for text in patterns]
+        fitting = sum(match_labels(name, parsed)[0] is not None for name in names)
+        yield f"labels that would fit {fitting} of {len(names)} jobs: {json.dumps(patterns)}"
 
 
 def _finding(root: Root) -> str:

@@ -39,15 +39,21 @@ def check_label_patterns(patterns: Sequence[PathPattern]) -> tuple[PathPattern, 
 def labels_of(job_name: str, patterns: Sequence[PathPattern]) -> Labels:
     """The labels that the first pattern gives which is one of the whole name; none if there is no
     such pattern. The root itself has none."""
-    if job_name == ".":
-        return ()
+    _, labels = match_labels(job_name, patterns)
+    return labels
+
+
+def match_labels(
+    job_name: str, patterns: Sequence[PathPattern]
+) -> tuple[PathPattern | None, Labels]:
+    """The same, and which pattern that is."""
     path = job_name.split("/")
-    for pattern in patterns:
+    for pattern in patterns if job_name != "." else ():
         found = pattern.match(path)
         if found is not None:
             found.setdefault(STAGE, pattern.shape)
-            return tuple((name, _cut(value)) for name, value in found.items())
-    return ()
+            return pattern, tuple((name, _cut(value)) for name, value in found.items())
+    return None, ()
 
 
 def stage_of(labels: Labels | None) -> str:

@@ -95,7 +95,7 @@ def groups_of(names: Sequence[str]) -> tuple[Group, ...]:
     for name in looked:
         name.choose_step_beside_item()
     _choose_last_parts(looked)
-    plain_items = {name.stage for name in looked if "plain" in name.kinds}
+    plain_items = {name.stage for name in looked if "plain" in name.kinds and name.has_stage}
     _cut([name for name in looked if name.kinds and name.kinds <= _OF_STEPS], plain_items)
     _replace_shared([name for name in looked if name.kinds == {"plain"}])
     return tuple(name.group for name in looked)
@@ -133,11 +133,14 @@ class _Name:
         return tuple(value for values in of_items for value in values)
 
     @property
+    def has_stage(self) -> bool:
+        """Something is left of it in its stage."""
+        return self.stage.strip("*/") != ""
+
+    @property
     def group(self) -> Group:
-        stage = self.stage
-        is_literal = stage.strip("*/") != ""
-        if is_literal or "item" in self.kinds:
-            return Group(stage if is_literal else "", "/".join(self.items))
+        if self.has_stage or "item" in self.kinds:
+            return Group(self.stage if self.has_stage else "", "/".join(self.items))
         return UNKNOWN
 
     def stage_with(self, index: int, pattern: str) -> str:

@@ -1,5 +1,6 @@
 """A configuration in words."""
 
+import json
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from support.jobs import write_job
 
 from exporter.commands.check_config import describe, reach
+from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import Config, RootConfig, StallRule, StorageOptions
 from exporter.errors import ConfigError
 
@@ -123,3 +125,22 @@ root none was read: 0 jobs (0 unreadable), 0 of 0 tasks completed
 """
     )
     assert reach(Config((RootConfig("whole", logs),)))
+
+
+def test_reaching_the_roots_says_what_labels_fit_and_suggests_them_where_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("minhash/CC-MAIN-2014-23/buckets", "tokenize_c4", "tokenize_c4_merged", "x"):
+        write_job(tmp_path / name)
+    patterns = tuple(map(parse_label_pattern, ("minhash/{dump}/{stage}", "{stage}_{item}", "a")))
+    labelled = RootConfig("labelled", str(tmp_path), labels=patterns)
+    assert reach(Config((labelled, RootConfig("plain", str(tmp_path)))))
+    said = capsys.readouterr().out.splitlines()
+    suggested = ["tokenize_{item}_merged", "minhash/{item}/buckets", "tokenize_{item}"]
+    assert [line.strip() for line in said if line.startswith("  ")] == [
+        "labels minhash/{dump}/{stage} fits 1 jobs, such as minhash/CC-MAIN-2014-23/buckets",
+        "labels {stage}_{item} fits 2 jobs, such as tokenize_c4",
+        "labels a fits 0 jobs",
+        "no labels for 1 jobs, such as x",
+        f"labels that would fit 3 of 4 jobs: {json.dumps(suggested)}",
+    ]

@@ -60,6 +60,7 @@ def grouped(*names: str) -> dict[str, tuple[str, str]]:
             "CC-MAIN-2014-23",
         ),
         ("filtered/tokenize", ["raw/tokenize"], "*/tokenize", "filtered"),
+        ("tokenize_c4", ["tokenize_c4_merged", "something"], "tokenize_*", "c4"),
         ("minhash_signatures", ["minhash_buckets"], "minhash_signatures", ""),
         ("arb_Arab", [], "", "arb_Arab"),
         (".", [], "", ""),
