@@ -10,17 +10,33 @@ import random
 import signal
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from exporter.config.addresses import split_listen_address
-from exporter.config.settings import DEFAULT_PORT, Config, RootConfig
+from exporter.config.settings import DEFAULT_PORT, Config, RootConfig, StallRule
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.errors import CommandError
 
 _TICK_SECONDS = 0.5
+_STALL = StallRule(after_seconds=25.0)
+"""Tasks take about a second here, and nobody watches a demo for an hour."""
+
+_HEADER = "{time}.000 | {level:<8} | datatrove.{place} - {text}\n"
+_TRACEBACK = """\
+Traceback (most recent call last):
+
+  File "/opt/datatrove/executor/base.py", line 89, in _run_for_rank
+    pipelined_data = pipeline_step(pipelined_data, rank, self.world_size)
+
+  File "/home/demo/extract.py", line 88, in run
+    text = paragraphs[0]
+
+IndexError: list index out of range
+"""
 
 
 def run(directory: str | None, speed: float, address: str | None, *, write_only: bool) -> None:
@@ -48,7 +64,7 @@ def run(directory: str | None, speed: float, address: str | None, *, write_only:
 def _serve(folder: Path, listen_address: str) -> None:
     from exporter.commands.serve import Exporter
 
-    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0)
+    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0, stall=_STALL)
     exporter = Exporter(Config((root,), listen_address=listen_address))
     address = f"http://{_host_to_open(listen_address)}:{exporter.port}"
     click.echo(f"The jobs are in {folder}.")
@@ -72,13 +88,17 @@ class _DemoJob:
     tasks: int
     tasks_per_second: float
     stops_at: int | None = None
+    fails: bool = False
+    is_slurm: bool = False
     after: "_DemoJob | None" = None
     completed: int = 0
     _owed: float = 0.0
 
     def launch(self) -> None:
-        """Write ``executor.json`` the way a LocalPipelineExecutor does."""
+        """Write ``executor.json`` the way a LocalPipelineExecutor does, or one for Slurm, which
+        writes those of all stages at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        local = {"start_method": "forkserver", "local_tasks": self.tasks, "local_rank_offset": 0}
         executor = {
             "pipeline": ["demo"],
             "logging_dir": f"DataFolder(path='{self.folder}')",
@@ -86,9 +106,7 @@ class _DemoJob:
             "randomize_start_duration": 0,
             "tasks": self.tasks,
             "workers": 4,
-            "start_method": "forkserver",
-            "local_tasks": self.tasks,
-            "local_rank_offset": 0,
+            **({"partition": "demo", "job_name": "minhash"} if self.is_slurm else local),
             "depends": None,
             "_launched": True,
             "world_size": self.tasks,
@@ -99,9 +117,25 @@ class _DemoJob:
         """Leave what a successful task leaves, the marker last."""
         for name in (LOGS, "stats", COMPLETIONS):
             (self.folder / name).mkdir(exist_ok=True)
-        (self.folder / LOGS / f"task_{rank:05d}.log").write_text("demo task\n")
+        self._log(rank, ("INFO", "executor.base:_run_for_rank:96", f"Processing done for {rank=}"))
         (self.folder / "stats" / f"{rank:05d}.json").write_text("[]")
         (self.folder / COMPLETIONS / marker_name(rank)).touch()
+
+    def fail(self, rank: int) -> None:
+        """Leave what a failed task leaves: the executor's error at the end of its log, where
+        loguru also prints variables."""
+        text = f"An error has been caught in function '_run_for_rank', {rank=}:"
+        self._log(rank, ("ERROR", "executor.local:_run_for_rank:89", text), _TRACEBACK)
+
+    def _log(self, rank: int, last: tuple[str, str, str], more: str = "") -> None:
+        first = ("INFO", "utils.logging:add_task_logger:58", f"Launching pipeline for {rank=}")
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        lines = [
+            _HEADER.format(time=now, level=level, place=place, text=text)
+            for level, place, text in (first, last)
+        ]
+        (self.folder / LOGS).mkdir(exist_ok=True)
+        (self.folder / LOGS / f"task_{rank:05d}.log").write_text("".join(lines) + more)
 
     def advance(self, seconds: float) -> None:
         """Complete the tasks that fall into the next `seconds`."""
@@ -113,23 +147,26 @@ class _DemoJob:
             self.complete(self.completed)
             self.completed += 1
             self._owed -= 1
+            if self.fails and self.completed == limit:
+                self.fail(limit)
 
 
 class DemoTree:
-    """Job folders below `folder`: a pipeline of four stages, a job that stalls, a corrupt
-    one, and one that was relaunched with fewer tasks."""
+    """Job folders below `folder`: a pipeline of four stages, a job that stalls, one of which a
+    task fails, a corrupt one, and one that was relaunched with fewer tasks."""
 
     def __init__(self, folder: Path, speed: float = 1.0) -> None:
         self._folder = folder
         self._speed = speed
         minhash = folder / "minhash"
-        signatures = _DemoJob(minhash / "signatures", 60, 2.0)
-        buckets = _DemoJob(minhash / "buckets", 14, 0.7, after=signatures)
-        clusters = _DemoJob(minhash / "clusters", 1, 0.2, after=buckets)
-        filtering = _DemoJob(minhash / "filter", 60, 2.0, after=clusters)
+        signatures = _DemoJob(minhash / "signatures", 60, 2.0, is_slurm=True)
+        buckets = _DemoJob(minhash / "buckets", 14, 0.7, after=signatures, is_slurm=True)
+        clusters = _DemoJob(minhash / "clusters", 1, 0.2, after=buckets, is_slurm=True)
+        filtering = _DemoJob(minhash / "filter", 60, 2.0, after=clusters, is_slurm=True)
         tokenize = _DemoJob(folder / "tokenize", 200, 1.0)
         stalls = _DemoJob(folder / "extract-stalls", 32, 1.5, stops_at=23)
-        self._jobs = (signatures, buckets, clusters, filtering, tokenize, stalls)
+        fails = _DemoJob(folder / "extract-fails", 24, 1.5, stops_at=9, fails=True)
+        self._jobs = (signatures, buckets, clusters, filtering, tokenize, stalls, fails)
 
     def write(self) -> None:
         """Write the tree as it is before any progress."""

@@ -1,7 +1,9 @@
 """The demo's tree is one that datatrove could have written, and it makes progress."""
 
 import itertools
+import os
 import re
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,6 +34,7 @@ def test_at_first_no_task_is_done_but_those_of_the_relaunched_job(root: Path) ->
     found = scan(root)
     assert completed(found) == {
         "corrupt": None,
+        "extract-fails": (0, 24),
         "extract-stalls": (0, 32),
         "minhash/buckets": (0, 14),
         "minhash/clusters": (0, 1),
@@ -58,6 +61,24 @@ def test_stages_follow_one_another_and_one_job_stalls(root: Path) -> None:
     assert seen[-1]["minhash/filter"] == (60, 60)
     assert seen[-1]["tokenize"] == (200, 200)
     assert seen[-1]["extract-stalls"] == (23, 32)
+
+
+def test_a_task_fails_for_a_reason_that_its_log_tells(root: Path) -> None:
+    tree = DemoTree(root)
+    tree.write()
+    for _ in range(30):
+        tree.advance(1)
+    log = root / "extract-fails/logs/task_00009.log"
+    os.utime(log, (time.time() - 90,) * 2)  # it fell quiet
+    for file in root.glob("*/executor.json"):
+        os.utime(file, (time.time() - 300,) * 2)
+    job = {job.name: job for job in scan(root).jobs}["extract-fails"]
+    assert job.state == "failed"
+    assert job.reading is not None
+    assert job.reading.logs is not None
+    (group,) = job.reading.logs.tasks.groups()
+    assert (group.cause.type, group.cause.where) == ("IndexError", "extract.py:run:88")
+    assert group.ranks == (9,)
 
 
 @pytest.mark.parametrize("steps", [1, 20, 60])
