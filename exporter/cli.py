@@ -102,6 +102,8 @@ def status(
     with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
         config = config_of(targets, config_file, max_depth, prefix)
     more = (wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict)
+    if wanted.by is not None and (wanted.watch or wanted.missing or wanted.failed or wanted.sort):
+        raise click.UsageError("--by has no line for each job, so it goes with no list of them")
     if wanted.watch and any(more):
         raise click.UsageError("--watch shows the table and nothing else")
     if wanted.watch and not sys.stdout.isatty():

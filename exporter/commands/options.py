@@ -94,6 +94,11 @@ _STATUS = (
         help="Leave complete jobs out of the table (not of the sums).",
     ),
     click.option(
+        "--by",
+        metavar="LABEL",
+        help="A line for each root, state, stage, item, or value of a label, in place of each job.",
+    ),
+    click.option(
         "--missing",
         is_flag=True,
         help="Also list missing ranks and those of their logs, with the state of each.",

@@ -583,3 +583,21 @@ def test_watching_storage_that_does_not_answer_goes_on_drawing(
 def test_states_in_json_are_those_of_the_report(archived: Run) -> None:
     assert {job["state"] for job in archived.jobs.values()} <= set(STATES)
     assert archived.json["time"] > LAUNCH
+
+
+def test_by_has_a_line_for_each_stage_in_place_of_each_job(tmp_path: Path) -> None:
+    for dump in ("CC-MAIN-2014-23", "CC-MAIN-2014-35"):
+        write_job(tmp_path / "base_processing" / dump, tasks=4, completed=range(4))
+        write_job(tmp_path / "tokenize" / dump, tasks=3, completed=[0])
+    run = status(tmp_path, "--by", "stage")
+    assert [line.split()[0] for line in run.out.splitlines()] == [
+        "STAGE", "tokenize/*", "base_processing/*", "Summary:",
+    ]  # fmt: skip
+    assert "2/6" in run.out
+    assert (run.code, run.err, run.summary) == (0, "", (2, 4, 10, 14))
+    parts = status(tmp_path, "--by", "item", "--json").json["parts"]
+    assert [(part["value"], part["jobs"]) for part in parts] == [
+        ("CC-MAIN-2014-23", 2), ("CC-MAIN-2014-35", 2),
+    ]  # fmt: skip
+    assert status(tmp_path, "--by", "dump").err == "no job has a dump\n"
+    assert status(tmp_path, "--by", "stage", "--missing").code == 2

@@ -19,7 +19,7 @@ from exporter.model.selection import Filter, sort_rows
 class Options:
     """What to show and how. `tail` is how many lines of each failed task's log. `sort` None: by
     name, and with `watch` what needs attention first; `interval` is how often
-    to scan then, in seconds."""
+    to scan then, in seconds. `by` is what jobs are put together by, in place of a line for each."""
 
     sort: str | None
     interval: float | None
@@ -31,6 +31,7 @@ class Options:
     watch: bool
     fail_incomplete: bool
     strict: bool
+    by: str | None = None
 
     def rows_of(self, report: Report) -> list[Row]:
         """The rows to show, in their order."""

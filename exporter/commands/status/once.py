@@ -12,10 +12,12 @@ from exporter.commands.status.failed_logs import Failed, failed_tasks
 from exporter.commands.status.failed_text import failed_json, failed_lines
 from exporter.commands.status.indented_json import indented
 from exporter.commands.status.missing_logs import Logs, logs_of_missing
+from exporter.commands.status.parts import part_json, part_lines
 from exporter.commands.status.per_job import JobKey
 from exporter.commands.status.table import columns_for, lines, problems, summary
 from exporter.config.settings import Config
 from exporter.model import formatting
+from exporter.model.breakdown import break_down
 from exporter.model.facts import job_json, root_json, totals_json
 from exporter.model.open_tasks import WORDS
 from exporter.model.report import Report, Row, report_on
@@ -57,7 +59,9 @@ def show(config: Config, options: Options) -> int:
     )
     if options.tail:
         sys.stderr.write(f"{_WARNING}\n")
-    if options.as_json:
+    if options.by is not None:
+        _print_parts(config, report, rows, options.by, as_json=options.as_json)
+    elif options.as_json:
         _print_json(report, rows, asked)
     else:
         _print_text(config, report, rows, asked)
@@ -132,6 +136,31 @@ def _missing_facts(row: Row, logs: Mapping[JobKey, Logs] | None) -> dict[str, ob
         "missing_logs": [asdict(log) for log in found.found],
         "missing_logs_error": None if found.error is None else str(found.error),
     }
+
+
+def _print_parts(
+    config: Config, report: Report, rows: Sequence[Row], by: str, *, as_json: bool
+) -> None:
+    parts = break_down(rows, by)
+    if as_json:
+        value = {
+            "time": report.time,
+            "by": by,
+            "parts": [part_json(part) for part in parts],
+            "totals": totals_json(report.totals),
+            "roots_missing": report.roots_missing,
+        }
+        sys.stdout.write(f"{indented(value)}\n")
+        return
+    if parts:
+        sys.stdout.writelines(f"{line}\n" for line in part_lines(parts, by))
+        sys.stdout.flush()
+    told = list(problems(config.roots, report))
+    if parts and not any(part.value for part in parts):
+        told.append(f"no job has a {by}")
+    sys.stderr.writelines(f"{formatting.readable(line)}\n" for line in told)
+    if report.rows:
+        sys.stdout.write(f"{summary(report)}\n")
 
 
 def _print_text(config: Config, report: Report, rows: Sequence[Row], asked: _Asked) -> None:

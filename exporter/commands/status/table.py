@@ -5,7 +5,7 @@ For pipes and files: aligned by spaces, one line for each job, as wide as it tak
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -127,12 +127,17 @@ def lines(rows: Sequence[Row], columns: Sequence[TextColumn], now: float) -> Ite
     """A heading and one line for each row."""
     grid = [[column.heading for column in columns]]
     grid += ([column.cell(row, now) for column in columns] for row in rows)
+    return in_columns(grid, {at for at, column in enumerate(columns) if column.is_number})
+
+
+def in_columns(grid: Sequence[Sequence[str]], numbers: Collection[int]) -> Iterator[str]:
+    """Lines whose cells stand below one another, those in the columns of `numbers` at the right."""
     widths = [max(map(width, cells)) for cells in zip(*grid, strict=True)]
     for cells in grid:
         padded = []
-        for cell, room, column in zip(cells, widths, columns, strict=True):
+        for at, (cell, room) in enumerate(zip(cells, widths, strict=True)):
             space = " " * (room - width(cell))
-            padded.append(space + cell if column.is_number else cell + space)
+            padded.append(space + cell if at in numbers else cell + space)
         yield "  ".join(padded).rstrip()
 
 

@@ -1,0 +1,26 @@
+"""Parts as lines of text."""
+
+from exporter.commands.status.parts import part_json, part_lines
+from exporter.model.breakdown import Part
+from exporter.model.state import STATES
+
+
+def part(value: str | None, tasks: tuple[int, int], **states: int) -> Part:
+    return Part(value, {**dict.fromkeys(STATES, 0), **states}, tasks[1], tasks[0])
+
+
+PARTS = [part("minhash/*", (5, 20), stalled=2, complete=10), part(None, (0, 0), unreadable=1)]
+
+
+def test_a_line_for_each_part_with_the_states_that_any_job_is_in() -> None:
+    assert list(part_lines(PARTS, "stage")) == [
+        "STAGE      UNREADABLE  STALLED  COMPLETE  JOBS  TASKS     %",
+        "minhash/*           -        2        10    12   5/20  25 %",
+        "-                   1        -         -     1    0/0     -",
+    ]
+
+
+def test_as_json_every_state_is_named() -> None:
+    found = part_json(PARTS[0])
+    assert (found["value"], found["state"], found["jobs"]) == ("minhash/*", "stalled", 12)
+    assert list(found["jobs_in_state"]) == list(STATES)
