@@ -26,6 +26,8 @@ from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
 from exporter.scanning.probes.silences import silent_ranks
 from exporter.storage.base import Path, Storage
 
+_CLOCKS_APART_NS = 2 * 10**9
+
 
 class LogWatch:
     """Looks at the logs of the jobs of one root. `look` and `confirm` are for any thread."""
@@ -147,10 +149,13 @@ def _has_failed(log: SeenLog | None) -> bool:
 
 def _element_ends(memory: LogMemory, job: UnderWay) -> dict[int, ElementEnd]:
     """How the elements of open ranks ended. Where one of its tasks failed, that is why all of
-    its others that are not done will not run."""
+    its others that are not done will not run. An element says nothing of a rank whose log was
+    written since: then an older element runs it, of a job that was launched twice."""
     ends: dict[int, ElementEnd] = {}
     for rank, element in memory.elements.by_rank(job.launch_ns).items():
-        if element.end is None or not job.is_open(rank):
+        log, ended_ns = memory.logs.get(rank), element.file.modified_ns or 0
+        is_written_since = log is not None and log.modified_ns > ended_ns + _CLOCKS_APART_NS
+        if element.end is None or not job.is_open(rank) or is_written_since:
             continue
         ends[rank] = element.end
         if element.end.ended == "failed":

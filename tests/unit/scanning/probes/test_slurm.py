@@ -27,6 +27,7 @@ OOM = "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=56.0.\n"
 LOST = (
     "slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-26T16:15:11 DUE TO PREEMPTION ***\n"
 )
+CANCELLED = "slurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-11-26T16:15:11 ***\n"
 MERGE = "+ merge_stats /a/stats -o /a/stats.json\n"
 
 
@@ -110,6 +111,20 @@ def test_of_a_rank_that_was_launched_twice_the_newer_array_counts(tmp_path: Path
     job.log(0)
     job.log(1)
     assert job.states() == {0: "running", 1: "running"}
+
+
+def test_a_rank_that_an_older_array_still_runs_has_not_failed_with_the_newer_one(
+    tmp_path: Path,
+) -> None:
+    """The job was launched twice, and the second launch was cancelled."""
+    job = Job(tmp_path, 2)
+    job.launch([0, 1], 1.5 * HOUR)
+    for rank in range(2):
+        job.element(9, rank, rank, ago=1.2 * HOUR)
+        job.element(10, rank, rank, CANCELLED, ago=1.1 * HOUR)
+    job.log(0, ago=1.1 * HOUR)
+    job.log(1, ago=HOUR)
+    assert job.states() == {0: "failed", 1: "running"}
 
 
 def test_an_element_of_an_earlier_launch_says_nothing(tmp_path: Path) -> None:
