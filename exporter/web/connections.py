@@ -1,12 +1,14 @@
 """Accepts connections, ends those that take too long, and evicts some if there are too many.
 
 A client that says nothing, dribbles its request, or does not read costs a file descriptor
-until its connection is aborted. While the limit is reached, those give way that are of least
-use: first one that never asked for anything, then one that is still asking, then an idle one,
-then one whose answer makes no progress. Of these, first one of the client that holds most,
-then the one that has been so for longest. Whoever is answered meanwhile has to connect again,
-so that asking often is no way to stay. None is evicted within a moment of its opening: a
-crowd of honest clients is served in turn; the others wait in the system's queue.
+until its connection is aborted; on Linux the kernel keeps one that says nothing to itself.
+While the limit is reached, those give way that are of least use: first one in its TLS
+handshake, then one that is still asking, then an idle one, then one whose answer makes no
+progress. Of these, first one of the client that holds most, then the one that has been so for
+longest. Whoever is answered meanwhile has to connect again, so that asking often is no way to
+stay. None is evicted within a moment: a crowd of honest clients is served in turn, the others
+wait in the system's queue. What that moment may last decides how fast a crowd that means no
+good, and comes back each time, gets out of the way.
 """
 
 import asyncio
@@ -16,11 +18,9 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 from exporter.log import Seldom, event
 from exporter.web.turns import client_of
@@ -30,20 +30,21 @@ _LOG = logging.getLogger("exporter.connections")
 IDLE_SECONDS = 75  # more than the usual scrape interval of a minute
 _CONNECTIONS = 512
 _EVICTED_AT_ONCE = 32  # this part of the limit: to choose costs more than to evict
+_SILENT_SECONDS = 10
 _HANDSHAKE_SECONDS = 5
 _SHUTDOWN_SECONDS = 1
 _SWEEP_SECONDS = 1
 _WAIT_SECONDS = 0.02
 _FULL_SECONDS = 1
 _LOG_SECONDS = 60
+_RESTED_SECONDS = 1
 
-Phase = Literal["opening", "asking", "idle", "answering", "sending"]
-"""Before the first byte; until it is decided to answer, TLS and password included; between two
-requests; while the answer is made; while it is sent."""
+Phase = Literal["opening", "asking", "idle", "sending", "answering"]
+"""Until the TLS handshake is done; until it is decided to answer, password included; between two
+requests; while the answer is sent; while it is made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Seconds in a phase, or since its last progress, after which a connection is aborted,
     and may be evicted."""
 
@@ -52,11 +53,11 @@ class Limits:
 
 
 LIMITS: dict[Phase, Limits] = {
-    "opening": Limits(10, 0.5),
-    "asking": Limits(10, 1),
+    "opening": Limits(10, 1),
+    "asking": Limits(10, 0.5),
     "idle": Limits(IDLE_SECONDS, 0),
-    "sending": Limits(60, 2),  # has a deadline of its own, well below
-    "answering": Limits(60, 5),
+    "sending": Limits(60, 0.5),  # has a deadline of its own, well below
+    "answering": Limits(60, 5),  # it waits for us, and is not to blame for it
 }
 """The first phases here are those of which a connection is evicted first."""
 
@@ -74,42 +75,24 @@ class Connection:
     the loop's time. Its protocol reports what happens; used on the loop's thread only."""
 
     def __init__(
-        self,
-        accepted: socket.socket,
-        client: str,
-        loop: asyncio.AbstractEventLoop,
-        all_open: set["Connection"],
+        self, client: str, loop: asyncio.AbstractEventLoop, all_open: set["Connection"]
     ) -> None:
-        self._socket = accepted
         self._loop = loop
         self._all_open = all_open
         self._transport: asyncio.Transport | None = None
-        self._opening: asyncio.Task[None] | None = None
         self._handler: asyncio.Task[Any] | None = None
         self.client = client
+        self.answered = loop.time() - _RESTED_SECONDS
+        """When its last request was, in the loop's time. A new one counts as one that rested."""
         self._is_within_request = True
         self.enter("opening")
         all_open.add(self)
-
-    def when_it_speaks(self, opens: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
-        """Open it at its first byte: until then it costs little more than a descriptor."""
-
-        def begin() -> None:
-            self._loop.remove_reader(self._socket)
-            self.enter("asking")
-            self._opening = self._loop.create_task(opens(self._socket))
-
-        self._loop.add_reader(self._socket, begin)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its protocol has it."""
-        return self._transport is not None
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there, after the TLS handshake if there is one."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.enter("asking")
 
     def received(self, *, ends_request: bool) -> None:
         """Data came from the client, up to the end of a request or not."""
@@ -117,16 +100,21 @@ class Connection:
         if self.phase == "idle":
             self.enter("asking")
 
+    def handled_by(self, task: asyncio.Task[Any] | None) -> None:
+        """What is under way on it, to be cancelled if it ends."""
+        self._handler = task
+
     @contextmanager
     def handling(self) -> Iterator[None]:
         """For the time in which a task decides on a request and answers it, in the end. It is
         cancelled if the connection ends."""
-        self._handler = asyncio.current_task()
+        self.handled_by(asyncio.current_task())
         self.enter("asking")
         try:
             yield
         finally:
             self._handler = None
+            self.answered = self._loop.time()
             self.enter("asking" if self._is_within_request else "idle")
 
     def progressed(self) -> None:
@@ -144,22 +132,11 @@ class Connection:
         self.closed()
         if self._transport is not None:
             self._transport.abort()
-        elif self._opening is not None:
-            self._opening.cancel()
-        else:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
 
     @property
     def is_useless(self) -> bool:
-        """Whether it may be evicted. That the loop has not come to read what it says is not
-        the client's fault."""
-        if self.phase_seconds <= LIMITS[self.phase].evictable_after_seconds:
-            return False
-        if self.phase == "opening":
-            with suppress(OSError):
-                return not self._socket.recv(1, socket.MSG_PEEK)
-        return True
+        """Whether it may be evicted."""
+        return self.phase_seconds > LIMITS[self.phase].evictable_after_seconds
 
     @property
     def phase_seconds(self) -> float:
@@ -195,6 +172,9 @@ class Listener:
     def start(self) -> None:
         """Begin to accept, on the running event loop."""
         self._listener.setblocking(False)  # noqa: FBT003 - the socket's own method
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):  # only who says something is accepted
+            option = socket.TCP_DEFER_ACCEPT
+            self._listener.setsockopt(socket.IPPROTO_TCP, option, _SILENT_SECONDS)
         loop = asyncio.get_running_loop()
         self._tasks = {loop.create_task(self._accept()), loop.create_task(self._sweep())}
 
@@ -203,9 +183,6 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         self._listener.close()
-        for connection in list(self._connections):
-            if not connection.is_open:
-                connection.abort()
 
     @property
     def is_full(self) -> bool:
@@ -225,8 +202,8 @@ class Listener:
                     self._evict(1)
                     await asyncio.sleep(_WAIT_SECONDS)
                 continue
-            connection = Connection(accepted, client_of(peer), loop, self._connections)
-            connection.when_it_speaks(partial(self._open, connection))
+            connection = Connection(client_of(peer), loop, self._connections)
+            connection.handled_by(loop.create_task(self._open(connection, accepted)))
             await asyncio.sleep(0)  # who is in gets on first, whatever crowd is in the queue
             while len(self._connections) > self._limit:
                 if not self._evict(1 + self._limit // _EVICTED_AT_ONCE):

@@ -36,7 +36,7 @@ from exporter.web.operations import Operations, Reload
 from exporter.web.pages import CONTENT_SECURITY_POLICY
 from exporter.web.routes import Route, Thread, routes
 from exporter.web.security.access import Access
-from exporter.web.turns import BusyError, Turns
+from exporter.web.turns import BusyError, Turns, Turnstile
 from exporter.web.views import Views
 
 _LOG = logging.getLogger("exporter.web")
@@ -150,6 +150,7 @@ class Server:
         operations = Operations(publisher, process_metrics, is_healthy, reload)
         self._routes = routes(Views(publisher.read), operations)
         self._turns = {thread: Turns(thread, limit) for thread, limit in _WAITING.items()}
+        self._turnstile = Turnstile()
         self._bugs = Seldom(_BUGS_LOGGED_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._http = web.Server(self._respond, loop=self._loop)
@@ -187,8 +188,10 @@ class Server:
         assert isinstance(protocol, _Protocol)
         with protocol.connection.handling():
             try:
+                await self._turnstile.passed(protocol.connection.answered)
                 answer = await self._answer(request, protocol.connection)
             except BusyError:  # who would not wait could keep the loop busy with refusals
+                protocol.connection.enter("idle")
                 await asyncio.sleep(_BUSY_SECONDS)
                 answer = _short(503, {"Retry-After": str(_BUSY_SECONDS)})
             except ConnectionError:

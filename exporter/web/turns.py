@@ -1,25 +1,23 @@
-"""Work on a thread of its own, for which clients wait in turns.
+"""Turns of clients: at work that a thread of its own does, and at the event loop.
 
-A queue in the order of arrival belongs to whoever asks most. Here it is the turn of the
-client that was served least recently, by its address; of those that were never served, the
-newest or one drawn by lot. Of a client's own requests it is every other time the turn of
-the newest: its sender surely still waits, and those of a crowd that asks again when it is
-answered are mostly older. Else it is the turn of the oldest, which may not be passed over
-for ever, or of one drawn by lot, which a crowd that floods cannot foresee.
+A queue in the order of arrival belongs to whoever asks most. For a thread, every other turn is
+that of the client that was served least recently, by its address; between these it is the turn
+of what waits for longest, from whatever client, so that no number of addresses keeps out
+anyone. At the loop, it is the turn of the connection that was answered longest ago.
 """
 
 import asyncio
 import ipaddress
-import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-_LOTS = random.SystemRandom()
 _REMEMBERED = 4096
 """Clients of which is known when they were served last."""
 
@@ -28,14 +26,14 @@ class BusyError(Exception):
     """More waits to be done than the limit allows."""
 
 
+@dataclass(slots=True, eq=False)
 class _Turn:
-    """A request's place: its work, and where the outcome goes."""
+    """A request's place: its work, whose it is, since when it waits, where the outcome goes."""
 
-    __slots__ = ("outcome", "work")
-
-    def __init__(self, work: Callable[[], Any], outcome: asyncio.Future[Any]) -> None:
-        self.work = work
-        self.outcome = outcome
+    work: Callable[[], Any]
+    client: str
+    since: float
+    outcome: asyncio.Future[Any]
 
 
 class Turns:
@@ -45,54 +43,54 @@ class Turns:
     def __init__(self, name: str, limit: int) -> None:
         self._thread = ThreadPoolExecutor(1, name)
         self._limit = limit
-        self._waiting: dict[str, list[_Turn]] = {}
+        self._waiting: list[_Turn] = []
         self._served: OrderedDict[str, int] = OrderedDict()
         self._is_working = False
         self._count = 0
 
-    async def do(self, work: Callable[[], _T], client: str) -> _T:
-        """The result of `work`. Raises BusyError. Work is not begun for who is cancelled first."""
-        turn = _Turn(work, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(client, []).append(turn)
+    async def do(self, work: Callable[[], _T], client: str, since: float | None = None) -> _T:
+        """The result of `work`, which waits `since` then in the loop's time, or since now.
+        Raises BusyError. Work is not begun for who is cancelled first."""
+        loop = asyncio.get_running_loop()
+        turn = _Turn(work, client, loop.time() if since is None else since, loop.create_future())
+        self._waiting.append(turn)
         if not self._is_working:
             self._begin_next()
-        elif sum(map(len, self._waiting.values())) > self._limit:
-            most = max(self._waiting, key=lambda each: (len(self._waiting[each]), each == client))
-            self._take(most, -1).outcome.set_exception(BusyError())
+        elif len(self._waiting) > self._limit:
+            self._refuse_one(client)
         try:
             return await turn.outcome  # type: ignore[no-any-return]
         finally:
-            if turn in self._waiting.get(client, ()):
-                self._take(client, self._waiting[client].index(turn))
+            if turn in self._waiting:
+                self._waiting.remove(turn)
 
     def close(self) -> None:
         """Begin nothing more; does not wait."""
         self._thread.shutdown(wait=False)
 
-    def _take(self, client: str, place: int) -> _Turn:
-        turns = self._waiting[client]
-        turn = turns.pop(place)
-        if not turns:
-            del self._waiting[client]
-        return turn
+    def _refuse_one(self, newcomer: str) -> None:
+        held = Counter(each.client for each in self._waiting)
+        most = max(held, key=lambda each: (held[each], each == newcomer))
+        newest = max((each for each in self._waiting if each.client == most), key=_since)
+        self._waiting.remove(newest)
+        newest.outcome.set_exception(BusyError())
 
     def _begin_next(self) -> None:
         self._is_working = bool(self._waiting)
         if not self._is_working:
             return
         self._count += 1
-        clients = [*reversed(self._waiting)]
-        if self._count % 2:
-            _LOTS.shuffle(clients)
-        client = min(clients, key=lambda each: self._served.get(each, 0))
-        self._served[client] = self._count
-        self._served.move_to_end(client)
+        turn = min(self._waiting, key=self._rank if self._count % 2 else _since)
+        self._waiting.remove(turn)
+        self._served[turn.client] = self._count
+        self._served.move_to_end(turn.client)
         if len(self._served) > _REMEMBERED:
             self._served.popitem(last=False)
-        by_lot = _LOTS.randrange(len(self._waiting[client]))
-        turn = self._take(client, (-1, 0, -1, by_lot)[self._count % 4])
         begun = asyncio.get_running_loop().run_in_executor(self._thread, turn.work)
         begun.add_done_callback(partial(self._done, turn.outcome))
+
+    def _rank(self, turn: _Turn) -> tuple[int, float]:
+        return self._served.get(turn.client, 0), turn.since
 
     def _done(self, outcome: asyncio.Future[Any], done: asyncio.Future[Any]) -> None:
         self._begin_next()
@@ -103,6 +101,40 @@ class Turns:
             outcome.set_result(done.result())
         else:
             outcome.set_exception(error)
+
+
+def _since(turn: _Turn) -> float:
+    return turn.since
+
+
+@dataclass(slots=True)
+class Turnstile:
+    """Lets one request in for each round of the event loop, in which it looks for what else has
+    come. Those that ask without pause else fill each round, and who needs some rounds for an
+    answer waits for all of them each time."""
+
+    _waiting: list[tuple[float, int, asyncio.Future[None]]] = field(default_factory=list)
+    _count: int = 0
+    _is_turning: bool = False
+
+    async def passed(self, answered: float) -> None:
+        """Returns when it is the turn of a connection that was last `answered` then."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._count += 1
+        heappush(self._waiting, (answered, self._count, turn))
+        if not self._is_turning:
+            self._is_turning = True
+            loop.call_soon(self._turn, loop)
+        await turn
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_turning = bool(self._waiting)
+        if self._is_turning:
+            _, _, turn = heappop(self._waiting)
+            if not turn.done():  # its client has not gone
+                turn.set_result(None)
+            loop.call_soon(self._turn, loop)
 
 
 def client_of(peer: object) -> str:

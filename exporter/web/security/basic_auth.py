@@ -3,7 +3,8 @@
 * An unknown user costs as much as a wrong password, so time does not tell who exists.
 * One hash is computed at a time, on a thread of its own: guessing takes one core at most
   and never the event loop. Clients take turns, so a crowd that guesses does not keep out who
-  comes with the right password for the first time. A guess whose client has gone is not checked.
+  comes with the right password for the first time. A guess whose client has gone is not checked,
+  but who comes again with the same is older than the guesses that came since, and next but one.
 * Results are cached under an HMAC of the user, the hash and the password, each with its
   length, so that no other three make the same key (CVE-2022-46146). Right and wrong
   passwords have caches of their own: guessing does not evict who logged in.
@@ -25,6 +26,7 @@ from exporter.web.turns import Turns
 
 _CACHE_SIZE = 100
 _WAITING_LIMIT = 512  # as many as there are connections
+_REMEMBERED = 16_384  # not yet checked: 3 MB
 _PASSWORD_BYTES = 72  # bcrypt ignores what follows, as Go's does
 _FAKE = "$2b${cost:02d}$MWvGnHjYQKpNyjHVvzYTlO2aFz5x3WYzCMYQuiVSp8oJLNLcMHYk2"
 """A hash for users that do not exist. It does not matter of which password."""
@@ -47,6 +49,7 @@ class BasicAuth:
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
         self._waiting: dict[bytes, _Check] = {}
+        self._asked: OrderedDict[bytes, float] = OrderedDict()
 
     async def allows(self, authorization: str, users: Mapping[bytes, bytes], client: str) -> bool:
         """Whether the value of an Authorization header names one of `users` (name ->
@@ -69,7 +72,8 @@ class BasicAuth:
         check = self._waiting.get(key)
         if check is None:
             loop = asyncio.get_running_loop()
-            turn = self._turns.do(partial(self._compare, loop, key, password, hashed), client)
+            compare = partial(self._compare, loop, key, password, hashed)
+            turn = self._turns.do(compare, client, self._first_asked(key, loop.time()))
             check = self._waiting[key] = _Check(loop.create_task(turn))
         check.requests += 1
         try:
@@ -81,6 +85,13 @@ class BasicAuth:
                 if self._waiting.get(key) is check:
                     del self._waiting[key]
 
+    def _first_asked(self, key: bytes, now: float) -> float:
+        """When this was asked for the first time, if it is not known yet whether it is right."""
+        first = self._asked.setdefault(key, now)
+        if len(self._asked) > _REMEMBERED:
+            self._asked.popitem(last=False)
+        return first
+
     def _compare(
         self, loop: asyncio.AbstractEventLoop, key: bytes, password: bytes, hashed: bytes
     ) -> bool:
@@ -91,6 +102,7 @@ class BasicAuth:
     def _remember(self, key: bytes, is_right: bool) -> None:  # noqa: FBT001 - it is the result
         cache = self._right if is_right else self._wrong
         cache[key] = None
+        self._asked.pop(key, None)
         if len(cache) > _CACHE_SIZE:
             cache.popitem(last=False)
 

@@ -236,6 +236,62 @@ def test_a_crowd_that_guesses_does_not_keep_out_who_comes_for_the_first_time(
     run(log_in())
 
 
+def test_who_comes_again_with_the_right_password_is_next_but_one_among_any_number_of_guessers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scraper whose timeout is shorter than its time in the queue gives up, and asks again."""
+
+    async def log_in() -> int:
+        checking = BasicAuth()
+        counting = Counting(monkeypatch)
+
+        async def guess(name: int) -> None:
+            for number in itertools.count():
+                guessed = header("alice", f"{name} {number}")
+                assert not await checking.allows(guessed, USERS, CLIENT)
+
+        def come() -> asyncio.Task[bool]:
+            right = header("alice", "wonderland")
+            return asyncio.create_task(checking.allows(right, USERS, CLIENT))
+
+        crowd = [asyncio.create_task(guess(name)) for name in range(400)]
+        await asyncio.sleep(0.01)
+        first = come()
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert not checking._right, "it gave up"
+        while len(counting.checked) < 450:  # noqa: ASYNC110 - all that were asked before it
+            await asyncio.sleep(0.001)
+        before = len(counting.checked)
+        assert await come()
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(first, *crowd, return_exceptions=True)
+        return len(counting.checked) - before
+
+    assert run(log_in()) <= 4
+
+
+def test_what_was_asked_and_never_checked_does_not_fill_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(basic_auth, "_REMEMBERED", 10)
+
+    async def log_in() -> BasicAuth:
+        checking = BasicAuth()
+        for number in range(30):
+            guessed = checking.allows(header("alice", f"{number}"), USERS, CLIENT)
+            guess = asyncio.create_task(guessed)
+            await asyncio.sleep(0)
+            guess.cancel()
+            await asyncio.gather(guess, return_exceptions=True)
+        assert await checking.allows(header("alice", "wonderland"), USERS, CLIENT)
+        return checking
+
+    checking = run(log_in())
+    assert len(checking._asked) <= 10
+
+
 def test_a_guess_whose_client_has_gone_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def log_in() -> None:
         checking = BasicAuth()
