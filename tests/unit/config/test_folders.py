@@ -79,6 +79,7 @@ def test_a_folder_is_listed_for_wildcards_and_asked_for_by_its_literal_name() ->
     assert needs_listing([], patterns(HOMES))
     assert not needs_listing(["bob"], patterns(HOMES))
     assert literals_below(["bob"], patterns(HOMES, "*/datatrove/x", "*/y")) == ["datatrove", "y"]
+    assert literals_below([], patterns("*/x", "users/y")) == ["users"]
     assert needs_listing(["bob", "datatrove", "logs", "x"], patterns(HOMES))
 
 
