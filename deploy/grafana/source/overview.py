@@ -48,7 +48,7 @@ def overview() -> dashboard.Dashboard:
     built = built.annotation(mark("Alerts", stalls, "red", "{{alertname}} {{job_name}}"))
     built = built.annotation(mark("Launches", launches, "blue", "Launch {{job_name}}"))
     for row, panels in (
-        ("Now", [*_numbers_of_jobs(), _jobs_by_state()]),
+        ("Now", [*_numbers_of_jobs(), _jobs_by_state(), *_failures()]),
         ("Jobs", [_unfinished_jobs(), _firing_alerts()]),
         ("Progress", _graphs_of_jobs()),
     ):
@@ -129,6 +129,33 @@ def _jobs_by_state() -> stat.Panel:
         legend="{{state}}",
     )
     return panel.text_mode("value_and_name").span(24)
+
+
+def _failures() -> list[timeseries.Panel]:
+    """Several exporters may watch a root: each task counts once."""
+    failed = (
+        "topk(9, sum by (reason) (max by (job, root, reason) "
+        f"(datatrove_root_tasks_failed{{{ROOT}}})))"
+    )
+    in_state = 'max by (job, root, job_name) (datatrove_job_tasks_in_state{{{}, state="{}"}})'
+    return [
+        graph(
+            "Failed and silent tasks",
+            "Tasks of jobs under way that failed, and those whose logs were not written for too "
+            "long. The job's page on the exporter says which, and what to do.",
+            "none",
+            [
+                (f"sum({in_state.format(JOB, state)}) or vector(0)", state)
+                for state in ("failed", "silent")
+            ],
+        ),
+        graph(
+            "Failed tasks by reason",
+            "Why tasks of jobs under way failed, hidden jobs included.",
+            "none",
+            [(failed, "{{reason}}")],
+        ),
+    ]
 
 
 def _unfinished_jobs() -> table.Panel:
