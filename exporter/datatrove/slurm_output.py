@@ -62,8 +62,12 @@ _FAILED: tuple[tuple[FailureReason, re.Pattern[str]], ...] = (
 _STOPPED = re.compile(
     r"srun: error: \S{1,256}: tasks? \S{1,256}: ."  # its exit code, or any signal's name
     r"|srun: (?:error: Unable to create step for job |unrecognized option |fatal: )"
-    r"|\S{0,4096}slurm_script: line \d{1,9}:(?: +\d{1,9})? .{0,4096}"
 )
+# Bash says this of warnings, too. It goes on after those: then it traces the next command.
+_STOPPED_SCRIPT = re.compile(
+    r"\S{0,4096}slurm_script: line \d{1,9}:(?: +\d{1,9})? (?!warning: ).{0,4096}"
+)
+_TRACE = "+ "
 
 
 def end_of_element(data: bytes, *, may_requeue: bool = True) -> ElementEnd:
@@ -81,7 +85,8 @@ def end_of_element(data: bytes, *, may_requeue: bool = True) -> ElementEnd:
     for reason, pattern in _FAILED:
         if any(map(pattern.match, last)):
             return ElementEnd("failed", Cause(reason))
-    if any(map(_STOPPED.match, last)):
+    traced = max((i for i, line in enumerate(last) if line.startswith(_TRACE)), default=0)
+    if any(map(_STOPPED.match, last)) or any(map(_STOPPED_SCRIPT.match, last[traced:])):
         has_begun = any(_PIPELINE in line for line in attempt)
         return ElementEnd("failed", Cause("stopped" if has_begun else "launcher"))
     return ElementEnd("open")

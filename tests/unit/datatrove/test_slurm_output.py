@@ -78,6 +78,15 @@ def test_an_element_whose_step_waits_for_its_turn_is_open() -> None:
     assert end_of_element(f"{_BEGIN}{line}".encode()) == ElementEnd("open")
 
 
+@pytest.mark.parametrize(
+    "said", ["warning: setlocale: LC_ALL: cannot change locale (C)", "module: command not found"]
+)
+def test_what_bash_says_before_it_starts_the_task_ended_nothing(said: str) -> None:
+    first, rest = _BEGIN.split("\n", 1)
+    line = f"/var/spool/job/slurm_script: line 9: {said}\n"
+    assert end_of_element(f"{first}\n{line}{rest}{_RUNS}".encode()) == ElementEnd("open")
+
+
 def test_the_rank_is_the_one_that_the_output_names() -> None:
     assert rank_of_element((_BEGIN + _RUNS).encode()) == 7
     assert rank_of_element(_BEGIN.encode()) is None
