@@ -79,20 +79,38 @@ _FRAME = re.compile(r'(?:  \| )?[ >] File "([^"]{1,4096})", line (\d{1,9}), in (
 _EXCEPTION = re.compile(r"(?:  \| )?((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: ?(.*))?", re.DOTALL)
 
 
+# Between an exception and the one that it led to.
+_CHAINED = re.compile(
+    r"(?:  \| )?(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):"
+)
+
+
 def _cause(traceback: Sequence[str]) -> Cause:
-    frames = [(i, match) for i, line in enumerate(traceback) if (match := _FRAME.match(line))]
-    if not frames:
-        return Cause("other")
-    number, frame = frames[-1]
-    file, line, function = frame.groups()
-    name = re.split(r"[/\\]", file)[-1]
-    where = ":".join((_printable(name), _printable(function), line))
-    for text in traceback[number + 1 :]:
-        if found := _EXCEPTION.fullmatch(text[:4096]):
+    """By the first exception after a frame, or by the last such one of a chain. A message may
+    hold lines that look like frames and exceptions, and is no part of this."""
+    frame: re.Match[str] | None = None
+    cause: Cause | None = None
+    is_told = False
+    for text in traceback:
+        if is_told:
+            if _CHAINED.match(text):
+                frame, is_told = None, False
+        elif match := _FRAME.match(text):
+            frame = match
+        elif frame is not None and (found := _EXCEPTION.fullmatch(text[:4096])):
             type_ = found[1].rpartition(".")[2][:_NAME_CHARACTERS]
             message = found[2] or ""
-            return Cause(_reason(type_, message), type_, where, message[:_MESSAGE_CHARACTERS])
-    return Cause("other", where=where)
+            reason = _reason(type_, message)
+            cause = Cause(reason, type_, _where(frame), message[:_MESSAGE_CHARACTERS])
+            is_told = True
+    return cause or Cause("other", where=_where(frame) if frame is not None else "")
+
+
+def _where(frame: re.Match[str]) -> str:
+    file, line, function = frame.groups()
+    name = re.split(r"[/\\]", file)[-1]
+    return ":".join((_printable(name), _printable(function), line))
 
 
 def _printable(text: str) -> str:

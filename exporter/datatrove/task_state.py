@@ -9,7 +9,7 @@ the end. Where a launch is not live, a log without a marker is a task that ended
 """
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -117,6 +117,7 @@ class OpenTasks:
 
 _NOT_LIVE: tuple[TaskState, ...] = ("failed", "unseen")
 _STOPPED = Cause("stopped")
+_POOL_ENDS_WITHIN_NS = 60 * 10**9
 
 
 def open_tasks(
@@ -129,9 +130,7 @@ def open_tasks(
     """The states of `to_do` tasks, of which these `logs` and `elements` are known; they are of
     no other tasks. `silent` are ranks whose open log was not written for too long."""
     written = {rank: log for rank, log in logs.items() if launch.wrote(log.modified_ns)}
-    has_failed_log = any(log.end and log.end.ended == "failed" for log in written.values())
-    # The pool of a local launch ends with its first failure, and the tasks in it with the pool.
-    pool_died = launch.kind == "local" and not launch.is_slice and has_failed_log
+    pool_died = launch.kind == "local" and not launch.is_slice and _pool_died(written.values())
     failures: dict[int, Failure] = {}
     states: dict[int, TaskState] = {}
     for rank in {**written, **elements}:
@@ -150,6 +149,14 @@ def open_tasks(
     failed = len(failures) + (others if launch.is_over else 0)
     needs_relaunch = pool_died or (failed > 0 and failed == to_do)
     return OpenTasks(states, failures, others, others_are, needs_relaunch, launch.is_live)
+
+
+def _pool_died(logs: Collection[TaskLog]) -> bool:
+    """The pool of a local launch ends with its first failure, and the tasks in it with the pool.
+    Unless a log is written on: then something runs, whatever it is."""
+    failed = [log.modified_ns for log in logs if log.end and log.end.ended == "failed"]
+    others = [log.modified_ns for log in logs if not (log.end and log.end.ended == "failed")]
+    return bool(failed) and max(others, default=0) <= min(failed) + _POOL_ENDS_WITHIN_NS
 
 
 def _is_requeued(log: TaskLog | None, element: ElementEnd | None) -> bool:

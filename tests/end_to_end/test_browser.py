@@ -155,7 +155,7 @@ def test_copying_works_where_browsers_have_no_clipboard_interface(
     with watched(browser, gallery.port, permissions=["clipboard-read"]) as page:
         page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         page.goto("/jobs/fineweb/tokenize")
-        page.get_by_role("button", name="Copy status command").click()
+        page.get_by_role("button", name="Copy status command", exact=True).click()
         expect(page.locator("button[data-copy=copy-status]")).to_have_text("Copied")
 
 

@@ -34,8 +34,8 @@ class Budget:
         self.limits = limits
         self._lock = threading.Lock()
         self._scan = 0
-        self._asked = 0
-        self._share = 1
+        self._asked_stats = self._asked_reads = 0
+        self._stats_share = self._reads_share = 1
         self._renew()
 
     def _renew(self) -> None:
@@ -45,34 +45,35 @@ class Budget:
     def begin(self) -> None:
         """A scan begins."""
         with self._lock:
-            self._share = max(1, math.ceil(self._asked / self.limits.stats))
+            self._stats_share = max(1, math.ceil(self._asked_stats / self.limits.stats))
+            self._reads_share = max(1, math.ceil(self._asked_reads / self.limits.reads))
             self._scan += 1
-            self._asked = 0
+            self._asked_stats = self._asked_reads = 0
             self._renew()
 
-    def is_turn(self, path: Path) -> bool:
-        """Whether the logs of this job may be looked at in this scan. Where all jobs together
-        ask for more than there is, they take turns."""
+    def reads(self, wanted: int, path: Path) -> int:
+        """How many of so many files of this job may be read."""
         with self._lock:
-            if self._share == 1:
-                return True
-            number = zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
-            return (number + self._scan) % self._share == 0
-
-    def reads(self, wanted: int) -> int:
-        """How many of so many files may be read, of one job."""
-        with self._lock:
-            granted = min(wanted, self.limits.reads_of_job, self._reads)
+            wanted = min(wanted, self.limits.reads_of_job)
+            self._asked_reads += wanted
+            granted = min(wanted, self._reads) if self._is_turn(path, self._reads_share) else 0
             self._reads -= granted
             return granted
 
-    def stats(self, wanted: int, *, is_turn: bool = True) -> int:
-        """How many of so many files may be asked for their status."""
+    def stats(self, wanted: int, path: Path) -> int:
+        """How many of so many files of this job may be asked for their status."""
         with self._lock:
-            self._asked += wanted
-            granted = min(wanted, self._stats) if is_turn else 0
+            self._asked_stats += wanted
+            granted = min(wanted, self._stats) if self._is_turn(path, self._stats_share) else 0
             self._stats -= granted
             return granted
+
+    def _is_turn(self, path: Path, share: int) -> bool:
+        """Where all jobs together asked for more than there is, they take turns."""
+        if share == 1:
+            return True
+        number = zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
+        return (number + self._scan) % share == 0
 
     def learned(self, wanted: int) -> int:
         """Of how many of so many completed tasks the log may be read."""

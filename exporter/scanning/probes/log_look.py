@@ -64,12 +64,11 @@ class LogLook:
 
     def take(self) -> LogMemory:
         """What is known after the look. Raises what the storage does."""
-        job, is_turn = self.job, self.budget.is_turn(self.path)
-        elements = self.before.elements
+        job, elements = self.job, self.before.elements
         if job.executor.kind == "slurm" and self.storage.is_local:
-            elements = self._elements(is_turn=is_turn)
+            elements = self._elements()
         if self.storage.is_local:
-            state, logs, left = self._local_logs(elements, is_turn=is_turn)
+            state, logs, left = self._local_logs(elements)
         else:
             state, logs, left = None, self._remote_logs(), 0
         gap_ns, knows_gap = self._gap(logs)
@@ -100,7 +99,7 @@ class LogLook:
         signs = [self.job.launch_ns, max(self.job.markers.modified_ns or (0,))]
         return max([*signs, *(log.modified_ns for log in memory.logs.values())])
 
-    def _elements(self, *, is_turn: bool) -> Elements:
+    def _elements(self) -> Elements:
         before = self.before.logs
 
         def has_fallen_quiet(rank: int) -> bool:
@@ -114,7 +113,6 @@ class LogLook:
             self.job.launch_ns,
             self.now_ns,
             self.budget,
-            is_turn=is_turn,
             quiet_after_ns=_QUIET_NS,
             has_fallen_quiet=has_fallen_quiet,
         )
@@ -153,9 +151,7 @@ class LogLook:
         begin = self.before.looks * _RUNS % len(runs)
         return [*runs[begin:], *runs[:begin]][:_RUNS]
 
-    def _local_logs(
-        self, elements: Elements, *, is_turn: bool
-    ) -> tuple[object, dict[int, SeenLog], int]:
+    def _local_logs(self, elements: Elements) -> tuple[object, dict[int, SeenLog], int]:
         """The state of ``logs/``, the open logs, and how many were left for later."""
         state = self._state()
         if state is self.before.state and self.job.done.has_all_of(self.before.done):
@@ -167,7 +163,7 @@ class LogLook:
         logs = {rank: known.get(rank) or SeenLog(File(log_name(rank))) for rank in present}
         in_launch = elements.by_rank(self.job.launch_ns) if elements.keys else None
         chosen = [rank for rank in sorted(logs) if self._is_to_ask(rank, logs[rank], in_launch)]
-        granted = self.budget.stats(len(chosen), is_turn=is_turn)
+        granted = self.budget.stats(len(chosen), self.path)
         left = len(chosen) - granted
         if left and granted:
             first = self.before.looks * granted % len(chosen)
@@ -222,9 +218,11 @@ class LogLook:
             if log.end is None and log.is_quiet and self._is_of_launch(log)
         ]
         to_read.sort(key=lambda rank: -logs[rank].modified_ns)
-        granted = self.budget.reads(len(to_read))
+        granted = self.budget.reads(len(to_read), self.path)
         known, error = dict(logs), None
         left = len(to_read) - granted
+        if left:  # those that waited longest are not to wait for ever
+            to_read = [*to_read[: granted - granted // 2], *to_read[len(to_read) - granted // 2 :]]
         for rank in to_read[:granted]:
             try:
                 known[rank] = self._read(rank, known[rank])

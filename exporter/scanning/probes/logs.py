@@ -104,11 +104,13 @@ def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Stor
         is_over=memory.is_over,
         ends_need_proof=executor.kind == "slurm" or executor.nodes_per_task > 1,
     )
-    settled_ns = now_ns - round(storage.lag_seconds * 1e9)
+    # Clocks differ: only where markers show late does it matter how new a log is.
+    lag_ns = round(storage.lag_seconds * 1e9)
     logs = {
         rank: log
         for rank, log in memory.logs.items()
-        if job.is_open(rank) and log.file.modified_ns is not None and log.modified_ns <= settled_ns
+        if job.is_open(rank) and log.file.modified_ns is not None
+        if not lag_ns or log.modified_ns <= now_ns - lag_ns
     }
     if len(logs) < len(memory.logs) and not storage.is_local and _tell_no_times(memory.logs):
         return replace(memory, tasks=None)

@@ -138,13 +138,12 @@ class ElementLook:
     launch_ns: int
     now_ns: int
     budget: Budget
-    is_turn: bool
     quiet_after_ns: int
     has_fallen_quiet: Callable[[int], bool]
 
     def at(self, seen: Elements, chosen: Sequence[Key]) -> Elements:
         """What is known with a look at the chosen ones; all others are forgotten."""
-        granted = self.budget.stats(len(chosen), is_turn=self.is_turn)
+        granted = self.budget.stats(len(chosen), self.path)
         names = [output_name(key) for key in chosen[:granted]]
         statuses = self.storage.stat_files(self.path, SLURM_LOGS, names)
         by_key = {key: e for key in chosen[granted:] if (e := seen.by_key.get(key)) is not None}
@@ -154,7 +153,7 @@ class ElementLook:
         maps = dict(seen.maps)
         left = len(chosen) - granted
         to_read = [key for key in by_key if self._is_to_read(by_key[key])]
-        may_read = self.budget.reads(len(to_read))
+        may_read = self.budget.reads(len(to_read), self.path)
         for key in sorted(to_read, reverse=True)[:may_read]:
             by_key[key] = self._read(key, by_key[key], seen.ranks or (), maps)
         self._map_the_only_array(by_key, seen.ranks or (), maps)

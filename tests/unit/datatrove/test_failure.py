@@ -57,6 +57,28 @@ def test_a_failed_task_tells_its_exception_and_reason(
     assert cause.where == "steps.py:connect:37"
 
 
+def test_frames_and_names_in_a_message_are_no_part_of_the_cause() -> None:
+    """Whatever a message quotes may be as secret as the rest of it."""
+    message = 'RuntimeError: worker said:\n  File "/x/y.py", line 1, in z\nhf_SECRET'
+    cause = end_of(_log(message)).cause
+    assert cause is not None
+    assert (cause.type, cause.where) == ("RuntimeError", "steps.py:connect:37")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "During handling of the above exception, another exception occurred:",
+        "The above exception was the direct cause of the following exception:",
+    ],
+)
+def test_of_a_chain_of_exceptions_the_last_one_is_told(between: str) -> None:
+    last = '  File "/secret/home/later.py", line 9, in wrap\n    raise\nValueError: y'
+    cause = end_of(_log(f"KeyError: x\n\n{between}\n\n{last}")).cause
+    assert cause is not None
+    assert (cause.type, cause.where) == ("ValueError", "later.py:wrap:9")
+
+
 def test_the_cause_says_nothing_of_folders_variables_and_source() -> None:
     cause = end_of(_log("ConnectionError: cannot connect")).cause
     assert "secret" not in repr(cause)

@@ -103,3 +103,11 @@ def test_only_states_that_can_be_told_are(launch: Launch, states: list[str]) -> 
     tasks = open_tasks(launch, 3, {0: FAILED}, {})
     assert list(tasks.in_states()) == states
     assert sum(tasks.in_states().values()) == 3
+
+
+@pytest.mark.parametrize(("seconds", "needs_relaunch"), [(59, True), (61, False)])
+def test_a_pool_whose_tasks_write_on_has_not_died(seconds: int, needs_relaunch: bool) -> None:
+    later = replace(OPEN, modified_ns=FAILED.modified_ns + seconds * 10**9)
+    tasks = open_tasks(LOCAL, 3, {0: FAILED, 1: later}, {})
+    assert tasks.needs_relaunch is needs_relaunch
+    assert tasks.states[1] == ("silent" if needs_relaunch else "running")

@@ -140,8 +140,37 @@ def test_what_a_scan_leaves_for_later_is_counted_and_comes_later(
         assert reading.logs is not None
         deferred.append(reading.logs.deferred)
     assert deferred == [5, 2, 0, 0]
-    assert storage.read == [log_name(rank) for rank in reversed(range(8))]
+    assert storage.read[0] == log_name(7)  # the newest comes first
+    assert sorted(storage.read) == [log_name(rank) for rank in range(8)]
     assert counts(scans)["failed"] == 8
+
+
+def test_a_log_that_ended_long_ago_is_read_whatever_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More logs fall quiet before each scan than a scan may read."""
+    monkeypatch.setattr(probe, "OF_LOCAL", Limits(reads_of_job=4, reads=4))
+    job = Job(tmp_path, 20)
+    for rank in range(3):
+        job.log(rank, failure(), seconds_ago=5 * HOUR)
+    scans, _ = scans_of(job)
+    for size in range(1, 6):
+        for rank in range(3, 20):
+            job.log(rank, line() * size, seconds_ago=70)
+        told = counts(scans)
+    assert told["failed"] == 3
+
+
+@pytest.mark.parametrize("ahead", [5, 300])
+def test_clocks_that_are_ahead_hide_nothing(tmp_path: Path, ahead: int) -> None:
+    job = Job(tmp_path, 2)
+    job.log(0, line(), seconds_ago=-ahead)
+    scans, _ = scans_of(job)
+    scans.read()
+    assert counts(scans) == {"running": 1, "waiting": 1}
+    job.log(0, failure(), seconds_ago=-ahead)
+    scans.read()
+    assert counts(scans) == {"failed": 1, "waiting": 1}
 
 
 def test_logs_that_are_too_many_to_be_asked_for_take_turns(
