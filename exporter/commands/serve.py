@@ -30,6 +30,7 @@ _LOG = logging.getLogger("exporter.service")
 _SCHEDULER_SILENCE_SECONDS = 60
 _SIGNAL_SECONDS = 0.2
 _GARBAGE_COLLECTION_SECONDS = 600.0  # why: see python_tuning
+_QUEUE = 1024  # connections that the system keeps until they are accepted, if it allows so many
 _NEED_A_RESTART = {
     # Key of the configuration -> field of Config.
     "web.listen_address": "listen_address",
@@ -209,7 +210,9 @@ def _bind(address: str) -> socket.socket:
     try:
         found = socket.getaddrinfo("::" if is_dual else host, port, type=kind, flags=flags)
         family, _, _, _, place = found[0]
-        return socket.create_server(place[:2], family=family, backlog=512, dualstack_ipv6=is_dual)
+        return socket.create_server(
+            place[:2], family=family, backlog=_QUEUE, dualstack_ipv6=is_dual
+        )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "unknown host"
         raise CommandError(f"cannot listen on {address}: {reason}") from None

@@ -102,6 +102,10 @@ class _Protocol(web.RequestHandler):
         # Also bytes that end no request may end so; then the connection counts as idle, no worse.
         self.connection.received(ends_request=data.endswith(b"\r\n\r\n"))
         super().data_received(data)
+        for message, _ in self._messages:  # of two errors in a row only one is ever handled
+            error = getattr(message, "exc", None)
+            if error is not None:
+                error.with_traceback(None)  # its frames hold what was received
 
     def handle_error(
         self,

@@ -1,6 +1,7 @@
 """The HTTP server as a process: who is answered, with which headers, over which TLS."""
 
 import base64
+import gc
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from aiohttp.http_exceptions import HttpProcessingError
 from support.certificates import Certificates, hashed
 from support.jobs import write_job
 from support.pages import job_path
@@ -455,6 +457,24 @@ def served(process_metrics: ProcessMetrics) -> Iterator[int]:
         server.stop()
         server._thread.join()
         server._loop.close()
+
+
+def test_nothing_of_what_is_no_request_waits_for_the_garbage_collection() -> None:
+    """Not even if more of it comes before the first is answered. The collection of all objects
+    that would find it is seldom."""
+    gc.collect()
+    gc.disable()
+    try:
+        with served(ProcessMetrics()) as port:
+            for _ in range(10):
+                with socket.create_connection((HOST, port)) as client, suppress(ConnectionError):
+                    client.sendall(b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 100_000)
+                    while client.recv(65536):
+                        pass
+        errors = [each for each in gc.get_objects() if isinstance(each, HttpProcessingError)]
+        assert errors == [], "their tracebacks would hold what was received"
+    finally:
+        gc.enable()
 
 
 class SlowWhenFiltered(ProcessMetrics):
