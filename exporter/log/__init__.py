@@ -41,6 +41,8 @@ _PRIORITIES = {
 """syslog(3)'s numbers."""
 
 _HIDDEN = "<secret>"
+_MASK = "\ufdd0"
+# Stands for it meanwhile: no character, and so in no secret; "secret" may be one.
 _SHORTEST_SECRET = 6  # shorter ones are found by chance
 _SECRET_VARIABLE = re.compile("KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(
@@ -165,12 +167,13 @@ def _clean(value: object) -> object:
 def without_secrets(text: str, *, is_cut: bool = False) -> str:
     """The text, with what `hide` and `set_up` know as secrets masked, and what looks like one;
     of a text that `is_cut`, also the beginning of a secret at its end."""
+    text = text.replace(_HIDDEN, _MASK)
     # The longest first: one may be part of another.
     for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
+        text = text.replace(secret, _MASK)
         if is_cut and (size := _begun(secret, text)):
-            text = text[:-size] + _HIDDEN
-    return _LOOKS_SECRET.sub(rf"\g<before>{_HIDDEN}", text)
+            text = text[:-size] + _MASK
+    return _LOOKS_SECRET.sub(rf"\g<before>{_MASK}", text).replace(_MASK, _HIDDEN)
 
 
 def _begun(secret: str, text: str) -> int:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from exporter import log
 
 PROGRAM = """
@@ -48,3 +50,12 @@ def test_a_secret_of_which_a_cut_text_has_the_beginning_is_masked_as_far() -> No
     assert log.without_secrets(begun, is_cut=True) == "key=<secret>"
     assert log.without_secrets(begun) == begun
     assert log.without_secrets("key=CANARY-OF-THE-LOG, too") == "key=<secret>, too"
+
+
+def test_what_stands_for_a_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one is called so, and where a text is cleaned twice."""
+    monkeypatch.setattr(log, "_secrets", set[str]())
+    log.hide(["secret", "another secret"])
+    once = log.without_secrets("a secret, another secret")
+    assert once == "a <secret>, <secret>"
+    assert log.without_secrets(once) == once
