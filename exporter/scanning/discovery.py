@@ -9,6 +9,7 @@ mergerfs #692), so where a link leads is told by its path. A loop made of bind m
 `max_depth`.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +27,11 @@ def job_name(path: Path) -> str:
     if path == (".",):
         return r"\x2e"
     return display_name("/".join(path)) if path else "."
+
+
+def number_of(path: Path) -> int:
+    """A fixed number below 2**32 for each folder, by which folders take turns."""
+    return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
 
 
 def _names_in(job_name: str) -> list[str]:

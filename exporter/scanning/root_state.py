@@ -9,7 +9,6 @@ not end: jobs that a failed scan of the root did not reach stay as they were, an
 """
 
 import math
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from exporter.scanning.discovery import (
     is_wanted,
     job_name,
     may_be_or_hold_wanted,
+    number_of,
     passes_filters,
     stage_for_shards,
     wants_subfolders,
@@ -95,7 +95,7 @@ class _FolderState:
 def _jitter(path: Path) -> float:
     """A fixed number from 0 to 1 for each folder. What is due once per interval is first due
     after this part of the interval, so never for all folders at once."""
-    return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape")) / 2**32
+    return number_of(path) / 2**32
 
 
 def _is_another(folder: Folder, before: Folder) -> bool:

@@ -6,9 +6,9 @@ nothing: what was left is counted, and later scans come to it.
 
 import math
 import threading
-import zlib
 from dataclasses import dataclass
 
+from exporter.scanning.discovery import number_of
 from exporter.storage.base import Path
 
 
@@ -72,8 +72,7 @@ class Budget:
         """Where all jobs together asked for more than there is, they take turns."""
         if share == 1:
             return True
-        number = zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
-        return (number + self._scan) % share == 0
+        return (number_of(path) + self._scan) % share == 0
 
     def learned(self, wanted: int) -> int:
         """Of how many of so many completed tasks the log may be read."""

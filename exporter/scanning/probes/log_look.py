@@ -184,8 +184,7 @@ class LogLook:
             return True
         if not self._is_of_launch(log):
             return in_launch is None or rank in in_launch
-        has_ended = log.end is not None and log.end.ended == "failed"
-        return not has_ended or self.before.looks % _ENDED_LOOKS == 0
+        return log.ended != "failed" or self.before.looks % _ENDED_LOOKS == 0
 
     def _seen(self, before: SeenLog | None, file: File) -> SeenLog:
         age_ns = self.now_ns - (file.modified_ns or 0)
@@ -260,7 +259,7 @@ class LogLook:
         if elements.of_launch(self.job.launch_ns):
             return True
         return any(
-            log.writes > 1 or (_is_open(log) and log.end is not None and log.end.has_header)
+            log.writes > 1 or (log.end is not None and log.ended == "open" and log.end.has_header)
             for log in logs.values()
             if self._is_of_launch(log)
         )
@@ -269,7 +268,9 @@ class LogLook:
         """What completed tasks teach, if a task has been silent for so long that it matters."""
         after_ns = self.config.stall.after_seconds * 1e9
         is_silent = any(
-            _is_open(log) and self.now_ns - log.modified_ns > after_ns and self._is_of_launch(log)
+            log.ended == "open"
+            and self.now_ns - log.modified_ns > after_ns
+            and self._is_of_launch(log)
             for log in logs.values()
         )
         if not is_silent:
@@ -278,10 +279,6 @@ class LogLook:
         completed = {r: t for r, t in times.items() if t >= self.job.launch_ns}
         most = self.budget.learned(len(completed))
         return learn(self.storage, self.path, completed, self.before.learned, most)
-
-
-def _is_open(log: SeenLog) -> bool:
-    return log.end is not None and log.end.ended == "open"
 
 
 def _allowed(cause: Cause, show: ShowErrors) -> Cause:

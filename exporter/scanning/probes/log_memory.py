@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.datatrove.executor_file import Executor
-from exporter.datatrove.failure import LogEnd
+from exporter.datatrove.failure import Ended, LogEnd
 from exporter.datatrove.logs import Span
 from exporter.datatrove.ranks import NO_RANKS, Markers, Ranks
 from exporter.datatrove.task_state import OpenTasks
@@ -44,6 +44,11 @@ class SeenLog:
     @property
     def modified_ns(self) -> int:
         return self.file.modified_ns or 0
+
+    @property
+    def ended(self) -> Ended | None:
+        """How it ends, as far as that was read."""
+        return None if self.end is None else self.end.ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ Trouble with logs costs what they would tell, and never the job.
 """
 
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.slurm_output import ElementEnd
 from exporter.datatrove.task_state import Launch, OpenTasks, TaskLog, open_tasks
 from exporter.errors import StorageError
+from exporter.scanning.discovery import number_of
 from exporter.scanning.probes.limits import OF_LOCAL, OF_REMOTE, Budget
 from exporter.scanning.probes.log_look import LogLook, may_be_live
 from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
@@ -86,8 +86,7 @@ class LogWatch:
         if look.now_ns - look.newest_sign_ns(memory) >= self.config.abandoned_after_seconds * 1e9:
             pause = max(pause, self.config.completed_scan_interval_seconds)
         if pause and memory.looks == 0:  # not all at once, after the first scan
-            number = zlib.crc32("/".join(look.path).encode("utf-8", "surrogateescape"))
-            pause *= (1 + number / 2**32) / 2
+            pause *= (1 + number_of(look.path) / 2**32) / 2
         return pause
 
 
@@ -118,7 +117,7 @@ def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Stor
         (
             (rank, log.modified_ns, log.span)
             for rank, log in logs.items()
-            if log.end is not None and log.end.ended == "open" and launch.wrote(log.modified_ns)
+            if log.ended == "open" and launch.wrote(log.modified_ns)
         ),
         memory.learned,
         config.stall,
@@ -133,7 +132,9 @@ def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Stor
     )
     unconfirmed = _failed(tasks) - memory.believed
     if launch.is_live and not launch.is_over:
-        unconfirmed = frozenset(r for r in unconfirmed if not _has_failed(logs.get(r)))
+        unconfirmed = frozenset(
+            r for r in unconfirmed if not (r in logs and logs[r].ended == "failed")
+        )
     return replace(memory, tasks=tasks, to_confirm=bool(unconfirmed))
 
 
@@ -143,10 +144,6 @@ def _tell_no_times(logs: Mapping[int, SeenLog]) -> bool:
 
 def _failed(tasks: OpenTasks | None) -> frozenset[int]:
     return frozenset() if tasks is None else frozenset(tasks.failures)
-
-
-def _has_failed(log: SeenLog | None) -> bool:
-    return log is not None and log.end is not None and log.end.ended == "failed"
 
 
 def _element_ends(memory: LogMemory, job: UnderWay) -> dict[int, ElementEnd]:
