@@ -12,7 +12,7 @@ import pytest
 from support.certificates import hashed
 from support.jobs import write_job
 from support.processes import Exporter, serving
-from support.servers import HOST
+from support.servers import HOST, wait_until
 
 CANARY = b"canary"
 MEBIBYTE = 1 << 20
@@ -152,7 +152,9 @@ def exporters(
             roots=[str(folder / "root")],
         ) as guarded,
     ):
-        plain.wait_until_ready()
+        for exporter in (plain, guarded):
+            # The last line that either writes by itself: what comes after it, a client caused.
+            wait_until(lambda e=exporter: "first scan done" in e.output, "the first scan is told")
         yield {False: plain, True: guarded}
 
 
