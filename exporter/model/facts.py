@@ -42,11 +42,11 @@ from exporter.model.fact import (
     of_row,
     of_totals,
 )
-from exporter.model.grouping import UNKNOWN
 from exporter.model.open_tasks import failures
 from exporter.model.report import RootRow, Row, attention, time_left
 from exporter.model.snapshot import Job, Root, Totals
-from exporter.model.stage_sums import MOST_STAGES, OTHER
+from exporter.model.stages.grouping import UNKNOWN
+from exporter.model.stages.sums import MOST_STAGES, OTHER
 from exporter.model.state import STATES
 
 _TERMINAL_AND_JOB: tuple[Place, ...] = ("terminal", "job")

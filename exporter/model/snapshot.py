@@ -20,7 +20,7 @@ from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import Reason
-from exporter.model.grouping import Group
+from exporter.model.stages.grouping import Group
 from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0

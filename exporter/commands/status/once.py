@@ -17,11 +17,11 @@ from exporter.commands.status.per_job import JobKey
 from exporter.commands.status.table import columns_for, lines, problems, summary
 from exporter.config.settings import Config
 from exporter.model import formatting
-from exporter.model.breakdown import break_down
 from exporter.model.facts import job_json, root_json, totals_json
 from exporter.model.open_tasks import WORDS
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Latest, Snapshot
+from exporter.model.stages.breakdown import break_down
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter.commands.status.table import in_columns
 from exporter.model import formatting
-from exporter.model.breakdown import Part
+from exporter.model.stages.breakdown import Part
 from exporter.model.state import STATES
 
 

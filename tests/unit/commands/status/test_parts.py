@@ -1,7 +1,7 @@
 """Parts as lines of text."""
 
 from exporter.commands.status.parts import part_json, part_lines
-from exporter.model.breakdown import Part
+from exporter.model.stages.breakdown import Part
 from exporter.model.state import STATES
 
 

@@ -2,7 +2,7 @@
 
 from support.readings import a_job, a_reading
 
-from exporter.model.stage_sums import MOST_STAGES, sums_by_stage
+from exporter.model.stages.sums import MOST_STAGES, sums_by_stage
 
 READING = a_reading(tasks=10, tasks_completed=4)
 

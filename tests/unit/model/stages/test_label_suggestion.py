@@ -11,8 +11,8 @@ from exporter.config.labels import (
     parse_label_pattern,
     stage_of,
 )
-from exporter.model.grouping import groups_of
-from exporter.model.label_suggestion import suggest
+from exporter.model.stages.grouping import groups_of
+from exporter.model.stages.label_suggestion import suggest
 
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 DUMPS = ["CC-MAIN-2014-23", "CC-MAIN-2014-35"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from support.paths import DATA
 
-from exporter.model.grouping import UNKNOWN, Group, group_of_labels, groups_of
+from exporter.model.stages.grouping import UNKNOWN, Group, group_of_labels, groups_of
 
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 """By name: where it is from, and of each job its name and the stage and item that a person sees."""
