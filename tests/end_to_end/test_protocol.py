@@ -12,7 +12,7 @@ import pytest
 from support.certificates import hashed
 from support.jobs import write_job
 from support.processes import Exporter, serving
-from support.servers import HOST, wait_until
+from support.servers import HOST
 
 CANARY = b"canary"
 MEBIBYTE = 1 << 20
@@ -152,9 +152,8 @@ def exporters(
             roots=[str(folder / "root")],
         ) as guarded,
     ):
-        for exporter in (plain, guarded):
-            # The last line that either writes by itself: what comes after it, a client caused.
-            wait_until(lambda e=exporter: "first scan done" in e.output, "the first scan is told")
+        plain.wait_until_told()
+        guarded.wait_until_told()
         yield {False: plain, True: guarded}
 
 

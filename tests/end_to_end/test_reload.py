@@ -131,6 +131,7 @@ def enabled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configured]:
     write_job(folder / "stays" / "job", tasks=4, completed=[0, 1])
     roots = [root(folder, "stays")]
     with configured(folder, "--web.enable-lifecycle", roots=roots) as running:
+        running.exporter.wait_until_told()
         yield running
 
 

@@ -143,6 +143,10 @@ class Exporter:
     def wait_until_ready(self) -> None:
         wait_until(lambda: self.get("/-/ready").status == 200, "every root was scanned once")
 
+    def wait_until_told(self) -> None:
+        """Return once it logged its first scan: what comes later in the log, somebody caused."""
+        wait_until(lambda: "first scan done" in self.output, "the first scan is told")
+
     def end(self, signal_number: int) -> int:
         """Send a signal; the exit code, which must come within 5 seconds."""
         self.process.send_signal(signal_number)

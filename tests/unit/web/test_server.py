@@ -71,6 +71,7 @@ def guarded(
         },
     )
     with serving(folder, f"--web.config.file={file}", roots=[str(folder / "root")]) as exporter:
+        exporter.wait_until_told()
         yield exporter, made
 
 
@@ -155,6 +156,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     write_job(folder / "root" / "job", tasks=4, completed=[0, 1])
     with serving(folder, roots=[str(folder / "root")]) as exporter:
         exporter.wait_until_ready()
+        exporter.wait_until_told()
         yield exporter
 
 
