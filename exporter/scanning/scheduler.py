@@ -25,9 +25,9 @@ from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.event_queue import EventQueue
-from exporter.scanning.root_scan import RootScan
-from exporter.scanning.root_state import RootState
-from exporter.scanning.root_storage import OpenStorage, RootStorage
+from exporter.scanning.root.scan import RootScan
+from exporter.scanning.root.state import RootState
+from exporter.scanning.root.storage import OpenStorage, RootStorage
 from exporter.scanning.schedule import Schedule
 from exporter.scanning.visitor import VisitReport
 from exporter.storage import open_storage

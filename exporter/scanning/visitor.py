@@ -23,7 +23,7 @@ from exporter.scanning.discovery import (
     wants_subfolders,
 )
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
-from exporter.scanning.root_storage import RootStorage
+from exporter.scanning.root.storage import RootStorage
 from exporter.storage.base import Folder, Storage, or_none
 
 _LOG = logging.getLogger("exporter.runner")

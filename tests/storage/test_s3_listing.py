@@ -221,7 +221,7 @@ def test_completed_jobs_are_looked_at_in_turn_and_not_all_at_once(
         thread_time=time.thread_time,
         process_time=time.process_time,
     )
-    for module in ("scheduler", "root_scan"):
+    for module in ("scheduler", "root.scan"):
         monkeypatch.setattr(f"exporter.scanning.{module}.time", clock)
     for number in range(jobs):
         bucket.put_job(3, range(3), f"job-{number}")

@@ -8,7 +8,7 @@ from exporter.config.folders import parse_folder_pattern
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
-from exporter.scanning.root_storage import OpenStorage
+from exporter.scanning.root.storage import OpenStorage
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Storage

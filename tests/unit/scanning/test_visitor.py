@@ -8,7 +8,7 @@ from support.jobs import write_job
 
 from exporter.config.settings import RootConfig
 from exporter.scanning.discovery import FolderToVisit
-from exporter.scanning.root_storage import RootStorage
+from exporter.scanning.root.storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers

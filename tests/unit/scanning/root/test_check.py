@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.errors import Reason, StorageError
-from exporter.scanning.root_check import RootCheck
+from exporter.scanning.root.check import RootCheck
 from exporter.storage.base import Folder
 
 MANY = 16

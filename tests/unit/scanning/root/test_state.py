@@ -17,7 +17,7 @@ from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.job_scan import JobScan, Memory
-from exporter.scanning.root_state import RootState
+from exporter.scanning.root.state import RootState
 from exporter.storage.base import Folder, Look, Path, Version
 
 NOW = 1000.0

@@ -4,7 +4,7 @@ import math
 
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
-from exporter.scanning.root_health import RootHealth
+from exporter.scanning.root.health import RootHealth
 
 NOW, WALL = 1000.0, 1_700_000_000.0
 DENIED = StorageError("denied", "Permission denied")

@@ -7,7 +7,7 @@ and then in between, and at the deadline.
 It ends when every folder was visited, or when it is given up. Visits that run on beyond that
 are stuck: their folders are not visited again until they return, and what they return is
 thrown away. What it sees of a root that goes meanwhile, or of a storage that breaks down, is
-no result (see ``root_check``).
+no result (see ``check``).
 """
 
 import time
@@ -17,9 +17,9 @@ from functools import partial
 from exporter.errors import StorageError
 from exporter.scanning.discovery import FolderToVisit, folders_below, is_nobodys
 from exporter.scanning.job_scan import JobScan
-from exporter.scanning.root_check import RootCheck
-from exporter.scanning.root_state import RootState
-from exporter.scanning.root_storage import RootStorage
+from exporter.scanning.root.check import RootCheck
+from exporter.scanning.root.state import RootState
+from exporter.scanning.root.storage import RootStorage
 from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage.base import Path
 from exporter.workers import OVERDUE_PER_OWNER, Call

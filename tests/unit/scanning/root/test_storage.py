@@ -1,7 +1,7 @@
 """What may be asked of a root's storage beside its jobs."""
 
 from exporter.config.settings import RootConfig
-from exporter.scanning.root_storage import RootStorage
+from exporter.scanning.root.storage import RootStorage
 from exporter.storage import open_storage
 from exporter.workers import Workers
 

@@ -32,7 +32,7 @@ from exporter.scanning.discovery import (
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
-from exporter.scanning.root_health import RootHealth
+from exporter.scanning.root.health import RootHealth
 from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
 

@@ -14,7 +14,7 @@ from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
 from exporter.model.missed import Seen, what_is_missed
 from exporter.model.snapshot import Job, Root, Totals
-from exporter.scanning.root_publish import with_jobs
+from exporter.scanning.root.publish import with_jobs
 
 _LOG = logging.getLogger("exporter.rootstate")
 _SCOPES = ("root", "job")
