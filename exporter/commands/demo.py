@@ -6,17 +6,22 @@ the exporter other than through the files.
 """
 
 import json
+import os
 import random
 import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from exporter.config.addresses import split_listen_address
+from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import DEFAULT_PORT, Config, RootConfig, StallRule
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
 from exporter.errors import CommandError
@@ -24,6 +29,15 @@ from exporter.errors import CommandError
 _TICK_SECONDS = 0.5
 _STALL = StallRule(after_seconds=25.0)
 """Tasks take about a second here, and nobody watches a demo for an hour."""
+_STAGES = (
+    ("extract", 32, 1.5),
+    ("signatures", 32, 1.0),
+    ("buckets", 14, 0.3),
+    ("filter", 48, 0.5),
+)
+"""Each with its tasks, and how many of them complete in a second."""
+LABELS = ("minhash/{dump}/{stage}", "{stage}/{dump}")
+DAY = 86_400.0
 
 _HEADER = "{time}.000 | {level:<8} | datatrove.{place} - {text}\n"
 _TRACEBACK = """\
@@ -42,8 +56,7 @@ IndexError: list index out of range
 def run(directory: str | None, speed: float, address: str | None, *, write_only: bool) -> None:
     """Write the tree to `directory`, or to a temporary one, let it make progress, and serve
     its metrics at `address`, or not if `write_only`, until a signal. Raises CommandError."""
-    with tempfile.TemporaryDirectory(prefix="datatrove-demo-") as temporary:
-        folder = Path(directory or temporary).resolve()
+    with _folder_to_write_to(directory) as folder:
         tree = DemoTree(folder, speed)
         try:
             tree.write()
@@ -61,10 +74,25 @@ def run(directory: str | None, speed: float, address: str | None, *, write_only:
         stopping.set()
 
 
+@contextmanager
+def _folder_to_write_to(directory: str | None) -> Iterator[Path]:
+    """`directory`, or a temporary one. An image may have no place for those."""
+    if directory is not None:
+        yield Path(directory).resolve()
+        return
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="datatrove-demo-")
+    except OSError:
+        raise CommandError("there is no place for a temporary directory: use --directory") from None
+    with temporary as folder:
+        yield Path(folder).resolve()
+
+
 def _serve(folder: Path, listen_address: str) -> None:
     from exporter.commands.serve import Exporter
 
-    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0, stall=_STALL)
+    labels = tuple(map(parse_label_pattern, LABELS))
+    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0, stall=_STALL, labels=labels)
     exporter = Exporter(Config((root,), listen_address=listen_address))
     address = f"http://{_host_to_open(listen_address)}:{exporter.port}"
     click.echo(f"The jobs are in {folder}.")
@@ -82,16 +110,17 @@ def _host_to_open(listen_address: str) -> str:
 
 @dataclass
 class _DemoJob:
-    """One job: its folder, its tasks, and how many complete per second."""
+    """One job: its folder, its tasks, and how many complete per second. One that `fails` has a
+    task that fails, and completes all others."""
 
     folder: Path
     tasks: int
-    tasks_per_second: float
+    tasks_per_second: float = 0.0
     stops_at: int | None = None
-    fails: bool = False
+    fails: int | None = None
     is_slurm: bool = False
     after: "_DemoJob | None" = None
-    completed: int = 0
+    ended: int = 0
     _owed: float = 0.0
 
     def launch(self) -> None:
@@ -113,13 +142,29 @@ class _DemoJob:
         }
         (self.folder / EXECUTOR_FILE).write_text(json.dumps(executor, indent=4))
 
-    def complete(self, rank: int) -> None:
-        """Leave what a successful task leaves, the marker last."""
+    def complete_long_ago(self, days: float, hours: float) -> None:
+        """Launch it so many days ago, and have its tasks take that long together."""
+        self.launch()
+        begin = time.time() - days * DAY
+        os.utime(self.folder / EXECUTOR_FILE, (begin, begin))
+        for rank in range(self.tasks):
+            self.complete(rank, begin + hours * 3600 * (rank + 1) / self.tasks)
+        self.ended = self.tasks
+
+    def complete(self, rank: int, at: float | None = None) -> None:
+        """Leave what a successful task leaves, the marker last; at this time if it was earlier.
+        One that an earlier demo completed is skipped."""
+        marker = self.folder / COMPLETIONS / marker_name(rank)
+        if marker.exists():
+            return
         for name in (LOGS, "stats", COMPLETIONS):
             (self.folder / name).mkdir(exist_ok=True)
-        self._log(rank, ("INFO", "executor.base:_run_for_rank:96", f"Processing done for {rank=}"))
+        last = ("INFO", "executor.base:_run_for_rank:96", f"Processing done for {rank=}")
+        self._log(rank, last, at=at)
         (self.folder / "stats" / f"{rank:05d}.json").write_text("[]")
-        (self.folder / COMPLETIONS / marker_name(rank)).touch()
+        marker.touch()
+        if at is not None:
+            os.utime(marker, (at, at))
 
     def fail(self, rank: int) -> None:
         """Leave what a failed task leaves: the executor's error at the end of its log, where
@@ -127,55 +172,77 @@ class _DemoJob:
         text = f"An error has been caught in function '_run_for_rank', {rank=}:"
         self._log(rank, ("ERROR", "executor.local:_run_for_rank:89", text), _TRACEBACK)
 
-    def _log(self, rank: int, last: tuple[str, str, str], more: str = "") -> None:
+    def _log(
+        self, rank: int, last: tuple[str, str, str], more: str = "", at: float | None = None
+    ) -> None:
         first = ("INFO", "utils.logging:add_task_logger:58", f"Launching pipeline for {rank=}")
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        now = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
         lines = [
             _HEADER.format(time=now, level=level, place=place, text=text)
             for level, place, text in (first, last)
         ]
         (self.folder / LOGS).mkdir(exist_ok=True)
-        (self.folder / LOGS / f"task_{rank:05d}.log").write_text("".join(lines) + more)
+        log = self.folder / LOGS / f"task_{rank:05d}.log"
+        log.write_text("".join(lines) + more)
+        if at is not None:
+            os.utime(log, (at, at))
+
+    def is_complete(self) -> bool:
+        """Whether what depends on it may begin."""
+        return self.ended == self.tasks and self.fails is None
 
     def advance(self, seconds: float) -> None:
-        """Complete the tasks that fall into the next `seconds`."""
-        if self.after is not None and self.after.completed < self.after.tasks:
+        """End the tasks that fall into the next `seconds`."""
+        if self.after is not None and not self.after.is_complete():
             return
         limit = self.tasks if self.stops_at is None else self.stops_at
         self._owed += seconds * self.tasks_per_second * random.uniform(0.5, 1.5)  # noqa: S311
-        while self._owed >= 1 and self.completed < limit:
-            self.complete(self.completed)
-            self.completed += 1
+        while self._owed >= 1 and self.ended < limit:
+            if self.ended == self.fails:
+                self.fail(self.ended)
+            else:
+                self.complete(self.ended)
+            self.ended += 1
             self._owed -= 1
-            if self.fails and self.completed == limit:
-                self.fail(limit)
 
 
 class DemoTree:
-    """Job folders below `folder`: a pipeline of four stages, a job that stalls, one of which a
-    task fails, a corrupt one, and one that was relaunched with fewer tasks."""
+    """Job folders below `folder`: a pipeline of six dumps and four stages, of which one job stalls
+    and another has a task that fails; a corrupt job, and one that was relaunched with fewer
+    tasks. All tasks together are about a thousand, and complete within ten minutes."""
 
     def __init__(self, folder: Path, speed: float = 1.0) -> None:
         self._folder = folder
         self._speed = speed
-        minhash = folder / "minhash"
-        signatures = _DemoJob(minhash / "signatures", 60, 2.0, is_slurm=True)
-        buckets = _DemoJob(minhash / "buckets", 14, 0.7, after=signatures, is_slurm=True)
-        clusters = _DemoJob(minhash / "clusters", 1, 0.2, after=buckets, is_slurm=True)
-        filtering = _DemoJob(minhash / "filter", 60, 2.0, after=clusters, is_slurm=True)
-        tokenize = _DemoJob(folder / "tokenize", 200, 1.0)
-        stalls = _DemoJob(folder / "extract-stalls", 32, 1.5, stops_at=23)
-        fails = _DemoJob(folder / "extract-fails", 24, 1.5, stops_at=9, fails=True)
-        self._jobs = (signatures, buckets, clusters, filtering, tokenize, stalls, fails)
+        self._jobs: list[_DemoJob] = []
+        self._long_complete: list[_DemoJob] = []
+        self._dump("2023-40", long_complete=4)
+        self._dump("2023-50", long_complete=3)
+        self._dump("2024-10", long_complete=1)
+        self._dump("2024-18", extract={"stops_at": 23})
+        self._dump("2024-22", long_complete=1, signatures={"fails": 9})
+        self._dump("2024-26", extract={"tasks": 280, "tasks_per_second": 0.5})
+
+    def _dump(self, dump: str, long_complete: int = 0, **others: dict[str, Any]) -> None:
+        """The stages of one dump, the first so many of them complete since days."""
+        before = None
+        for number, (stage, tasks, pace) in enumerate(_STAGES):
+            place = f"{stage}/{dump}" if stage == "extract" else f"minhash/{dump}/{stage}"
+            usual = {"tasks": tasks, "tasks_per_second": pace, "is_slurm": stage != "extract"}
+            own = usual | others.get(stage, {})
+            before = _DemoJob(self._folder / place, after=before, **own)
+            (self._long_complete if number < long_complete else self._jobs).append(before)
 
     def write(self) -> None:
         """Write the tree as it is before any progress."""
+        for number, job in enumerate(self._long_complete):
+            job.complete_long_ago(days=6.5 - 0.6 * number, hours=12)
         for job in self._jobs:
             job.launch()
         corrupt = self._folder / "corrupt"
         corrupt.mkdir(parents=True, exist_ok=True)
         (corrupt / EXECUTOR_FILE).write_text('{\n    "pipeline": [\n        {"adapter": ')
-        fewer = _DemoJob(self._folder / "relaunched-with-fewer-tasks", 10, 0)
+        fewer = _DemoJob(self._folder / "relaunched-with-fewer-tasks", 10)
         fewer.launch()
         for rank in range(fewer.tasks):
             fewer.complete(rank)

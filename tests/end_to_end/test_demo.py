@@ -3,15 +3,17 @@
 import itertools
 import os
 import re
+import subprocess
 import time
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from support.processes import COMMAND
-from support.servers import running, wait_until
+from support.servers import HOST, running, wait_until
 
-from exporter.commands.demo import DemoTree
+from exporter.commands.demo import LABELS, DemoTree
+from exporter.config.labels import labels_of, parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
@@ -29,70 +31,147 @@ def completed(root: Root) -> dict[str, tuple[int, int] | None]:
     }
 
 
-def test_at_first_no_task_is_done_but_those_of_the_relaunched_job(root: Path) -> None:
+DUMPS = ("2023-40", "2023-50", "2024-10", "2024-18", "2024-22", "2024-26")
+STALLS, FAILS = "extract/2024-18", "minhash/2024-22/signatures"
+
+
+def stages(dump: str) -> list[str]:
+    """The jobs of a dump, in the order in which they run."""
+    return [
+        f"extract/{dump}",
+        *(f"minhash/{dump}/{s}" for s in ("signatures", "buckets", "filter")),
+    ]
+
+
+def run_for(tree: DemoTree, seconds: int) -> None:
+    for _ in range(2 * seconds):
+        tree.advance(0.5)
+
+
+def test_it_begins_in_the_midst_of_a_pipeline(root: Path) -> None:
     DemoTree(root).write()
     found = scan(root)
-    assert completed(found) == {
-        "corrupt": None,
-        "extract-fails": (0, 24),
-        "extract-stalls": (0, 32),
-        "minhash/buckets": (0, 14),
-        "minhash/clusters": (0, 1),
-        "minhash/filter": (0, 60),
-        "minhash/signatures": (0, 60),
-        "relaunched-with-fewer-tasks": (4, 4),
-        "tokenize": (0, 200),
+    done = completed(found)
+    assert done.keys() == {
+        *itertools.chain.from_iterable(map(stages, DUMPS)),
+        "corrupt",
+        "relaunched-with-fewer-tasks",
     }
+    ratios = {name: counted and counted[0] / counted[1] for name, counted in done.items()}
+    assert [sum(ratios[stage] == 1 for stage in stages(dump)) for dump in DUMPS] == [
+        4,
+        3,
+        1,
+        0,
+        1,
+        0,
+    ]
+    assert set(ratios.values()) == {0, 1, None}
+    assert done["corrupt"] is None
+    assert done["relaunched-with-fewer-tasks"] == (4, 4)
     stray = {job.name: job.reading.stray_markers for job in found.jobs if job.reading}
     assert stray["relaunched-with-fewer-tasks"] == 6
     assert not any(count for name, count in stray.items() if name != "relaunched-with-fewer-tasks")
 
 
-def test_stages_follow_one_another_and_one_job_stalls(root: Path) -> None:
-    tree = DemoTree(root)
-    tree.write()
-    seen = []
-    for _ in range(600):
-        tree.advance(0.5)
-    for _ in range(3):
-        seen.append(completed(scan(root)))
-        tree.advance(60)
-    assert seen[0] == seen[-1]
-    assert seen[-1]["minhash/filter"] == (60, 60)
-    assert seen[-1]["tokenize"] == (200, 200)
-    assert seen[-1]["extract-stalls"] == (23, 32)
+def test_every_job_of_the_pipeline_has_a_stage_and_a_dump(root: Path) -> None:
+    DemoTree(root).write()
+    patterns = tuple(map(parse_label_pattern, LABELS))
+    found = [dict(labels_of(job.name, patterns)) for job in scan(root).jobs if "/" in job.name]
+    assert {labels["dump"] for labels in found} == set(DUMPS)
+    assert {labels["stage"] for labels in found} == {"extract", "signatures", "buckets", "filter"}
+    assert len({tuple(sorted(labels.items())) for labels in found}) == len(found) == 24
 
 
-def test_a_task_fails_for_a_reason_that_its_log_tells(root: Path) -> None:
+def test_within_a_minute_a_job_stalls_and_another_fails_with_its_cause(root: Path) -> None:
     tree = DemoTree(root)
     tree.write()
-    for _ in range(30):
-        tree.advance(1)
-    log = root / "extract-fails/logs/task_00009.log"
-    os.utime(log, (time.time() - 90,) * 2)  # it fell quiet
-    for file in root.glob("*/executor.json"):
+    run_for(tree, 60)
+    before = completed(scan(root))
+    run_for(tree, 10)
+    assert completed(scan(root))[STALLS] == before[STALLS] == (23, 32)
+    for log in root.glob("*/*/signatures/logs/*"):
+        os.utime(log, (time.time() - 90,) * 2)  # they fell quiet
+    for file in root.rglob("executor.json"):
         os.utime(file, (time.time() - 300,) * 2)
-    job = {job.name: job for job in scan(root).jobs}["extract-fails"]
+    job = {job.name: job for job in scan(root).jobs}[FAILS]
     assert job.state == "failed"
     assert job.reading is not None
+    assert job.reading.tasks_completed == 31
     assert job.reading.logs is not None
     (group,) = job.reading.logs.tasks.groups()
     assert (group.cause.type, group.cause.where) == ("IndexError", "extract.py:run:88")
     assert group.ranks == (9,)
 
 
-@pytest.mark.parametrize("steps", [1, 20, 60])
-def test_a_stage_starts_only_when_the_one_before_is_complete(root: Path, steps: int) -> None:
+def test_all_else_completes_and_then_nothing_more_is_written(root: Path) -> None:
+    """So it stays small, and quiet, however long it runs."""
     tree = DemoTree(root)
     tree.write()
-    for _ in range(steps):
-        tree.advance(1)
+    run_for(tree, 1800)
+    files = set(root.rglob("*"))
+    assert len(files) < 4000
+    run_for(tree, 60)
+    assert set(root.rglob("*")) == files
     done = completed(scan(root))
-    stages = [done[f"minhash/{s}"] for s in ("signatures", "buckets", "clusters", "filter")]
-    for before, after in itertools.pairwise(stages):
-        assert before is not None
-        assert after is not None
-        assert after[0] == 0 or before[0] == before[1]
+    for dump in set(DUMPS) - {"2024-18", "2024-22"}:
+        for stage in stages(dump):
+            assert done[stage] is not None
+            assert done[stage][0] == done[stage][1], stage
+
+
+def test_a_second_demo_in_the_same_folder_repeats_no_task(root: Path) -> None:
+    first = DemoTree(root)
+    first.write()
+    run_for(first, 30)
+    marker = root / "minhash/2023-50/filter/completions/00000"
+    os.utime(marker, (1000, 1000))
+    second = DemoTree(root)
+    second.write()
+    run_for(second, 30)
+    assert marker.stat().st_mtime == 1000
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 90])
+def test_a_stage_starts_only_when_the_one_before_is_complete(root: Path, seconds: int) -> None:
+    tree = DemoTree(root)
+    tree.write()
+    run_for(tree, seconds)
+    done = completed(scan(root))
+    for before, after in itertools.pairwise(stage for dump in DUMPS for stage in stages(dump)):
+        if after.startswith("extract"):
+            continue
+        one, next_one = done[before], done[after]
+        assert one is not None
+        assert next_one is not None
+        assert next_one[0] == 0 or one[0] == one[1], after
+
+
+def test_it_needs_no_place_for_temporary_folders_if_it_is_given_one(tmp_path: Path) -> None:
+    """An image that is read-only has none."""
+    folder = tmp_path / "jobs"
+    command = [*COMMAND, "demo", f"--directory={folder}", f"--web.listen-address={HOST}:0"]
+    with running(command, tmp_path / "log", without_temporary_folders(tmp_path)):
+        wait_until(lambda: "Open http" in (tmp_path / "log").read_text(), "it serves")
+
+
+def test_without_any_place_it_says_what_to_do(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [*COMMAND, "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | without_temporary_folders(tmp_path),
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "there is no place for a temporary directory: use --directory\n"
+
+
+def without_temporary_folders(folder: Path) -> dict[str, str]:
+    """An environment in which Python finds none: it takes whatever can be written."""
+    module = folder / "sitecustomize.py"
+    module.write_text("import tempfile\ntempfile._candidate_tempdir_list = list\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
 @pytest.mark.parametrize(

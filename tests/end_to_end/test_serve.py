@@ -1026,15 +1026,15 @@ def test_the_demo_shows_progress_and_trouble_and_leaves_nothing(tmp_path: Path) 
             return value or 0
 
         early = demo.wait_for(lambda page: page.value("datatrove_jobs"), "the first scan")
-        stalled = demo.wait_for(lambda page: completed(page, "extract-stalls") == 23, "the stall")
+        stalled = demo.wait_for(lambda page: completed(page, "extract/2024-18") == 23, "the stall")
         later = demo.wait_for(
-            lambda page: completed(page, "tokenize") > completed(stalled, "tokenize"),
+            lambda page: completed(page, "extract/2024-26") > completed(stalled, "extract/2024-26"),
             "other jobs go on",
         )
         assert later.value("datatrove_tasks_completed") > early.value("datatrove_tasks_completed")
-        assert completed(later, "extract-stalls") == 23
-        assert later.value("datatrove_job_tasks", root="demo", job_name="extract-stalls") == 32
-        assert later.having(job_name="corrupt") == UNREADABLE
+        assert completed(later, "extract/2024-18") == 23
+        assert later.value("datatrove_job_tasks", root="demo", job_name="extract/2024-18") == 32
+        assert later.having(job_name="corrupt") == {**UNREADABLE, "datatrove_job_labels": 1}
         relaunched = later.having(job_name="relaunched-with-fewer-tasks")
         assert relaunched["datatrove_job_stray_markers"] == 6
         assert relaunched["datatrove_job_completion_ratio"] == 1
