@@ -22,10 +22,33 @@ from exporter.web.security import web_config
 from exporter.web.views import Views
 
 README = (PROJECT / "README.md").read_text()
+CONFIGURATION, COMMAND_LINE, METRICS, WEB = (
+    (PROJECT / "docs" / f"{page}.md").read_text()
+    for page in ("configuration", "command-line", "metrics", "web")
+)
+DOCUMENTS = sorted(
+    file.relative_to(PROJECT).as_posix()
+    for file in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "deploy/README.md")
+)
+PAGES = [document for document in DOCUMENTS if re.fullmatch(r"docs/[^/]+", document)]
+
+
+def test_the_readme_is_short_and_its_contents_lead_to_its_sections() -> None:
+    assert len(README) <= 12_000
+    sections = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in sections]
+    assert re.findall(r"\]\(#([\w-]+)\)", README) == anchors
+
+
+def test_every_page_for_users_is_in_the_readmes_list() -> None:
+    """Decisions, runbooks and stories of the code have lists of their own."""
+    for document in DOCUMENTS:
+        if document.count("/") < 2 and document != "README.md":
+            assert f"]({document})" in README, document
 
 
 def metrics_table() -> str:
-    """The README's table of metrics, as the code has them."""
+    """The table of metrics in docs/metrics.md, as the code has them."""
     rows = [
         (
             family.name,
@@ -64,7 +87,7 @@ def own_metrics() -> list[tuple[str, str, tuple[str, ...], str]]:
 
 
 def test_the_metrics_table_is_what_the_code_publishes() -> None:
-    section = README.partition("<!-- metrics:")[2].partition("<!-- end of metrics -->")[0]
+    section = METRICS.partition("<!-- metrics:")[2].partition("<!-- end of metrics -->")[0]
     assert section.partition("-->")[2].strip() == metrics_table()
 
 
@@ -76,13 +99,14 @@ def test_the_example_configuration_loads_and_names_every_key() -> None:
         assert key in file.read_text()
 
 
-def test_yaml_in_the_readme_is_yaml(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
-    (tmp_path / "config.yaml").write_text(blocks[0])
+def test_yaml_in_the_readme_and_on_the_page_of_configuration_is_yaml(tmp_path: Path) -> None:
+    smallest, scraped = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    same, web_file = re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    assert same == smallest
+    (tmp_path / "config.yaml").write_text(smallest)
     assert len(load_config(str(tmp_path / "config.yaml")).roots) == 2
-    assert "scrape_configs" in yaml.safe_load(blocks[1])
-    web = web_config.parse(blocks[2].encode(), "web.yml", tmp_path)
+    assert "scrape_configs" in yaml.safe_load(scraped)
+    web = web_config.parse(web_file.encode(), "web.yml", tmp_path)
     assert web.tls is not None
     assert web.users
 
@@ -137,39 +161,57 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert "\nmake check\n" in (PROJECT / ".ci" / "run").read_text()
 
 
-def test_commands_and_options_in_the_readme_exist() -> None:
-    for command in re.findall(r"^datatrove-exporter ([a-z-]+)", README, re.MULTILINE):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_that_a_document_names_exist(document: str) -> None:
+    text = (PROJECT / document).read_text()
+    for command in re.findall(r"^(?:\$ )?datatrove-exporter ([a-z-]+)", text, re.MULTILINE):
         assert command in main.commands
+
+
+def test_the_environment_on_the_page_of_configuration_is_that_of_the_options() -> None:
     options = [option for command in main.commands.values() for option in command.params]
     known = {option.envvar for option in options if option.envvar}
-    assert set(re.findall(r"DATATROVE_EXPORTER_[A-Z_]+", README)) == known
+    assert set(re.findall(r"DATATROVE_EXPORTER_[A-Z_]+", CONFIGURATION)) == known
 
 
-def test_options_in_the_readmes_command_line_section_exist() -> None:
-    section = README.partition("### On the command line")[2].partition("\n### ")[0]
+def test_options_on_the_page_of_the_command_line_exist() -> None:
     known = {
         o for name in ("status", "textfile") for p in main.commands[name].params for o in p.opts
     }
-    named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z.-]*", section))
+    named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z.-]*", COMMAND_LINE))
     assert named <= known
     assert {"--missing", "--watch", "--json", "-p", "-hc", "--fail-incomplete"} <= named
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links_in_the_readme_lead_somewhere(link: str) -> None:
-    assert (PROJECT / link).exists()
+def headings(file: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_promql_in_the_readme_uses_metrics_that_exist() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_and_pictures_in_a_document_lead_somewhere(document: str) -> None:
+    file = PROJECT / document
+    text = file.read_text()
+    for link in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+        path, _, anchor = link.partition("#")
+        if ":" not in path:
+            target = file.parent / path if path else file
+            assert target.exists(), link
+            assert not anchor or anchor in headings(target), link
+
+
+@pytest.mark.parametrize("document", ["README.md", *PAGES])
+def test_metrics_that_a_document_names_exist(document: str) -> None:
     names = {f.name for f in (*JOB_FAMILIES, *ROOT_FAMILIES, *OVERALL_FAMILIES)}
     names |= {name for name, *_ in own_metrics()}
-    assert set(re.findall(r"\bdatatrove_[a-z_]+\b", README)) <= names
+    text = (PROJECT / document).read_text()
+    assert set(re.findall(r"\bdatatrove_[a-z_]+\b(?!-)", text)) <= names
 
 
-def test_the_addresses_of_the_api_that_the_readme_names_answer() -> None:
+def test_the_addresses_of_the_api_on_the_page_about_it_answer() -> None:
     operations = Operations(Publisher(Latest()), ProcessMetrics(), lambda: True, None)
     table = {route.path: route for route in routes(Views(Snapshot), operations)}
-    addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", README, re.MULTILINE)
+    addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", WEB, re.MULTILINE)
     assert len(addresses) == 4
     for address in addresses:
         path, _, query = address.partition("?")
@@ -185,12 +227,6 @@ def test_every_test_that_stands_behind_a_promise_exists() -> None:
     assert len(named) > 30
     for file, name in named:
         assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file}::{name}"
-
-
-DOCUMENTS = sorted(
-    file.relative_to(PROJECT).as_posix()
-    for file in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "deploy/README.md")
-)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
