@@ -19,6 +19,7 @@ from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.datatrove.task_state import OpenTasks
+from exporter.datatrove.throughput import Hourly
 from exporter.errors import Reason
 from exporter.model.stages.grouping import Group
 from exporter.model.state import STATES, State
@@ -50,7 +51,9 @@ class Reading:
     `start_timestamp` is when the launch left its queue. `is_slice`: it runs some of the tasks
     only. `logs` is None where nothing is open, nothing began, or nobody looks; and
     `needs_relaunch`, whether nothing of this launch can finish the job, where nobody looks.
-    `waits` are the longest between its completions, None where all were short or unknown."""
+    `waits` are the longest between its completions, None where all were short or unknown.
+    `by_hour` has its completions of the last two weeks, also those whose markers went since; None
+    where the times are unknown."""
 
     tasks: int
     tasks_completed: int
@@ -70,6 +73,7 @@ class Reading:
     logs: Logs | None = None
     needs_relaunch: bool | None = None
     waits: Waits | None = None
+    by_hour: Hourly | None = None
 
     @property
     def tasks_left(self) -> int:
