@@ -1,0 +1,121 @@
+"""Rows of a report as one pipeline."""
+
+from collections.abc import Sequence
+
+import pytest
+from support.readings import DAY, HOUR, NOW, a_job, an_unreadable_job
+from support.stages import daily, finished, rows_of, rows_of_states, worked
+
+from exporter.model.report import Row
+from exporter.model.stages.table import StageRow, StageTable, stage_table
+
+
+def table_of(rows: Sequence[Row], order: Sequence[str] = ()) -> StageTable:
+    return stage_table(rows, NOW, order)
+
+
+def stages_of(rows: Sequence[Row], order: Sequence[str] = ()) -> list[str | None]:
+    return [row.stage for row in table_of(rows, order).stages]
+
+
+def row_of(table: StageTable, stage: str | None) -> StageRow:
+    return next(row for row in table.stages if row.stage == stage)
+
+
+PIPELINE = rows_of(
+    a_job("filter/CC-MAIN-2020-05", reading=daily(*[50] * 10, of=600)),
+    a_job("filter/CC-MAIN-2020-10", reading=finished(200, ago=12 * HOUR)),
+    a_job("tokenize/CC-MAIN-2020-05", reading=daily(*[10] * 10, of=600)),
+    a_job("tokenize/CC-MAIN-2020-10", reading=worked(launched=HOUR, tasks=100)),
+    a_job("experiment", reading=worked(9 * DAY, tasks=70)),
+    an_unreadable_job("broken"),
+)
+
+
+def test_each_stage_has_its_sums_and_the_jobs_without_one_come_last() -> None:
+    table = table_of(PIPELINE)
+    assert [(r.stage, r.jobs, r.tasks_completed, r.tasks, r.tasks_left) for r in table.stages] == [
+        ("filter/*", 2, 700, 800, 100),
+        ("tokenize/*", 2, 100, 700, 600),
+        (None, 2, 1, 70, 0),
+    ]  # those of an abandoned job are not left
+    whole = table.whole
+    assert (whole.stage, whole.jobs, whole.tasks_completed, whole.tasks, whole.tasks_left) == (
+        None, 6, 801, 1570, 700,
+    )  # fmt: skip
+    assert row_of(table, "filter/*").completion_ratio == 7 / 8
+    assert whole.jobs_in_state["unreadable"] == 1
+
+
+def test_what_is_left_out_is_named() -> None:
+    open_jobs = {"a": "stalled", "b": "failed", "c": "abandoned", "d": "waiting", "e": "waiting"}
+    rows = rows_of_states(**open_jobs, f="complete")
+    assert table_of(rows).whole.jobs_left_out == {
+        "stalled": 1, "failed": 1, "abandoned": 1, "waiting": 2,
+    }  # fmt: skip
+    assert table_of(rows_of_states(a="running", b="unreadable")).whole.jobs_left_out == {}
+
+
+def test_the_stage_that_ends_last_is_the_slowest() -> None:
+    known = tuple(row for row in PIPELINE if row.state != "complete")
+    table = table_of(known)
+    ends = {row.stage: row.done_about for row in table.stages}
+    assert ends[None] is None
+    assert ends["filter/*"].timestamp == pytest.approx(NOW + 2 * DAY)
+    assert ends["tokenize/*"].timestamp == pytest.approx(NOW + 60 * DAY)
+    assert [row.stage for row in table.stages if row.is_slowest] == ["tokenize/*"]
+    assert table.whole.done_about.timestamp == pytest.approx(NOW + 700 / 60 * DAY)
+    assert not table.whole.is_slowest
+
+
+def test_one_stage_alone_is_not_the_slowest() -> None:
+    rows = rows_of(a_job("filter/CC-MAIN-2020-05", reading=daily(*[50] * 10)))
+    (row,) = table_of(rows).stages
+    assert row.done_about is not None
+    assert not row.is_slowest
+
+
+def test_what_was_done_in_the_last_day_is_told() -> None:
+    row = row_of(table_of(PIPELINE), "filter/*")
+    assert (row.tasks_last_day, row.jobs_finished_last_day) == (50, 1)
+    assert row.pace is None  # less than a day is known: the other was complete when first seen
+    slow = row_of(table_of(PIPELINE), "tokenize/*")
+    assert (slow.tasks_last_day, slow.jobs_finished_last_day) == (10, 0)
+    assert slow.pace.mean == pytest.approx(10)
+
+
+def test_stages_come_as_the_items_go_through_them() -> None:
+    rows = rows_of(
+        a_job("minhash/CC-MAIN-2020-05/filter", reading=worked(launched=5)),
+        a_job("minhash/CC-MAIN-2020-05/clusters", reading=worked(60, 90)),
+        a_job("minhash/CC-MAIN-2020-05/buckets", reading=finished(ago=HOUR)),
+        a_job("minhash/CC-MAIN-2020-05/signatures", reading=finished(ago=2 * HOUR)),
+        a_job("minhash/CC-MAIN-2020-10/buckets", reading=worked(launched=4)),
+        a_job("minhash/CC-MAIN-2020-10/signatures", reading=worked(launched=5)),  # queued first
+    )
+    expected = [f"minhash/*/{step}" for step in ("signatures", "buckets", "clusters", "filter")]
+    assert stages_of(rows) == expected
+    assert stages_of(rows[::-1]) == expected
+
+
+def test_a_stage_that_shares_no_item_comes_by_how_far_it_is() -> None:
+    rows = rows_of(
+        a_job("filter/CC-MAIN-2020-05", reading=worked(60, tasks=2)),
+        a_job("tokenize/CC-MAIN-2020-05", reading=worked(60, tasks=5)),
+        a_job("cluster", reading=worked()),
+    )
+    assert stages_of(rows) == ["filter/*", "tokenize/*", "cluster"]
+
+
+def test_who_knows_the_order_says_it() -> None:
+    said = ("tokenize/*", "nothing", "filter/*")
+    assert stages_of(PIPELINE, said) == ["tokenize/*", "filter/*", None]
+    assert stages_of(PIPELINE, said[:1]) == ["tokenize/*", "filter/*", None]
+
+
+def test_no_rows_are_no_stages() -> None:
+    table = table_of(())
+    assert table.stages == ()
+    assert table.whole.jobs == 0
+    assert table.whole.completion_ratio is None
+    assert table.whole.done_about is None
