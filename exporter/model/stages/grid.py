@@ -1,0 +1,167 @@
+"""Rows of a report as grids of items × stages, and which view of them fits. Pure.
+
+    grids = grids_of(rows)          # grids.grids, and grids.apart: the rows that are in none
+    default_view(rows)              # "grid", "stages" or "list"
+
+Stages of a root that share an item are a family. A family is a grid if it is small enough to look
+at, and full enough to be worth it. Work is proportional to the rows.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from exporter.model.report import Row
+from exporter.model.stages.table import pipeline_order
+from exporter.model.state import STATES
+
+View = Literal["grid", "stages", "list"]
+
+_STAGES = range(2, 17)
+_LEAST_ITEMS = 2
+_LEAST_JOBS = 8
+_LEAST_FILLED = 1 / 3
+_JOBS_OF_A_STAGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The jobs of one item at one stage: `worst` is the one that needs attention first, None
+    where there is no job. `waits_for` is the worst job of the nearest earlier stage of the item
+    that is not complete, None if all earlier ones are."""
+
+    stage: str
+    rows: tuple[Row, ...] = ()
+    worst: Row | None = None
+    waits_for: Row | None = None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Its job cannot begin: an earlier stage is not done."""
+        is_waiting = self.worst is not None and self.worst.state == "waiting"
+        return is_waiting and self.waits_for is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item, with a cell for each stage of its grid, also where there is no job."""
+
+    item: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """All its jobs are complete, and one of the last stage is among them."""
+        there = [cell.worst for cell in self.cells if cell.worst is not None]
+        return self.cells[-1].worst is not None and all(row.state == "complete" for row in there)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A family of stages in the order of the pipeline, and its items by name: the `open` ones, and
+    the `complete` ones, which are folded."""
+
+    root: str
+    stages: tuple[str, ...]
+    open: tuple[ItemRow, ...]
+    complete: tuple[ItemRow, ...]
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """The grids, that of most jobs first; and `apart`, the rows that are in none, as they came."""
+
+    grids: tuple[Grid, ...]
+    apart: tuple[Row, ...]
+
+
+def grids_of(rows: Iterable[Row], order: Sequence[str] = ()) -> Grids:
+    """Every grid that the rows make; stages in this `order`, then the others as in the table."""
+    rows = list(rows)
+    grids, in_grids = [], set[tuple[str, str]]()
+    for (root, stages), members in _families(rows).items():
+        if _is_worth_it(stages, members):
+            grids.append(_grid(root, members, order))
+            in_grids |= {(root, stage) for stage in stages}
+    grids.sort(key=lambda grid: (-grid.jobs, grid.root, grid.stages))
+    apart = tuple(row for row in rows if not (_key(row) in in_grids and row.group.item))
+    return Grids(tuple(grids), apart)
+
+
+def default_view(rows: Iterable[Row]) -> View:
+    """The view that shows best what these rows are."""
+    rows = list(rows)
+    grids = grids_of(rows)
+    if 2 * sum(grid.jobs for grid in grids.grids) >= max(1, len(rows)):
+        return "grid"
+    of_stages = Counter(_key(row) for row in rows if row.group.stage)
+    large = sum(jobs >= _JOBS_OF_A_STAGE for jobs in of_stages.values())
+    return "stages" if large > 1 or grids.grids else "list"
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row.root.name, row.group.stage
+
+
+def _families(rows: Iterable[Row]) -> dict[tuple[str, frozenset[str]], list[Row]]:
+    """Rows with an item by root and family of stages."""
+    first_of_item: dict[tuple[str, str], tuple[str, str]] = {}
+    parents: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def head(key: tuple[str, str]) -> tuple[str, str]:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
+        return key
+
+    with_item = [row for row in rows if row.group.stage and row.group.item]
+    for row in with_item:
+        first = first_of_item.setdefault((row.root.name, row.group.item), _key(row))
+        parents[head(_key(row))] = head(first)
+    by_head = defaultdict[tuple[str, str], list[Row]](list)
+    for row in with_item:
+        by_head[head(_key(row))].append(row)
+    return {
+        (root, frozenset(row.group.stage for row in members)): members
+        for (root, _), members in by_head.items()
+    }
+
+
+def _is_worth_it(stages: frozenset[str], members: Sequence[Row]) -> bool:
+    items = len({row.group.item for row in members})
+    filled = len({row.group for row in members}) / (items * len(stages))
+    return (
+        len(stages) in _STAGES
+        and items >= _LEAST_ITEMS
+        and len(members) >= _LEAST_JOBS
+        and filled >= _LEAST_FILLED
+    )
+
+
+def _grid(root: str, members: Sequence[Row], order: Sequence[str]) -> Grid:
+    by_stage, by_item = defaultdict[str, list[Row]](list), defaultdict[str, list[Row]](list)
+    for row in members:
+        by_stage[row.group.stage].append(row)
+        by_item[row.group.item].append(row)
+    stages = tuple(pipeline_order(by_stage, order))
+    items = [ItemRow(item, _cells(stages, rows)) for item, rows in sorted(by_item.items())]
+    unfinished = tuple(item for item in items if not item.is_complete)
+    complete = tuple(item for item in items if item.is_complete)
+    return Grid(root, stages, unfinished, complete, len(members))
+
+
+def _cells(stages: Sequence[str], rows: Sequence[Row]) -> tuple[Cell, ...]:
+    by_stage = defaultdict[str, list[Row]](list)
+    for row in rows:
+        by_stage[row.group.stage].append(row)
+    cells, waits_for = [], None
+    for stage in stages:
+        alike = tuple(by_stage[stage]) if stage in by_stage else ()
+        worst = min(alike, key=lambda row: STATES.index(row.state), default=None)
+        cells.append(Cell(stage, alike, worst, waits_for))
+        if worst is not None and worst.state != "complete":
+            waits_for = worst
+    return tuple(cells)
