@@ -26,6 +26,7 @@ from exporter.model import facts, formatting
 from exporter.model.advice import advice, unknowable
 from exporter.model.fact import Column, Fact, Place, Value
 from exporter.model.open_tasks import WORDS, failures, in_words, ranks_in_states, runs_of
+from exporter.model.problems import first_of, problems_of
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Job
@@ -37,6 +38,7 @@ from exporter.web.urls import Addresses, shell_path
 
 _RUNS_SHOWN = 200
 _RUNS_OF_A_GROUP = 30
+_PROBLEMS = 12
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # What HTML forbids in a document, and carriage returns, which it would change.
 
@@ -123,6 +125,9 @@ class Pages:
             now=report.time,
             freshness=fresh,
             report=report,
+            problems=_problems(report, query),
+            abandoned=states["abandoned"],
+            abandoned_query=_only({"abandoned"}, query),
             query=query,
             tiles=[_tile(state, jobs, query) for state, jobs in states.items()],
             last_end=max(ends, default=None),
@@ -230,6 +235,33 @@ def _tile(state: State, jobs: int, query: Query) -> dict[str, object]:
     states: frozenset[State] = frozenset() if is_chosen else frozenset({state})
     to = replace(query, filter=replace(query.filter, states=states), page=1)
     return {"of": BY_NAME[state], "jobs": jobs, "query": to.encode(), "is_chosen": is_chosen}
+
+
+def _only(states: Collection[State], query: Query) -> str:
+    """The same query for jobs in these states."""
+    wanted = replace(query.filter, states=frozenset(states), hide_complete=False)
+    return replace(query, filter=wanted, page=1).encode()
+
+
+def _problems(report: Report, query: Query) -> dict[str, Any]:
+    """What needs somebody among the jobs asked for: some lines, and where the others are."""
+    problems = problems_of(report, query.filter)
+    everything = problems if query.filter == Filter() else problems_of(report)
+    is_alone = query.view == "problems"
+    pages = query.pages(len(problems)) if is_alone else 1
+    query = replace(query, page=min(query.page, pages))
+    lines = query.cut(problems) if is_alone else first_of(problems, _PROBLEMS)
+    return {
+        "lines": lines,
+        "number": len(problems),
+        "elsewhere": len(everything) - len(problems),
+        "folded": 0 if is_alone else len(problems) - len(lines),
+        "query": replace(query, view="problems", page=1).encode(),
+        "pages": pages,
+        "previous": _page(query, query.page - 1, pages),
+        "next": _page(query, query.page + 1, pages),
+        "page": query.page,
+    }
 
 
 def _page(query: Query, page: int, pages: int) -> str | None:

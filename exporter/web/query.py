@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 from urllib.parse import urlencode
 
 from exporter.model.facts import SORTS
@@ -11,13 +11,17 @@ from exporter.model.selection import Filter, sort_rows
 from exporter.model.state import STATES
 
 Order = Literal["asc", "desc"]
+View = Literal["", "list", "problems"]
+"""What the status page shows; empty for what suits the jobs."""
+Each = TypeVar("Each")
 
 PER_PAGE = 200
 MAX_PER_PAGE = 1000
 _MAX_PAGE = 1_000_000
 _MAX_TEXT = 1024
-_SINGLE = ("name", "hide_complete", "sort", "order", "page", "per_page")
+_SINGLE = ("name", "hide_complete", "sort", "order", "page", "per_page", "view")
 _NAMES = frozenset({*_SINGLE, "root", "state"})
+_OF_PAGES = frozenset({"view"})
 
 
 class QueryError(ValueError):
@@ -26,13 +30,15 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which rows, in which order, and which page of them (from 1)."""
+    """Which rows, in which order, and which page of them (from 1); and on the status page, which
+    view of them."""
 
     filter: Filter = field(default_factory=Filter)
     sort: str = "attention"
     order: Order = "asc"
     page: int = 1
     per_page: int = PER_PAGE
+    view: View = ""
 
     def select(self, rows: Iterable[Row]) -> list[Row]:
         """All rows that match, in order. `rows` come in the order of attention."""
@@ -41,8 +47,8 @@ class Query:
             return kept
         return sort_rows(kept, self.sort, descending=self.order == "desc")
 
-    def cut(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """The rows of this page."""
+    def cut(self, rows: Sequence[Each]) -> Sequence[Each]:
+        """Those of all that are on this page."""
         start = (self.page - 1) * self.per_page
         return rows[start : start + self.per_page]
 
@@ -76,6 +82,7 @@ class Query:
             ("order", "" if self.is_natural else self.order),
             ("page", "" if self.page == 1 else str(self.page)),
             ("per_page", "" if self.per_page == PER_PAGE else str(self.per_page)),
+            ("view", self.view),
         ]
         return urlencode([(name, value) for name, value in pairs if value])
 
@@ -90,7 +97,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
     browser) parameters of other names and empty values mean nothing."""
     given: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name in _NAMES and (strict or value):
+        if name in _NAMES and (strict or value) and not (strict and name in _OF_PAGES):
             given.setdefault(name, []).append(value)
         elif strict:
             raise QueryError("unknown parameter")
@@ -115,6 +122,7 @@ def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
         order=cast("Order", order),
         page=_number("page", one.get("page", "1"), _MAX_PAGE),
         per_page=_number("per_page", one.get("per_page", str(PER_PAGE)), MAX_PER_PAGE),
+        view=cast("View", _choice("view", one.get("view", ""), get_args(View))),
     )
 
 

@@ -55,10 +55,13 @@ def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> N
     page.goto("/")
     expect(page).to_have_title("1 root failing, 1 unreadable, 1 stalled – datatrove jobs")
     expect(page.locator("#freshness")).to_contain_text("Not up to date: 1 of 4 roots")
-    banner = page.locator("#banners .banner")
-    expect(banner).to_have_text(
-        "✗ Root scratch cannot be scanned: No such file or directory. Nothing is known of it."
+    lines = page.locator("main > :first-child .problems li")
+    expect(lines.first).to_contain_text("executor.json or completions/ is not valid")
+    expect(lines.nth(1)).to_have_text(
+        "✗ root scratch cannot be scanned: No such file or directory (never read)"
     )
+    expect(lines.last).to_contain_text("CC-MAIN-2024-18/minhash/buckets")
+    expect(page.get_by_role("link", name="more")).to_be_visible()
     expect(page.get_by_role("link", name="1 stalled")).to_be_visible()
     states = page.locator("#jobs .state").all_inner_texts()
     assert states[:3] == ["✗ unreadable", "! stalled", "▶ running"]

@@ -83,6 +83,15 @@ def test_only_a_form_may_send_empty_and_unknown_parameters() -> None:
         parse_query([("state", "")], strict=True)
 
 
+def test_a_view_is_for_the_page_alone() -> None:
+    assert parse_query([("view", "list")], strict=False) == Query(view="list")
+    assert Query(view="list").encode() == "view=list"
+    with pytest.raises(QueryError, match="unknown parameter"):
+        parse_query([("view", "list")], strict=True)
+    with pytest.raises(QueryError, match="view: expected one of"):
+        parse_query([("view", "tree")], strict=False)
+
+
 def test_pages_divide_the_rows_and_the_last_may_be_short() -> None:
     query = Query(per_page=3)
     assert [query.pages(total) for total in (0, 1, 3, 4)] == [1, 1, 1, 2]

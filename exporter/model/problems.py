@@ -1,0 +1,147 @@
+"""What needs somebody, newest first: one line for each lost root, and for each job that is
+unreadable, failed or stalled or has stray markers that are recent. Pure.
+
+Jobs of a root that cannot be scanned are that root's one line.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from exporter.model import formatting
+from exporter.model.open_tasks import failures, in_words
+from exporter.model.report import Report, RootRow, Row
+from exporter.model.selection import Filter
+from exporter.model.stall import last_sign_of_life
+from exporter.model.state import NEED_ATTENTION
+
+ProblemKind = Literal["root", "state", "strays"]
+
+_STRAYS_SECONDS = 86_400.0
+# Strays older than a day's silence were there to be seen, and change nothing any more.
+_ALL = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line: what `root` is about, and of which of its jobs (`row`); None for a root as a whole.
+    `since` is the last sign of life, None where none is known. A job may have several `kinds`, the
+    gravest first."""
+
+    kinds: tuple[ProblemKind, ...]
+    root: RootRow
+    row: Row | None
+    since: float | None
+
+    @property
+    def may_be_many(self) -> bool:
+        """Nothing is known of when it was alive, or it has stray markers and no more."""
+        return self.row is not None and (self.since is None or self.kinds == ("strays",))
+
+    @property
+    def why(self) -> str:
+        """What is known of it: ``363 left: 2 failed IndexError at extract.py:run:88``."""
+        if self.row is None:
+            return _why_root(self.root)
+        said = (_OF_JOBS[kind].why(self.row) for kind in self.kinds)
+        return "; ".join(words for words in said if words)
+
+
+def problems_of(report: Report, wanted: Filter = _ALL) -> list[Problem]:
+    """Those of the jobs that are wanted, and of their roots: the last sign of life first, and first
+    of all those without any."""
+    roots = {root.root.name: root for root in report.roots}
+    lost = (
+        Problem(("root",), root, None, root.root.last_successful_scan_timestamp)
+        for name, root in roots.items()
+        if (not wanted.roots or name in wanted.roots) and _is_lost(root)
+    )
+    of_jobs = (
+        Problem(kinds, roots[row.root.name], row, since)
+        for row, since, kinds in _in_need(report)
+        if wanted.keeps(row)
+    )
+    return sorted((*lost, *of_jobs), key=_newest_first)
+
+
+def first_of(problems: list[Problem], most: int) -> list[Problem]:
+    """So many of them, in their order, and every root beside. Folders that nobody can read and
+    stray markers may be hundreds: they leave two thirds of the room to what else there is."""
+    jobs = [problem for problem in problems if problem.row is not None]
+    first = [problem for problem in jobs if not problem.may_be_many][:most]
+    many = [problem for problem in jobs if problem.may_be_many]
+    first = first[: most - min(len(many), most // 3)]
+    chosen = {problem.row.key for problem in (*first, *many[: most - len(first)]) if problem.row}
+    return [problem for problem in problems if problem.row is None or problem.row.key in chosen]
+
+
+def _newest_first(problem: Problem) -> tuple[float, str, str]:
+    since = float("-inf") if problem.since is None else -problem.since
+    return since, problem.root.root.name, "" if problem.row is None else problem.row.job_name
+
+
+def _in_need(report: Report) -> Iterator[tuple[Row, float | None, tuple[ProblemKind, ...]]]:
+    for row in report.rows:
+        if row.as_of is not None:  # its root's line says it
+            continue
+        since = None if row.reading is None else last_sign_of_life(row.reading)
+        silent = float("inf") if since is None else report.time - since
+        kinds = tuple(kind for kind, of_jobs in _OF_JOBS.items() if of_jobs.holds(row, silent))
+        if kinds:
+            yield row, since, kinds
+
+
+def _is_lost(row: RootRow) -> bool:
+    return row.root.attempted and not row.is_up_to_date
+
+
+def _why_root(row: RootRow) -> str:
+    root = row.root
+    if root.up:
+        return "is not scanned in time: the storage hangs, or scans take longer than they should"
+    error = (root.error or "").partition(": ")[2] or "unknown error"
+    jobs = len(root.jobs) if root.jobs_lost is None else root.jobs_lost
+    of = f" ({formatting.count(jobs)} job{'s' * (jobs != 1)})" if jobs else ""
+    if root.last_successful_scan_timestamp is None:
+        of = " (never read)"
+    return f"cannot be scanned: {error}{of}"
+
+
+def _why_state(row: Row) -> str:
+    if row.error is not None:
+        return formatting.REASONS[row.error]
+    if row.reading is None:
+        return ""
+    left = f"{formatting.count(row.reading.tasks_left)} left"
+    if row.logs is None:
+        return left
+    words = in_words(row.logs.tasks)
+    causes = failures(row.logs, row.root.show_errors)
+    if causes and " failed" in words:
+        words = words.replace(" failed", f" failed {causes[0].cause}", 1)
+    return f"{left}: {words}" if words else left
+
+
+def _why_strays(row: Row) -> str:
+    strays = 0 if row.reading is None else row.reading.stray_markers
+    return f"{formatting.count(strays)} stray marker{'s' * (strays != 1)}"
+
+
+class _OfJobs(NamedTuple):
+    """A kind of problem that jobs have: whether a job does, silent for so many seconds, and its
+    words."""
+
+    holds: Callable[[Row, float], bool]
+    why: Callable[[Row], str]
+
+
+_OF_JOBS: dict[ProblemKind, _OfJobs] = {
+    "state": _OfJobs(lambda row, _: row.state in NEED_ATTENTION, _why_state),
+    "strays": _OfJobs(
+        lambda row, silent: (
+            row.reading is not None and row.reading.stray_markers > 0 and silent < _STRAYS_SECONDS
+        ),
+        _why_strays,
+    ),
+}
+# The gravest first.
