@@ -3,7 +3,9 @@
 A queue in the order of arrival belongs to whoever asks most. For a thread, every other turn is
 that of the client that was served least recently, by its address; between these it is the turn
 of what waits for longest, from whatever client, so that no number of addresses keeps out
-anyone. At the loop, it is the turn of the connection that was answered longest ago.
+anyone. Where a crowd is slowed down elsewhere, half of the turns are the newest's: who comes
+when the crowd is there already need not wait until all of it was served. At the loop, it is the
+turn of the connection that was answered longest ago.
 """
 
 import asyncio
@@ -40,7 +42,10 @@ class Turns:
     """Does work on one thread, named `name`. Beyond `limit` requests that wait, the newest of
     the client that waits for most is refused. Belongs to one event loop."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, *, serves_newest: bool = False) -> None:
+        self._orders: tuple[Callable[[_Turn], Any], ...] = (_since, self._rank)
+        if serves_newest:
+            self._orders = (_since, _newest, self._rank, _newest)
         self._thread = ThreadPoolExecutor(1, name)
         self._limit = limit
         self._waiting: list[_Turn] = []
@@ -80,7 +85,7 @@ class Turns:
         if not self._is_working:
             return
         self._count += 1
-        turn = min(self._waiting, key=self._rank if self._count % 2 else _since)
+        turn = min(self._waiting, key=self._orders[self._count % len(self._orders)])
         self._waiting.remove(turn)
         self._served[turn.client] = self._count
         self._served.move_to_end(turn.client)
@@ -105,6 +110,10 @@ class Turns:
 
 def _since(turn: _Turn) -> float:
     return turn.since
+
+
+def _newest(turn: _Turn) -> float:
+    return -turn.since
 
 
 @dataclass(slots=True)

@@ -4,7 +4,9 @@
 * One hash is computed at a time, on a thread of its own: guessing takes one core at most
   and never the event loop. Clients take turns, so a crowd that guesses does not keep out who
   comes with the right password for the first time. A guess whose client has gone is not checked,
-  but who comes again with the same is older than the guesses that came since, and next but one.
+  but who comes again with the same is older than the guesses that came since, and soon next.
+* Beyond a few, wrong guesses are told slower than they are checked. Who waits for an answer
+  before the next guess so leaves most checks to others.
 * Results are cached under an HMAC of the user, the hash and the password, each with its
   length, so that no other three make the same key (CVE-2022-46146). Right and wrong
   passwords have caches of their own: guessing does not evict who logged in.
@@ -15,6 +17,7 @@ import base64
 import binascii
 import hmac
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +31,9 @@ _CACHE_SIZE = 100
 _WAITING_LIMIT = 512  # as many as there are connections
 _REMEMBERED = 16_384  # not yet checked: 3 MB
 _PASSWORD_BYTES = 72  # bcrypt ignores what follows, as Go's does
+_TOLD_AT_ONCE = 8  # wrong guesses
+_TOLD_EVERY = 4  # times as long as a check takes
+_LONGEST_PAUSE_SECONDS = 30.0
 _FAKE = "$2b${cost:02d}$MWvGnHjYQKpNyjHVvzYTlO2aFz5x3WYzCMYQuiVSp8oJLNLcMHYk2"
 """A hash for users that do not exist. It does not matter of which password."""
 
@@ -40,11 +46,28 @@ class _Check:
     requests: int = 0
 
 
+class Pace:
+    """When wrong guesses are told: the first few at once, then one in so many checks' time."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def seconds_until_told(self, now: float, check_seconds: float) -> float:
+        """Take the next moment to tell one; how long it is until then."""
+        interval_seconds = _TOLD_EVERY * check_seconds
+        earliest = now - _TOLD_AT_ONCE * interval_seconds
+        latest = now + _LONGEST_PAUSE_SECONDS
+        self._told = min(max(self._told, earliest) + interval_seconds, latest)
+        return max(self._told - now, 0.0)
+
+
 class BasicAuth:
     """Checks credentials. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._turns = Turns("bcrypt", _WAITING_LIMIT)
+        self._turns = Turns("bcrypt", _WAITING_LIMIT, serves_newest=True)
+        self._pace = Pace()
+        self._check_seconds = 0.0
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
@@ -77,13 +100,17 @@ class BasicAuth:
             check = self._waiting[key] = _Check(loop.create_task(turn))
         check.requests += 1
         try:
-            return await asyncio.shield(check.outcome)
+            is_right = await asyncio.shield(check.outcome)
         finally:
             check.requests -= 1
             if not check.requests:
                 check.outcome.cancel()  # unless it is there
                 if self._waiting.get(key) is check:
                     del self._waiting[key]
+        if not is_right:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._pace.seconds_until_told(now, self._check_seconds))
+        return is_right
 
     def _first_asked(self, key: bytes, now: float) -> float:
         """When this was asked for the first time, if it is not known yet whether it is right."""
@@ -95,7 +122,9 @@ class BasicAuth:
     def _compare(
         self, loop: asyncio.AbstractEventLoop, key: bytes, password: bytes, hashed: bytes
     ) -> bool:
+        began = time.perf_counter()
         is_right = _matches(password, hashed)
+        self._check_seconds = time.perf_counter() - began
         loop.call_soon_threadsafe(self._remember, key, is_right)  # also if the client has gone
         return is_right
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from support.certificates import hashed
 
 from exporter.web.security import basic_auth
-from exporter.web.security.basic_auth import BasicAuth
+from exporter.web.security.basic_auth import BasicAuth, Pace
 
 T = TypeVar("T")
 
 CLIENT = "127.0.0.1"
+KNOWN = {b"alice": "wonderland", "bøb".encode(): "pass:word"}
 USERS = {
     b"alice": hashed("wonderland").encode(),
     "bøb".encode(): hashed("pass:word").encode(),
@@ -207,8 +208,10 @@ def test_guessing_neither_fills_memory_nor_pushes_out_who_logged_in(
 def test_a_crowd_that_guesses_does_not_keep_out_who_comes_for_the_first_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also from the same address, as behind a proxy, and although each guesses on at once."""
-    guessers = 60
+    """Also from the same address, as behind a proxy, and although each guesses on at once; and
+    without waiting until each of the crowd was served: a scraper's patience is short."""
+    guessers = 30
+    users = {user: hashed(password, cost=7).encode() for user, password in KNOWN.items()}
 
     async def log_in() -> None:
         checking = BasicAuth()
@@ -217,16 +220,16 @@ def test_a_crowd_that_guesses_does_not_keep_out_who_comes_for_the_first_time(
         async def guess(name: int) -> None:
             for number in itertools.count():
                 guessed = header("alice", f"{name} {number}")
-                assert not await checking.allows(guessed, USERS, CLIENT)
+                assert not await checking.allows(guessed, users, CLIENT)
 
         crowd = [asyncio.create_task(guess(name)) for name in range(guessers)]
         while len(counting.checked) < 2 * guessers:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         before = len(counting.checked)
-        assert await checking.allows(header("alice", "wonderland"), USERS, CLIENT)
-        assert len(counting.checked) - before <= 10 * guessers
+        assert await checking.allows(header("alice", "wonderland"), users, CLIENT)
+        assert len(counting.checked) - before <= 12, "the newest is soon next"
         before = len(counting.checked)
-        assert await checking.allows(header("bøb", "pass:word"), USERS, "10.0.0.2")
+        assert await checking.allows(header("bøb", "pass:word"), users, "10.0.0.2")
         assert len(counting.checked) - before <= 4, "an address that was not served yet is next"
         for task in crowd:
             task.cancel()
@@ -236,7 +239,7 @@ def test_a_crowd_that_guesses_does_not_keep_out_who_comes_for_the_first_time(
     run(log_in())
 
 
-def test_who_comes_again_with_the_right_password_is_next_but_one_among_any_number_of_guessers(
+def test_who_comes_again_with_the_right_password_is_soon_next_among_any_number_of_guessers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A scraper whose timeout is shorter than its time in the queue gives up, and asks again."""
@@ -257,10 +260,11 @@ def test_who_comes_again_with_the_right_password_is_next_but_one_among_any_numbe
         crowd = [asyncio.create_task(guess(name)) for name in range(400)]
         await asyncio.sleep(0.01)
         first = come()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         first.cancel()
         assert not checking._right, "it gave up"
-        while len(counting.checked) < 450:  # noqa: ASYNC110 - all that were asked before it
+        gave_up = asyncio.get_running_loop().time()
+        while any(each.since < gave_up for each in checking._turns._waiting):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         before = len(counting.checked)
         assert await come()
@@ -269,7 +273,42 @@ def test_who_comes_again_with_the_right_password_is_next_but_one_among_any_numbe
         await asyncio.gather(first, *crowd, return_exceptions=True)
         return len(counting.checked) - before
 
-    assert run(log_in()) <= 4
+    assert run(log_in()) <= 5
+
+
+def test_wrong_guesses_are_told_slower_than_they_are_checked() -> None:
+    """The first few at once, for those who mistype; and nobody waits for longer than 30 s."""
+    pace, now, pauses = Pace(), 1000.0, []
+    for _ in range(300):
+        now += 0.05
+        pauses.append(pace.seconds_until_told(now, 0.05))
+    assert pauses[:8] == [0.0] * 8
+    told = [0.05 * number + pause for number, pause in enumerate(pauses)]
+    assert told[20] - told[19] == pytest.approx(0.2)
+    assert max(pauses) == pauses[-1] == pytest.approx(30, abs=0.1)
+    assert pace.seconds_until_told(now + 60, 0.05) == 0
+
+
+def test_only_a_new_wrong_guess_waits_until_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has an old password is told so at once, and the right one waits for nothing."""
+
+    class Asked(Pace):
+        def seconds_until_told(self, now: float, check_seconds: float) -> float:
+            asked.append(check_seconds)
+            return super().seconds_until_told(now, check_seconds)
+
+    asked: list[float] = []
+    monkeypatch.setattr(basic_auth, "Pace", Asked)
+
+    async def log_in() -> None:
+        checking = BasicAuth()
+        for user, password in (("alice", "old"), ("alice", "wonderland"), ("mallory", "old")):
+            await checking.allows(header(user, password), USERS, CLIENT)
+            await checking.allows(header(user, password), USERS, CLIENT)
+
+    run(log_in())
+    assert len(asked) == 2
+    assert all(seconds > 0 for seconds in asked)
 
 
 def test_what_was_asked_and_never_checked_does_not_fill_memory(
