@@ -18,6 +18,9 @@ the same, the alerts too. The first that fits:
     log, and for at least an hour; for a day while that is not known. Then silence takes the place
     of the day after the start.
 
+  However slow it is: after six sevenths of ``abandoned_after``. So nobody is told first that a
+  job was given up.
+
 * Waiting: nothing was seen of this launch but the launch itself, however long: a chain of
   Slurm jobs is launched all at once. Not so for a local executor, which starts at once.
 * Running: else.
@@ -62,7 +65,7 @@ def with_state(
         return job
     state, threshold = "unreadable", None
     if job.error is None and job.reading is not None:
-        threshold = stall_threshold_seconds(job.reading, config.stall, circumstances.pauses)
+        threshold = stall_threshold_seconds(job.reading, config, circumstances.pauses)
         state = _state_of(job.reading, threshold, config, now)
         again = circumstances.read_again_at
         if again is not None and now - again < config.stall.after_seconds and state == "stalled":
@@ -78,7 +81,7 @@ def _state_of(reading: Reading, threshold: float | None, config: RootConfig, now
         return "abandoned"
     if reading.needs_relaunch:
         return "failed"
-    if _is_stalled(reading, threshold, config.stall, now):
+    if _is_stalled(reading, threshold, config, now):
         return "stalled"
     return "waiting" if _is_waiting(reading, config.stall, now) else "running"
 
@@ -88,25 +91,25 @@ def _is_abandoned(reading: Reading, after_seconds: float, now: float) -> bool:
     return last is not None and now - last >= after_seconds
 
 
-def _is_stalled(reading: Reading, threshold: float | None, rule: StallRule, now: float) -> bool:
+def _is_stalled(reading: Reading, threshold: float | None, config: RootConfig, now: float) -> bool:
     logs = reading.logs
     last_write = logs.last_write if logs is not None else None
-    if last_write is not None and now - last_write <= rule.after_seconds:
+    if last_write is not None and now - last_write <= config.stall.after_seconds:
         return False
     idle = idle_seconds(reading, now)
     is_idle = idle is not None and threshold is not None and idle > threshold
-    return is_idle or _is_silent(reading, rule, now)
+    return is_idle or _is_silent(reading, config, now)
 
 
-def _is_silent(reading: Reading, rule: StallRule, now: float) -> bool:
+def _is_silent(reading: Reading, config: RootConfig, now: float) -> bool:
     """Tasks run whose logs show while they do, and none was written for too long."""
-    logs = reading.logs
+    logs, rule = reading.logs, config.stall
     if logs is None or not logs.tasks.is_live or logs.last_open_write is None:
         return False
     limit = rule.long_after_seconds
     if logs.longest_gap_seconds is not None:
         limit = max(rule.gap_factor * logs.longest_gap_seconds, rule.after_seconds)
-    return now - logs.last_open_write > limit
+    return now - logs.last_open_write > min(limit, _latest_seconds(config))
 
 
 def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
@@ -120,19 +123,25 @@ def _is_waiting(reading: Reading, rule: StallRule, now: float) -> bool:
     return not reading.started or not (has_sign or reading.start_timestamp is not None)
 
 
+def _latest_seconds(config: RootConfig) -> float:
+    return config.abandoned_after_seconds * 6 / 7
+
+
 def stall_threshold_seconds(
-    reading: Reading, rule: StallRule, pauses: tuple[Stretch, ...] = ()
+    reading: Reading, config: RootConfig, pauses: tuple[Stretch, ...] = ()
 ) -> float | None:
     """How long the job may go without a completion before that is strange; None where nothing
     but the silence of its logs can tell that yet."""
-    longest = longest_wait_seconds(reading, pauses)
+    rule, longest = config.stall, longest_wait_seconds(reading, pauses)
     if longest is None:
-        is_live = reading.logs is not None and reading.logs.tasks.is_live
-        return None if is_live else rule.long_after_seconds
-    threshold = max(rule.gap_factor * longest, rule.after_seconds)
-    if reading.tasks_left <= _LAST_TENTH * reading.tasks:
-        return max(rule.tail_factor * threshold, rule.tail_after_seconds)
-    return threshold
+        if reading.logs is not None and reading.logs.tasks.is_live:
+            return None
+        threshold = rule.long_after_seconds
+    else:
+        threshold = max(rule.gap_factor * longest, rule.after_seconds)
+        if reading.tasks_left <= _LAST_TENTH * reading.tasks:
+            threshold = max(rule.tail_factor * threshold, rule.tail_after_seconds)
+    return min(threshold, _latest_seconds(config))
 
 
 def idle_seconds(reading: Reading, now: float) -> float | None:

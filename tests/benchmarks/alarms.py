@@ -145,7 +145,7 @@ def waits(kind: Kind, ends: Sequence[float]) -> Iterator[tuple[int, float, float
                 last_completion_timestamp=before,
                 longest_completion_gap_seconds=longest,
             )
-        yield done, end - before, stall_threshold_seconds(found, RULE) or math.inf
+        yield done, end - before, stall_threshold_seconds(found, CONFIG) or math.inf
         longest = max(longest, end - before)
 
 

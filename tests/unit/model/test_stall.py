@@ -156,6 +156,43 @@ def test_a_job_is_the_very_same_object_while_its_state_does_not_change() -> None
     assert with_state(stalled, config, NOW + DAY).state == "abandoned"
 
 
+SLOW = completed(95, ago=6 * DAY, launched=30 * DAY, gap=15 * HOUR)
+"""In its last tenth it may be idle for 180 hours by its own pace, and is abandoned after 168."""
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        SLOW,
+        replace(SLOW, tasks_completed=40, longest_completion_gap_seconds=60 * HOUR),
+        replace(
+            SLOW,
+            logs=Logs(
+                OpenTasks({}, {}, 5, "waiting", False), NOW - 6 * DAY, NOW - 6 * DAY, 60 * HOUR
+            ),
+        ),
+    ],
+    ids=["last-tenth", "pace", "silence"],
+)
+def test_a_job_is_called_stalled_before_it_is_abandoned_whatever_its_pace(reading: Reading) -> None:
+    config, job = RootConfig("r", "/r"), Job("j", reading)
+    assert with_state(job, config, NOW).state == "running"
+    assert with_state(job, config, NOW + 1).state == "stalled"
+    assert with_state(job, config, NOW + DAY - 1).state == "stalled"
+    assert with_state(job, config, NOW + DAY).state == "abandoned"
+    patient = RootConfig("r", "/r", abandoned_after_seconds=70 * DAY)
+    assert with_state(job, patient, NOW + 1).state == "running"
+
+
+def test_before_its_first_completion_a_job_is_called_stalled_before_it_is_abandoned() -> None:
+    rule = StallRule(long_after_seconds=30 * DAY)
+    config = RootConfig("r", "/r", stall=rule)
+    job = Job("j", nothing_completed(launched=6 * DAY, started=True))
+    assert with_state(job, config, NOW).state == "running"
+    stalled = with_state(job, config, NOW + 1)
+    assert (stalled.state, stalled.stall_threshold_seconds) == ("stalled", 6 * DAY)
+
+
 def test_the_thresholds_are_those_of_the_root() -> None:
     reading = completed(40, ago=2 * HOUR, gap=HOUR)
     assert row_of(reading).state == "running"
