@@ -42,6 +42,7 @@ def _config_file(*, required: bool) -> Callable[[_Command], _Command]:
 
 
 config_file = _config_file(required=True)
+config_file_if_any = _config_file(required=False)
 web_listen_address = _option(
     "--web.listen-address",
     "listen_address",
@@ -82,7 +83,7 @@ shard = _option(
 )
 
 _STATUS = (
-    _config_file(required=False),
+    config_file_if_any,
     click.option(
         "-p", "--prefix", "--log_prefix", default="", help="Only jobs whose name starts so."
     ),
