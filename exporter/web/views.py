@@ -42,7 +42,7 @@ class Views:
             refusal = f"{error}\n".encode()
             return _answer(request, lambda: refusal, TEXT, 400)
         return _answer(
-            request, lambda: self._pages.jobs(self._report(), query, self._addresses()), _HTML
+            request, lambda: self._pages.status(self._report(), query, self._addresses()), _HTML
         )
 
     def job(self, request: Request) -> Answer:

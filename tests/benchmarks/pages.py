@@ -83,7 +83,10 @@ def run() -> None:
     rows = [
         ("the report on all of them", milliseconds(lambda: report_on(snapshot, NOW), 5)),
         ("the page of one", milliseconds(lambda: pages.job(report, report.rows[0], "../"))),
-        (f"the first page of {PER_PAGE}", milliseconds(lambda: pages.jobs(report, Query()), 1)),
+        (
+            f"the first page of {PER_PAGE}",
+            milliseconds(lambda: pages.status(report, Query(), Addresses(())), 1),
+        ),
     ]
     for number in (PER_PAGE, MAX_PER_PAGE):
         query = Query(per_page=number)

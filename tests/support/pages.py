@@ -1,15 +1,20 @@
 """Views of a few jobs in memory, and what a page is made of."""
 
+import html
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote
 
+from exporter.datatrove.failure import Cause
 from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import Ranks
-from exporter.model.snapshot import Root, Snapshot
+from exporter.datatrove.task_state import Failure
+from exporter.model.snapshot import Job, Root, Snapshot
 from exporter.web.answer import Answer, Request
 from exporter.web.views import Views
-from support.readings import NOW, a_reading
+from support.readings import NOW, a_job, a_reading, some_logs
 
 READING = a_reading(
     stray_markers=2,
@@ -49,6 +54,23 @@ def shown(answer: Answer) -> str:
 def page_of(*roots: Root) -> str:
     """The status page of these roots."""
     return shown(views_of(*roots).index(asked()))
+
+
+def text_of(page: str) -> str:
+    """What people read of a document."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", page)))
+
+
+def a_failed_job(name: str = "i/failed", **fields: str) -> Job:
+    """A local job whose launch ended with two kinds of failures, the one with this text."""
+    texts = {"type": "IndexError", "where": "extract.py:run:88", "message": "out of <range>"}
+    cause = Cause("program", **{**texts, **fields})
+    at = int((NOW - 900) * 1e9)
+    failed = {52: Failure(cause, at - 10**12), 53: Failure(cause, at)}
+    logs = some_logs({**failed, 60: Failure(Cause("out_of_memory"), None)}, silent=[55], others=54)
+    reading = replace(READING, tasks=102, tasks_completed=44, executor="local", slurm_job_name="",
+                      logs=logs, needs_relaunch=True)  # fmt: skip
+    return a_job(name, reading=reading)
 
 
 class Skeleton(HTMLParser):

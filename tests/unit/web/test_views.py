@@ -108,7 +108,7 @@ def test_every_answer_is_compressed_for_those_who_ask() -> None:
 def test_no_document_is_made_for_head(monkeypatch: pytest.MonkeyPatch) -> None:
     views = views_of(a_root("prod", a_job("a", reading=READING)))
     monkeypatch.setattr("exporter.web.views.gzip.compress", lambda *_: 1 // 0)
-    monkeypatch.setattr("exporter.web.pages.Pages._render", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("exporter.web.pages.environment.Templates.render", lambda *_, **__: 1 // 0)
     head = Request(headers={"Accept-Encoding": "gzip"}, wants_body=False)
     for answer in (views.index(head), views.api_jobs(head), views.api_roots(head)):
         assert (answer.status, answer.body) == (200, ())

@@ -8,7 +8,7 @@ from support.readings import HOUR, NOW, a_job, a_root, a_snapshot
 from exporter.datatrove.pace import History
 from exporter.model.report import report_on
 from exporter.model.snapshot import Reading
-from exporter.web.chart import Chart, chart_of
+from exporter.web.pages.chart import Chart, chart_of
 
 
 def drawn(reading: Reading) -> Chart:

@@ -1,0 +1,33 @@
+"""The pages for people, from a report and nothing else."""
+
+from exporter.model.report import Report, Row
+from exporter.web.pages.environment import CONTENT_SECURITY_POLICY, Templates
+from exporter.web.pages.job import job
+from exporter.web.pages.status import status
+from exporter.web.query import Query
+from exporter.web.urls import Addresses
+
+__all__ = ["CONTENT_SECURITY_POLICY", "Pages"]
+
+
+class Pages:
+    """Renders the pages. `addresses` are those of the report's jobs, `up` leads from a page's
+    address to the exporter's own."""
+
+    def __init__(self) -> None:
+        self._templates = Templates()
+
+    def status(self, report: Report, query: Query, addresses: Addresses) -> bytes:
+        """The status page."""
+        values = status(report, query, self._templates.cells)
+        return self._templates.render("jobs.html", addresses, up="", **values)
+
+    def job(self, report: Report, row: Row, up: str, addresses: Addresses) -> bytes:
+        """The page of one row of the report."""
+        values = job(report, row, self._templates.entries)
+        return self._templates.render("job.html", addresses, up=up, **values)
+
+    def missing(self, up: str) -> bytes:
+        """The page in place of a job that is not known."""
+        said = {"title": "No such job – datatrove jobs", "icon": "bad", "up": up}
+        return self._templates.render("missing.html", Addresses(()), **said)

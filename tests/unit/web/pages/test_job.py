@@ -1,0 +1,100 @@
+"""What the page of a job says."""
+
+import html
+import json
+from dataclasses import replace
+
+import pytest
+from support.pages import (
+    READING,
+    Skeleton,
+    a_failed_job,
+    asked,
+    below,
+    job_path,
+    shown,
+    text_of,
+    views_of,
+)
+from support.readings import (
+    NOW,
+    a_job,
+    a_root,
+)
+
+from exporter.config.settings import ShowErrors
+from exporter.datatrove.layout import display_name
+from exporter.datatrove.ranks import Ranks
+from exporter.web.pages.environment import new_environment
+
+
+def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
+    many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
+    views = views_of(a_root("prod", a_job("a", reading=many)))
+    assert "the first 200 of them:" in shown(views.job(below("prod/a")))
+    found = json.loads(shown(views.api_job(below("prod/a"))))
+    assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
+    assert len(found["missing_runs"]) == 1000
+    assert found["missing_runs_truncated"] is True
+
+
+def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
+    name = display_name('it\'s "a" $(job)\n')
+    views = views_of(a_root("prod", a_job(name, reading=READING), url="/da ta"))
+    text = Skeleton(shown(views.job(below(job_path("prod", name)))))
+    assert text.title.endswith(f"– {name} – datatrove jobs")
+    commands = html.unescape(shown(views.job(below(job_path("prod", name)))))
+    assert """failed_logs $'/da ta/it\\'s "a" $(job)\\x0a'</pre>""" in commands
+    assert r"""job_name="it's \"a\" $(job)\\x0a"}</pre>""" in commands
+
+
+def test_the_page_of_a_failed_job_says_what_broke_where_since_when_and_what_to_do() -> None:
+    page = shown(views_of(a_root("prod", a_failed_job("j"))).job(below("prod/j")))
+    text = text_of(page)
+    assert "What to do: Nothing of this launch can finish it: mend the cause first." in text
+    assert (
+        "2 tasks: IndexError at extract.py:run:88 (program) ranks 52–53, newest 15 min ago" in text
+    )
+    assert "1 task: out of memory rank 60" in text
+    assert "Missing: 3 failed · 1 silent · 54 not started" in text
+    assert "Failed 52–53, 60 Silent 55 Not started 0–9, 50–51, 54" in text
+
+
+@pytest.mark.parametrize("show", ["none", "types", "text"])
+def test_pages_and_api_show_what_show_errors_allows(show: ShowErrors) -> None:
+    views = views_of(a_root("prod", a_failed_job("j"), show_errors=show))
+    page = shown(views.job(below("prod/j")))
+    answers = [page, shown(views.index(asked())), shown(views.api_job(below("prod/j"))),
+               shown(views.api_jobs(asked()))]  # fmt: skip
+    for answer in answers:
+        assert ("IndexError" in answer) == (show != "none")
+        assert ("extract.py" in answer) == (show != "none")
+    told = ["out of &lt;range&gt;" in page, False, *("out of <range>" in a for a in answers[2:])]
+    assert told == ([True, False, True, True] if show == "text" else [False] * 4)
+    assert "out of <range>" not in page
+
+
+def test_the_api_tells_causes_by_rank_and_advice() -> None:
+    views = views_of(a_root("prod", a_failed_job("j"), a_job("k", reading=READING)))
+    found = json.loads(shown(views.api_job(below("prod/j"))))
+    assert found["failures"] == [
+        {"type": "IndexError", "where": "extract.py:run:88", "reason": "program", "message": None,
+         "tasks": 2, "ranks": [52, 53], "last_timestamp": NOW - 900},
+        {"type": None, "where": None, "reason": "out_of_memory", "message": None,
+         "tasks": 1, "ranks": [60], "last_timestamp": None},
+    ]  # fmt: skip
+    assert "58 of 102 tasks will run" in found["advice"]
+    assert (found["state"], found["needs_relaunch"]) == ("failed", True)
+    healthy = json.loads(shown(views.api_job(below("prod/k"))))
+    assert (healthy["failures"], healthy["advice"]) == (None, None)
+
+
+def test_a_slow_pace_is_told_as_time_per_task() -> None:
+    pace = new_environment().get_template("_entries.html").module.pace  # type: ignore[attr-defined]
+    told = [str(pace(per_hour, None, None, NOW)) for per_hour in (1234.5, 12, 1.25, 0.1)]
+    assert told == [
+        "1,234 tasks an hour",
+        "12 tasks an hour",
+        "1.2 tasks an hour",
+        "a task in 10 h",
+    ]

@@ -1,0 +1,204 @@
+"""What the status page says, and the whole of some pages."""
+
+import os
+import re
+from dataclasses import replace
+
+import pytest
+from support.pages import (
+    READING,
+    Skeleton,
+    a_failed_job,
+    asked,
+    below,
+    page_of,
+    shown,
+    text_of,
+    views_of,
+)
+from support.paths import DATA
+from support.readings import (
+    DAY,
+    HOUR,
+    NOW,
+    a_job,
+    a_root,
+    an_unreadable_job,
+    an_unscanned_root,
+    completed,
+)
+
+from exporter import __version__
+from exporter.datatrove.ranks import Ranks
+from exporter.model.snapshot import Job, Reading, Root
+
+
+@pytest.mark.parametrize(
+    ("roots", "title"),
+    [
+        ([a_root("prod", a_job("a", reading=READING))], "1 running – datatrove jobs"),
+        (
+            [a_root("prod", an_unreadable_job(), a_job("a", reading=READING))],
+            "1 unreadable – datatrove jobs",
+        ),
+        (
+            [
+                a_root(
+                    "prod", a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR
+                )
+            ],
+            "1 root failing – datatrove jobs",
+        ),
+        ([a_root("prod")], "no jobs – datatrove jobs"),
+        ([an_unscanned_root("new")], "no jobs – datatrove jobs"),
+        (
+            [a_root("prod", a_job("a", reading=replace(READING, tasks_completed=100)))],
+            "all complete – datatrove jobs",
+        ),
+    ],
+)
+def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
+    assert Skeleton(page_of(*roots)).title == title
+
+
+def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
+    root = a_root("prod", a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR)
+    text = page_of(root)
+    assert "Not up to date" in text
+    assert "is not scanned in time: the storage hangs" in text
+    of_job = shown(views_of(root).job(below("prod/a")))
+    assert "was last scanned" in of_job
+    assert ">1 h ago</time>: the storage hangs" in of_job
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "Permission denied (1 job)</span>"),
+        ({"totals": None, "jobs": (), "jobs_lost": 583}, "Permission denied (583 jobs)</span>"),
+        ({"totals": None, "last_successful_scan_timestamp": None}, "denied (never read)</span>"),
+    ],
+)
+def test_a_root_that_fails_says_why_and_how_old_its_data_is(
+    facts: dict[str, object], said: str
+) -> None:
+    root = a_root(
+        "prod", a_job("a", reading=READING), up=False, error="denied: Permission denied", **facts
+    )
+    text = page_of(root)
+    assert said in text
+
+
+def test_before_the_first_scan_nothing_is_claimed() -> None:
+    text = page_of(an_unscanned_root("new"))
+    assert "The first scan is under way." in text
+    assert "No tasks are known yet." in text
+    assert "jobs appear here when it ends" in text
+
+
+def test_an_empty_root_says_what_a_job_is() -> None:
+    text = page_of(a_root("prod"))
+    assert "No jobs below the configured roots." in text
+    assert "✓</span> Up to date, scanned 5 s ago." in text
+
+
+def stalled(number: int) -> list[Job]:
+    """Jobs of which the first moved last."""
+    of = [completed(10, ago=(2 + n / 10) * HOUR, gap=600) for n in range(number)]
+    return [a_job(f"stalled {n:04}", reading=reading) for n, reading in enumerate(of)]
+
+
+def test_what_needs_somebody_comes_first_and_beyond_some_lines_by_a_link() -> None:
+    views = views_of(a_root("prod", *stalled(30), a_job("fine", reading=done())))
+    page = shown(views.index(asked(("name", "stalled"))))
+    main = page.partition("<main>")[2]
+    assert "<h2>" in main
+    assert main.index("<h2>Needs you (30)") == main.index("<h2>")
+    assert page.count("last sign of life") == 12
+    assert '<a href="?name=stalled&amp;view=problems">18 more</a>' in page
+    whole = shown(views.index(asked(("name", "stalled"), ("view", "problems"))))
+    assert whole.count("last sign of life") == 30
+    assert 'id="jobs"' not in whole
+    paged = [("view", "problems"), ("per_page", "20"), ("page", "2")]
+    assert shown(views.index(asked(*paged))).count("last sign of life") == 10
+
+
+def test_what_a_filter_leaves_out_of_what_needs_somebody_is_said() -> None:
+    views = views_of(a_root("prod", *stalled(3), a_job("fine", reading=done())))
+    assert "Nothing needs you among the jobs asked for; 3 elsewhere" in text_of(
+        shown(views.index(asked(("name", "fine"))))
+    )
+    assert "Needs you (1) among the jobs asked for; 2 elsewhere" in text_of(
+        shown(views.index(asked(("name", "0001"))))
+    )
+    assert "eeds you" not in page_of(a_root("prod", a_job("fine", reading=done())))
+
+
+def done() -> Reading:
+    return completed(100, ago=600, gap=600)
+
+
+def test_jobs_hidden_for_want_of_room_are_told_if_somebody_should_watch_them() -> None:
+    said = "that should be watched: no alert sees"
+    assert said not in page_of(a_root("prod", a_job("a", hidden=True)))
+    page = page_of(a_root("prod", a_job("a", hidden=True), jobs_unwatched=1200))
+    assert f"max_per_root hides 1,200 jobs {said} them" in page
+
+
+def test_links_lead_to_the_exporter_whatever_path_it_is_served_below() -> None:
+    views = views_of(a_root("s3://bucket/logs", a_job("a/b c", reading=READING)))
+    assert 'href="jobs/s3:/bucket/logs/a/b%20c"' in shown(views.index(asked()))
+    page = shown(views.job(below("s3:/bucket/logs/a/b%20c")))
+    assert 'href="../../../../../metrics"' in page
+    assert 'href="../../../../../api/v1/jobs/s3:/bucket/logs/a/b%20c"' in page
+
+
+def test_a_page_beyond_the_last_shows_the_last() -> None:
+    views = views_of(a_root("prod", a_job("only", reading=READING)))
+    assert "<bdi>only</bdi>" in shown(views.index(asked(("page", "9"))))
+
+
+def every_kind() -> tuple[Root, ...]:
+    """A job in every state, and what else makes a page differ."""
+    done = replace(READING, tasks=40, executor="local", slurm_job_name="")
+    overdue = replace(done, tasks=41, last_completion_timestamp=NOW - HOUR / 2)
+    queued = replace(READING, tasks_completed=0, tasks_completed_since_launch=0, started=False,
+                     start_timestamp=None, last_completion_timestamp=None,
+                     longest_completion_gap_seconds=None,
+                     stray_markers=0, ranks=Ranks(), history=None)  # fmt: skip
+    long_ago = NOW - 9 * HOUR
+    jobs = (
+        a_job("a/<running>", reading=READING),
+        a_job(
+            "b/stalled", reading=replace(READING, last_completion_timestamp=long_ago), hidden=True
+        ),
+        a_job("c/waiting", reading=queued),
+        a_job("d/complete", reading=done),
+        a_failed_job(),
+        a_job("g/abandoned", reading=replace(queued, launch_timestamp=NOW - 8 * DAY)),
+        a_job("h/overdue", reading=overdue),
+        an_unreadable_job("e/unreadable"),
+        a_job("f/was readable", reading=replace(READING, history=None), error="timeout"),
+    )
+    return (
+        a_root("prod", *jobs),
+        a_root("old & slow", *jobs[:1], last_successful_scan_timestamp=NOW - 2 * HOUR),
+        a_root("gone", totals=None, jobs_lost=583, up=False, error="not_found: No such folder",
+               last_successful_scan_timestamp=NOW - HOUR),
+        a_root("away", a_job("g/old", reading=READING, as_of=NOW - 600), up=False,
+               error="unavailable: Stale file handle", last_successful_scan_timestamp=NOW - 600),
+        an_unscanned_root("new"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("page", ["status", "stalled-job", "failed-job"])
+def test_a_whole_page_is_as_it_was(page: str) -> None:
+    """Markup meant to change: write it with PAGES_AS_THEY_ARE=1, and read the difference."""
+    views = views_of(*every_kind())
+    jobs = {"stalled-job": "b/stalled", "failed-job": "i/failed"}
+    answer = views.index(asked()) if page == "status" else views.job(below(f"prod/{jobs[page]}"))
+    whole = shown(answer).replace(f"datatrove-exporter {__version__}", "datatrove-exporter")
+    whole = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", whole, flags=re.DOTALL)
+    if os.environ.get("PAGES_AS_THEY_ARE"):
+        (DATA / "pages" / f"{page}.html").write_text(whole, "utf-8")
+    assert whole == (DATA / "pages" / f"{page}.html").read_text("utf-8")
