@@ -23,6 +23,7 @@ from exporter.model.snapshot import Snapshot
 from exporter.web import api
 from exporter.web.pages import Pages
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query
+from exporter.web.urls import Addresses
 
 JOBS = int(os.environ.get("BENCH_JOBS", "20000"))
 TURNS = 15
@@ -79,19 +80,21 @@ def run() -> None:
     report = report_on(snapshot, NOW)
     imported, compiled = start()
     pages = Pages()
+    addresses = Addresses(row.key for row in report.rows)
+    show = partial(pages.status, addresses=addresses)
     print(f"{JOBS} jobs; at the start: import {imported:.0f} ms, templates {compiled:.0f} ms")
     rows = [
         ("the report on all of them", milliseconds(lambda: report_on(snapshot, NOW), 5)),
-        ("the page of one", milliseconds(lambda: pages.job(report, report.rows[0], "../"))),
         (
-            f"the first page of {PER_PAGE}",
-            milliseconds(lambda: pages.status(report, Query(), Addresses(())), 1),
+            "the page of one",
+            milliseconds(partial(pages.job, report, report.rows[0], "", addresses)),
         ),
+        ("the first status page", milliseconds(partial(show, report, Query()), 1)),
     ]
     for number in (PER_PAGE, MAX_PER_PAGE):
         query = Query(per_page=number)
         rows += [
-            (f"a page of {number}", milliseconds(partial(pages.jobs, report, query))),
+            (f"a page of {number}", milliseconds(partial(show, report, query))),
             (f"{number} as JSON", milliseconds(partial(api.jobs, report, query))),
         ]
     as_json = rows[-1][1]

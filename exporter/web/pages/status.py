@@ -26,7 +26,6 @@ def status(report: Report, query: Query, cells: list[Drawn]) -> dict[str, Any]:
     return {
         "title": _title(report, states, fresh["failing"]),
         "icon": "bad" if fresh["failing"] else icon([row.state for row in report.rows]),
-        "up": "",
         "now": report.time,
         "freshness": fresh,
         "report": report,
