@@ -19,10 +19,10 @@ from click.core import ParameterSource
 
 from exporter import log
 from exporter.commands import options, python_tuning
-from exporter.commands.targets import config_of, load_config
+from exporter.commands.targets import config_of, load_config, with_roots
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
-from exporter.errors import CommandError, ConfigError, Mistake
+from exporter.errors import CommandError, ConfigError
 from exporter.model import formatting
 
 
@@ -34,8 +34,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("targets", nargs=-1, metavar="[PATH|URL]...")
-@options.config_file_if_any
+@options.config_file
 @options.web_listen_address
 @options.web_config_file
 @options.web_enable_lifecycle
@@ -44,32 +43,16 @@ def main() -> None:
 @options.log_level
 @options.log_format
 def serve(
-    *,
-    targets: tuple[str, ...],
-    config_file: str | None,
-    enable_lifecycle: bool,
-    watch: bool,
-    shard: Shard,
-    **overrides: str | None,
+    config_file: str, *, enable_lifecycle: bool, watch: bool, shard: Shard, **overrides: str | None
 ) -> None:
-    """Scan folders of jobs and serve their page and their metrics.
-
-    PATH is a folder of jobs, URL any that fsspec reads; or a configuration file names them. SIGHUP
-    reloads it.
-    """
-    config_file = _unless_named(targets, config_file)
-    if not targets and config_file is None:
-        raise click.UsageError("Name folders or URLs of jobs, or a file with --config.file.")
+    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from exporter.commands.serve import run
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
 
     def read_config() -> Config:
-        try:
-            config = config_of(targets, config_file)
-        except CommandError as error:  # what is named is as good as configured
-            raise ConfigError("", [Mistake((), str(error))]) from None
+        config = load_config(config_file)
         roots = tuple(replace(root, shard=shard) for root in config.roots)
         return replace(config, roots=roots, shard=shard, **changes)
 
@@ -98,7 +81,13 @@ def check_config(file: str, *, reach: bool) -> None:
 @click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
 @options.status_options
 def status(
-    *, targets: tuple[str, ...], config_file: str | None, max_depth: int, prefix: str, **shown: Any
+    *,
+    targets: tuple[str, ...],
+    config_file: str | None,
+    max_depth: int,
+    prefix: str,
+    only_roots: tuple[str, ...],
+    **shown: Any,
 ) -> None:
     """Scan once and show every job: how far, since when, at what pace.
 
@@ -111,11 +100,13 @@ def status(
     wanted = command.Options(**shown)
     if wanted.interval is not None and not wanted.watch:
         raise click.UsageError("--interval is how often to scan with --watch")
-    config_file = _unless_named(targets, config_file)
+    source = click.get_current_context().get_parameter_source("config_file")
+    if targets and source is ParameterSource.ENVIRONMENT:
+        config_file = None  # what is named on the command line is all that is asked for
     if wanted.tail and not wanted.failed:
         raise click.UsageError("--tail is how many lines to show with --failed")
     with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
-        config = config_of(targets, config_file, max_depth, prefix)
+        config = with_roots(config_of(targets, config_file, max_depth, prefix), only_roots)
     more = (wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict)
     if wanted.by is not None and (wanted.watch or wanted.missing or wanted.failed or wanted.sort):
         raise click.UsageError("--by has no line for each job, so it goes with no list of them")
@@ -176,13 +167,6 @@ def demo(
     with _failing_in_words():
         run(directory, speed, listen_address, write_only=write_only)
     _end(0)
-
-
-def _unless_named(targets: tuple[str, ...], config_file: str | None) -> str | None:
-    """The configuration file, but for one from the environment when there are targets: what is
-    named on the command line is all that is asked for."""
-    source = click.get_current_context().get_parameter_source("config_file")
-    return None if targets and source is ParameterSource.ENVIRONMENT else config_file
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from exporter.config.durations import parse_interval
 from exporter.config.settings import DEFAULT_MAX_DEPTH
 from exporter.config.shard import parse_shard
 from exporter.model.facts import SORTS
+from exporter.model.state import STATES
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -42,7 +43,6 @@ def _config_file(*, required: bool) -> Callable[[_Command], _Command]:
 
 
 config_file = _config_file(required=True)
-config_file_if_any = _config_file(required=False)
 web_listen_address = _option(
     "--web.listen-address",
     "listen_address",
@@ -83,9 +83,33 @@ shard = _option(
 )
 
 _STATUS = (
-    config_file_if_any,
+    _config_file(required=False),
     click.option(
-        "-p", "--prefix", "--log_prefix", default="", help="Only jobs whose name starts so."
+        "--root",
+        "only_roots",
+        multiple=True,
+        metavar="NAME",
+        help="Only the root of this name, and no other is scanned. May be repeated.",
+    ),
+    click.option(
+        "-p",
+        "--prefix",
+        "--log_prefix",
+        default="",
+        help="Only jobs whose name starts so; no others are read.",
+    ),
+    click.option(
+        "--match",
+        default="",
+        metavar="TEXT",
+        help="Only jobs with this text in their names, in upper or lower case.",
+    ),
+    click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(STATES),
+        help="Only jobs in this state. May be repeated.",
     ),
     click.option(
         "-hc",
@@ -93,6 +117,12 @@ _STATUS = (
         "--hide_complete",
         is_flag=True,
         help="Leave complete jobs out of the table (not of the sums).",
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="At most so many lines; how many are left out is said.",
     ),
     click.option(
         "--by",
@@ -138,7 +168,8 @@ _STATUS = (
         "--strict",
         is_flag=True,
         help="Exit with 3 unless everything was found and read, every task is done and none "
-        "failed: for a script to run before its next stage.",
+        "failed: for a script to run before its next stage. It is about all that --root and "
+        "--prefix leave, whatever of it --match, --state, --limit and -hc show.",
     ),
 )
 

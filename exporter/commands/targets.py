@@ -7,22 +7,21 @@ what to name instead.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
 from exporter.config.addresses import meant_beginning
-from exporter.config.settings import DEFAULT_MAX_DEPTH, Config, RootConfig
+from exporter.config.settings import Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
 from exporter.errors import CommandError, ConfigError
 
+_ROOTS_NAMED = 10
+
 
 def config_of(
-    arguments: Sequence[str],
-    config_file: str | None,
-    max_depth: int = DEFAULT_MAX_DEPTH,
-    prefix: str = "",
+    arguments: Sequence[str], config_file: str | None, max_depth: int, prefix: str
 ) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean together;
     the current folder if there are none. Raises CommandError for an argument that is nothing
@@ -49,6 +48,19 @@ def config_of(
             raise CommandError(f"{shown}: {_what_is_wrong_with(argument)}")
     unique = {root.name: _with_prefix(root, prefix) for root in reversed(roots)}
     return replace(config, roots=tuple(reversed(unique.values())))
+
+
+def with_roots(config: Config, names: Collection[str]) -> Config:
+    """The configuration with only the roots of these names, or with all if there are none. Raises
+    CommandError for a name that no root has."""
+    if not names:
+        return config
+    known = [root.name for root in config.roots]
+    if unknown := sorted(set(names).difference(known)):
+        are = ", ".join(map(display_name, known[:_ROOTS_NAMED]))
+        more = f" and {len(known) - _ROOTS_NAMED} more" if len(known) > _ROOTS_NAMED else ""
+        raise CommandError(f"no root is called {display_name(unknown[0])}; there are {are}{more}")
+    return replace(config, roots=tuple(root for root in config.roots if root.name in names))
 
 
 def load_config(file: str) -> Config:

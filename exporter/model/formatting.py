@@ -74,6 +74,11 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
+def token(seconds: float) -> str:
+    """The same as one word, for cells of a table of text: ``12s``, ``2h31m``, ``3d4h``; ``<1s``."""
+    return duration(seconds).replace("less than 1 s", "<1s").replace("min", "m").replace(" ", "")
+
+
 def ago(seconds: float) -> str:
     """``2 h 31 min ago``."""
     return "just now" if seconds < 1 else f"{duration(seconds)} ago"

@@ -9,7 +9,7 @@ from support.jobs import write_job
 from support.status import status
 from support.task_states import STATES, unpack
 
-from exporter.commands.status.failed_logs import _tail as tail_of
+from exporter.commands.status.logs.failed import _tail as tail_of
 from exporter.storage.base import PART_BYTES
 
 

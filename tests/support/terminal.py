@@ -1,5 +1,8 @@
-"""A pseudo-terminal: it shows what a command draws and sends it keys."""
+"""A pseudo-terminal: it shows what a command draws, as a stream and as the screen that results,
+and sends it keys.
+"""
 
+import codecs
 import fcntl
 import os
 import re
@@ -11,16 +14,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import pyte
+
 CONTROL_C = b"\x03"
+_WITHOUT_PLACE = re.compile("[\u200b-\u200d\u2028\u2029\ufe0f\ufeff]")
+# The screen forgets the rest of what it is told with one of these.
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 class Terminal:
     """A process whose input, output and errors are one terminal."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", descriptor: int, columns: int, rows: int
+    ) -> None:
         self.process = process
         self._descriptor = descriptor
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self._screen)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.raw = b""
 
     @property
@@ -28,6 +40,19 @@ class Terminal:
         """Everything drawn so far, without colours and movements."""
         drawn = self.raw.decode(errors="replace")  # it may end within a character
         return _SEQUENCE.sub("", drawn)
+
+    @property
+    def lines(self) -> list[str]:
+        """What the screen shows now, without the empty lines at its end."""
+        shown = [line.rstrip() for line in self._screen.display]
+        while shown and not shown[-1]:
+            shown.pop()
+        return shown
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size, as its user does; the process is told."""
+        _set_size(self._descriptor, columns, rows)
+        self._screen.resize(rows, columns)
 
     def press(self, keys: bytes) -> None:
         os.write(self._descriptor, keys)
@@ -55,14 +80,19 @@ class Terminal:
         except OSError:  # the other end was closed
             return False
         self.raw += data
+        self._stream.feed(_WITHOUT_PLACE.sub("", self._decoder.decode(data)))
         return bool(data)
+
+
+def _set_size(descriptor: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 @contextmanager
 def terminal(command: Sequence[str], *, columns: int = 200, rows: int = 50) -> Iterator[Terminal]:
     """Run a command on a terminal of this size; killed at the end."""
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    _set_size(theirs, columns, rows)
     environment = {n: v for n, v in os.environ.items() if n not in ("COLUMNS", "LINES", "NO_COLOR")}
     process = subprocess.Popen(
         ["setsid", "--ctty", *command],
@@ -73,7 +103,7 @@ def terminal(command: Sequence[str], *, columns: int = 200, rows: int = 50) -> I
     )
     os.close(theirs)
     try:
-        yield Terminal(process, ours)
+        yield Terminal(process, ours, columns, rows)
     finally:
         process.kill()
         process.wait()

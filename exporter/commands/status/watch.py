@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.commands.status import Options
-from exporter.commands.status.table import columns_for, problems, summary
-from exporter.commands.status.terminal_table import bar, change, table_of
+from exporter.commands.status.scanned import remarks
+from exporter.commands.status.tables.jobs import bar, change, job_columns, summary
+from exporter.commands.status.tables.terminal import drawn as drawn_table
 from exporter.config.settings import Config, RootConfig
 from exporter.model import formatting
 from exporter.model.report import Report, report_on
@@ -65,14 +66,14 @@ def watch(config: Config, options: Options) -> None:
         drawn: list[RenderableType] = [_freshness(report, scheduler)]
         if report.totals.tasks:
             drawn.append(_sums(report, sum(new.values()), began))
-        said = map(formatting.readable, problems(roots, report))
+        said = map(formatting.readable, remarks(roots, report))
         drawn += (Text(line, style="bold red") for line in said)
         rows = options.rows_of(report)
         room = max(2, console.height - len(drawn) - 2)
         shown = rows if len(rows) <= room else rows[: room - 1]
         if shown:
-            columns = columns_for(report, shown)
-            drawn.append(table_of(shown, columns, report.time, console.width, new))
+            columns = job_columns(report, shown, with_bars=True, new=new)
+            drawn += drawn_table(columns, console.width)
         if len(shown) < len(rows):
             drawn.append(Text(f"… and {len(rows) - len(shown)} more", style="dim"))
         return Group(*drawn)
@@ -109,7 +110,7 @@ def _sums(report: Report, new: int, began: str) -> Table:
     """Everything together, and how many tasks were completed since the watch began."""
     sums = Text(summary(report), no_wrap=True, overflow="ellipsis")
     if new:
-        sums = change(new) + " " + Text(f"since {began}", style="dim") + "  " + sums
+        sums = Text(f"{change(new)} since {began}  ", style="green") + sums
     together = Table.grid(padding=(0, 2, 0, 0))
-    together.add_row(bar(report.totals.tasks_completed, report.totals.tasks), sums)
+    together.add_row(Text(bar(report.totals.tasks_completed, report.totals.tasks)), sums)
     return together

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from support.readings import NOW, a_job, a_reading, a_root, a_snapshot, an_unreadable_job
 
-from exporter.commands.status.table import columns_for
+from exporter.commands.status.tables.jobs import columns_for
 from exporter.model import facts
 from exporter.model.fact import NUMBER_OR_NULL, Column, Fact, Place, Sort, of_reading
 from exporter.model.facts import (

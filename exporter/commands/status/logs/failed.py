@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from exporter.commands.status.missing_logs import folder_of_logs
-from exporter.commands.status.per_job import Found, JobKey, ask_each
+from exporter.commands.status.logs.missing import folder_of_logs
+from exporter.commands.status.logs.per_job import Found, JobKey, ask_each
 from exporter.config.settings import RootConfig
 from exporter.datatrove.failure import Cause, end_of
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.commands.status.failed_logs import Failed, FailedTask
-from exporter.commands.status.per_job import JobKey
+from exporter.commands.status.logs.failed import Failed, FailedTask
+from exporter.commands.status.logs.per_job import JobKey
 from exporter.model import formatting
 from exporter.model.advice import advice, unknowable
 from exporter.model.open_tasks import cause_in_words, in_words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.commands.status.table import problems
+from exporter.commands.status.scanned import remarks
 from exporter.config.settings import RootConfig
 from exporter.model.report import report_on
 from exporter.model.snapshot import Root, Snapshot, Totals
@@ -23,4 +23,4 @@ DEPTH = "r: no jobs found, up to 3 folders deep (--max-depth)"
 def test_a_root_that_is_named_as_a_folder_inside_a_job_may_be_one(url: str, hint: str) -> None:
     """Beside how deep was looked, for its name proves nothing; and a bucket is in no job."""
     report = report_on(Snapshot((Root("r", 30.0, url=url, up=True, totals=Totals()),)), 0.0)
-    assert list(problems([RootConfig("r", url)], report)) == [f"{DEPTH}{hint}"]
+    assert list(remarks([RootConfig("r", url)], report)) == [f"{DEPTH}{hint}"]

@@ -7,7 +7,7 @@ says, as far as the scan looked into it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.commands.status.per_job import Found, JobKey, ask_each
+from exporter.commands.status.logs.per_job import Found, JobKey, ask_each
 from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log

@@ -1,0 +1,100 @@
+"""The answer as text: a table, what was asked of single jobs, what could not be read, and sums."""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from exporter.commands.status.answer import Answer
+from exporter.commands.status.logs.failed_text import failed_lines
+from exporter.commands.status.logs.missing import Logs
+from exporter.commands.status.tables.jobs import job_columns, summary
+from exporter.commands.status.tables.layout import Column, lines
+from exporter.commands.status.tables.parts import part_columns
+from exporter.model import formatting
+from exporter.model.open_tasks import WORDS
+from exporter.model.report import Row
+
+_LOGS_ON_A_TERMINAL = 20
+
+
+def write_text(answer: Answer, remarks: Sequence[str]) -> None:
+    """Print it: the remarks to standard error, all else to standard output."""
+    is_terminal = sys.stdout.isatty()
+    report, below = answer.report, ""
+    if answer.rows or answer.parts:
+        _write_table(_columns(answer, with_bars=is_terminal), is_terminal=is_terminal)
+    if answer.left_out:
+        left = formatting.count(answer.left_out)
+        sys.stdout.write(f"… and {left} more that --limit leaves out\n")
+    with_root = len(report.roots) > 1
+    for line in _of_jobs(
+        answer, with_root=with_root, most_logs=_LOGS_ON_A_TERMINAL if is_terminal else None
+    ):
+        sys.stdout.write(f"{formatting.readable(line)}\n")
+        below = "\n"
+    sys.stdout.flush()
+    said = [*remarks, *_unknown_label(answer)]
+    sys.stderr.writelines(f"{formatting.readable(line)}\n" for line in said)
+    if report.rows:
+        sys.stdout.write(f"{below}{summary(report, answer.wanted)}\n")
+
+
+def _columns(answer: Answer, *, with_bars: bool) -> list[Column]:
+    if answer.parts is not None:
+        return part_columns(answer.parts, answer.by)
+    return job_columns(answer.report, answer.rows, with_bars=with_bars)
+
+
+def _write_table(columns: Sequence[Column], *, is_terminal: bool) -> None:
+    if not is_terminal:
+        sys.stdout.writelines(f"{line}\n" for line in lines(columns))
+        return
+    from rich.console import Console
+
+    from exporter.commands.status.tables.terminal import drawn
+
+    console = Console(highlight=False)
+    for line in drawn(columns, console.width):
+        console.print(line, crop=False, soft_wrap=True)
+
+
+def _unknown_label(answer: Answer) -> Iterator[str]:
+    if answer.parts and not any(part.value for part in answer.parts):
+        yield f"no job has a {answer.by}"
+
+
+def _of_jobs(answer: Answer, *, with_root: bool, most_logs: int | None) -> Iterator[str]:
+    """What was asked of single jobs."""
+    if answer.missing is not None:
+        for row in answer.rows:
+            if row.key in answer.missing or _repeats(row):
+                found = answer.missing.get(row.key, Logs())
+                yield from _missing(row, found, with_root=with_root, most=most_logs)
+    yield from failed_lines(
+        answer.rows, answer.failed or {}, answer.report.time, with_root=with_root
+    )
+
+
+def _repeats(row: Row) -> str:
+    """What the ranks do not show: some have the marker of a launch before."""
+    if (reading := row.reading) is None:
+        return ""
+    completed = reading.tasks_completed
+    if not (older := completed - (reading.tasks - reading.tasks_left)):
+        return ""
+    of = f"{formatting.count(older)} of {formatting.count(completed)} markers"
+    return f"has {of} from an earlier launch, and the last one runs every task again"
+
+
+def _missing(row: Row, logs: Logs, *, with_root: bool, most: int | None) -> Iterator[str]:
+    name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
+    misses = formatting.ranges(row.missing)
+    said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
+    yield ""
+    yield f"{name} {'; '.join(said)}"
+    if logs.error is not None:
+        yield f"  its logs cannot be listed: {logs.error}"
+    for log in logs.found[:most]:
+        state = f"  {WORDS[log.state]}" if log.state is not None else ""
+        yield f"  {log.path}{state}"
+    if more := len(logs.found) - len(logs.found[:most]):
+        yield f"  … and {formatting.count(more)} more logs; all of them in a pipe or with --json"

@@ -1,0 +1,101 @@
+"""Folders of jobs, scanned now, with the rights of whoever asks."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from shutil import get_terminal_size
+
+from exporter.commands.status.logs.failed import Failed, failed_tasks
+from exporter.commands.status.logs.missing import Logs, logs_of_missing
+from exporter.commands.status.logs.per_job import JobKey
+from exporter.config.addresses import without_query
+from exporter.config.settings import Config, RootConfig
+from exporter.datatrove.layout import INNER_FOLDERS
+from exporter.model import formatting
+from exporter.model.report import Report, Row, report_on
+from exporter.model.snapshot import Latest, Snapshot
+from exporter.scanning.scheduler import Scheduler
+from exporter.workers import Workers
+
+_QUIET_SECONDS = 0.7
+_RETELL_SECONDS = 0.1
+_ERASE_LINE = "\r\x1b[K"
+
+
+class Scanned:
+    """The roots of a configuration, as a `Source`."""
+
+    def __init__(self, config: Config) -> None:
+        self._roots = config.roots
+        self._workers = Workers(config.scan_workers)
+
+    def report(self) -> Report:
+        """Scan once, telling meanwhile how far that is."""
+        return report_on(_scan(Scheduler(self._roots, Latest(), self._workers)), time.time())
+
+    def remarks(self, report: Report) -> Iterator[str]:
+        """As `Source` says, with the reasons that a root may have no jobs."""
+        return remarks(self._roots, report)
+
+    def missing(self, rows: Sequence[Row]) -> Mapping[JobKey, Logs]:
+        """Listed now."""
+        return logs_of_missing(self._roots, rows, self._workers)
+
+    def failed(self, rows: Sequence[Row], tail: int) -> Mapping[JobKey, Failed]:
+        """Read now."""
+        return failed_tasks(self._roots, rows, self._workers, tail)
+
+
+def _scan(scheduler: Scheduler) -> Snapshot:
+    ended = threading.Event()
+    teller = threading.Thread(target=_tell_progress, args=(scheduler, ended), daemon=True)
+    teller.start()
+    try:
+        return scheduler.run_once()
+    finally:
+        ended.set()
+        teller.join(1)
+
+
+def _tell_progress(scheduler: Scheduler, ended: threading.Event) -> None:
+    """Tell how far a scan is that takes long, if somebody watches standard error."""
+    started = time.monotonic()
+    pause = _QUIET_SECONDS
+    while sys.stderr.isatty() and not ended.wait(pause):
+        pause = _RETELL_SECONDS
+        folders, jobs = scheduler.progress
+        passed = formatting.duration(time.monotonic() - started)
+        text = f"scanning: {folders} folders, {jobs} jobs read, {passed}"
+        sys.stderr.write(f"{_ERASE_LINE}{text[: get_terminal_size().columns - 1]}")
+    if pause == _RETELL_SECONDS:
+        sys.stderr.write(_ERASE_LINE)
+
+
+def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
+    """A line for each root that could not be read or has no jobs, and for whatever jobs may be
+    missed by."""
+    for config, row in zip(configs, report.roots, strict=True):
+        root = row.root
+        if root.error is not None:
+            yield f"{root.name} cannot be read: {root.error}"
+        elif root.totals is not None and root.totals.jobs == 0:
+            yield f"{root.name}: no jobs found{_named(config)}{_hint_for(config)}"
+        yield from (f"{root.name}: {sentence}" for sentence in root.missed)
+
+
+def _named(config: RootConfig) -> str:
+    if not config.prefix:
+        return ""
+    also = config.asked_prefix and f" (as configured) and with {config.asked_prefix} (--prefix)"
+    return f" whose name starts with {config.prefix}{also}"
+
+
+def _hint_for(config: RootConfig) -> str:
+    """Why a folder may hold no jobs, as far as its name tells."""
+    depth = f", up to {config.max_depth} folders deep (--max-depth)"
+    place = without_query(config.url).partition("://")
+    _, slash, name = (place[2] or place[0]).rstrip("/").rpartition("/")
+    if slash and name in INNER_FOLDERS:  # and no bucket
+        return f"{depth}; {name}/ may lie inside a job, one folder up"
+    return depth
