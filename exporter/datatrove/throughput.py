@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 HOUR_SECONDS = 3600
 KEPT_HOURS = 15 * 24
@@ -45,16 +46,26 @@ class Hourly:
             at = end
         return cls(hours, tasks)
 
+    @classmethod
+    def of_sample(cls, some_ns: Sequence[int], tasks: int, now_ns: int) -> "Hourly":
+        """Of so many tasks, of which some have these times; each stands for as many others."""
+        ordered = sorted(some_ns)
+        sample = cls.of_ordered(ordered, now_ns)
+        of_each = tasks / max(1, len(ordered))
+        ends = [round(of_each * upto) for upto in accumulate((0, *sample.tasks))]
+        return cls(sample.hours, array("L", (end - begin for begin, end in pairwise(ends))))
+
     def with_all_of(self, before: "Hourly") -> "Hourly":
         """What was counted before and now, of each hour the most: a marker that went was a task
         completed all the same, and one that is still there is not counted twice."""
-        if not before or before == self:
-            return before or self
+        if not before:
+            return self
         most = dict(before)
         for hour, tasks in self:
             most[hour] = max(tasks, most.get(hour, 0))
         hours = sorted(most)[-KEPT_HOURS:]
-        return Hourly(array("L", hours), array("L", map(most.__getitem__, hours)))
+        merged = Hourly(array("L", hours), array("L", map(most.__getitem__, hours)))
+        return before if merged == before else merged
 
 
 NOTHING = Hourly()

@@ -189,6 +189,15 @@ class Totals:
         return cls(**{field.name: added(field.name) for field in fields(cls)})
 
 
+@dataclass(frozen=True, slots=True)
+class DepartedJob:
+    """A job that is gone, and what it completed in the last two weeks before it went."""
+
+    name: str
+    group: Group
+    by_hour: Hourly
+
+
 StageSums = tuple[tuple[str, Totals], ...]
 """Stages by name, each with the sums of its jobs."""
 
@@ -197,7 +206,8 @@ StageSums = tuple[tuple[str, Totals], ...]
 class Root:
     """One configured root as of its last scan.
 
-    `jobs` are sorted by name, and `groups` are their stages and items, for people. `totals` is
+    `jobs` are sorted by name, and `groups` are their stages and items, for people; `departed` are
+    gone, and what they completed counts among what was completed lately. `totals` is
     None until the whole root was read once, and again when what was read is too old: an
     unreachable root has no jobs to count, which is not the same as 0 jobs; `stages` have none
     then. `jobs_lost` is how many there were, None unless the root is so *lost*.
@@ -223,6 +233,7 @@ class Root:
     error: str | None = None
     jobs: tuple[Job, ...] = ()
     groups: tuple[Group, ...] = ()
+    departed: tuple[DepartedJob, ...] = ()
     totals: Totals | None = None
     stages: StageSums = ()
     jobs_lost: int | None = None

@@ -19,10 +19,12 @@ from exporter.datatrove.executor_file import (
 )
 from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
+from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.scanning.probes.log_memory import LogMemory, UnderWay
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
@@ -41,7 +43,7 @@ class Memory:
     `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
     it does not say how many tasks there are; `reading`, what look and executor mean, None until
     that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
-    was seen of the logs of a launch under way."""
+    was seen of the logs of a launch under way; `by_hour`, the completions of all launches."""
 
     look: Look
     version: Version
@@ -50,6 +52,7 @@ class Memory:
     reading: Reading | None = None
     start: Start | None = None
     logs: LogMemory | None = None
+    by_hour: Hourly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,12 @@ def scan_job(
     *,
     thorough: bool = False,
     log_watch: LogWatch | None = None,
+    past: Past | None = None,
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
     file can cause. With `thorough`, nothing is taken on trust that was seen before. Without
-    `log_watch`, nobody looks at logs."""
+    `log_watch`, nobody looks at logs, and without `past` nobody asks when a job was done that was
+    complete when it was first seen."""
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and _may_rewrite(memory))
@@ -100,6 +105,8 @@ def scan_job(
         known = memory.logs.error if memory.logs is not None else None
         if log_watch is not None and log_watch.is_on:
             memory = _with_logs(storage, path, folder, memory, log_watch)
+        if past is not None and memory.by_hour is None:
+            memory = _with_past(storage, path, memory, past)
         problem = memory.logs.error if memory.logs is not None else None
         is_new = problem is not None and (known is None or known.reason != problem.reason)
         return JobScan(memory.reading, memory, log_error=problem if is_new else None)
@@ -126,8 +133,7 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
         version, data = storage.read_executor(path, look.executor, EXECUTOR_FILE_LIMIT_BYTES)
         try:
             executor = parse_executor(data)
-            start, logs = (memory.start, memory.logs) if memory else (None, None)
-            return Memory(look, version, executor, start=start, logs=logs)
+            return _after_look(memory, look, version, executor)
         except ExecutorFileError as error:
             unreadable = StorageError(error.reason, f"executor.json: {error}")
             if pause is None or not (error.may_be_half and _is_recent(version)):
@@ -135,8 +141,20 @@ def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | No
             time.sleep(pause)
     known = memory.look.markers if memory is not None else Markers()
     look = replace(look, markers=_with_known_times(look.markers, known), world_size=0)
-    start, logs = (memory.start, memory.logs) if memory is not None else (None, None)
-    return Memory(look, version, None, unreadable, start=start, logs=logs)
+    return _after_look(memory, look, version, None, unreadable)
+
+
+def _after_look(
+    memory: Memory | None,
+    look: Look,
+    version: Version,
+    executor: Executor | None,
+    error: StorageError | None = None,
+) -> Memory:
+    """What is remembered of the job after ``executor.json`` was read anew."""
+    if memory is None:
+        return Memory(look, version, executor, error)
+    return replace(memory, look=look, version=version, executor=executor, error=error, reading=None)
 
 
 def _is_recent(version: Version) -> bool:
@@ -162,16 +180,19 @@ def _with_reading(
     markers = _with_times(storage, path, memory, executor, before)
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
-    times = markers.times_below(executor.world_size)
+    times = sorted(markers.times_below(executor.world_size))
     has_times = len(times) == completed  # of a part alone nothing can be said
     start = _start_of(storage, path, memory, executor, markers)
     start_ns = start.time_ns if start is not None else launch_ns
     has_sign = start is not None and start_ns is not None
     pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None
+    by_hour = Hourly.of_ordered(times, time.time_ns()) if pace else None
+    if memory.by_hour is not None:
+        by_hour = (by_hour or NOTHING).with_all_of(memory.by_hour)
     # Markers without times were written once each, so their folder's own time, if it has one,
     # is that of the last.
     folder_ns = memory.look.completions_modified_ns
-    last_ns = (max(times, default=None) if has_times else folder_ns) if completed else None
+    last_ns = (times[-1] if has_times else folder_ns) if completed else None
     reading = Reading(
         tasks=executor.world_size,
         tasks_completed=completed,
@@ -189,11 +210,12 @@ def _with_reading(
         is_slice=executor.is_slice,
         start_timestamp=_seconds(pace.start_ns if pace else start_ns),
         waits=pace.waits if pace else None,
+        by_hour=by_hour,
     )
     if reading.is_complete:  # eight bytes a task, most likely never needed again
         markers = replace(markers, modified_ns=None)
     look = replace(memory.look, markers=markers, world_size=executor.world_size)
-    return replace(memory, look=look, reading=reading, start=start)
+    return replace(memory, look=look, reading=reading, start=start, by_hour=by_hour)
 
 
 def _start_of(
@@ -266,6 +288,20 @@ def _with_logs(
             return _with_reading_of_logs(_without_logs(memory), None)
         logs = watch.confirm(logs, job, storage)
     return _with_reading_of_logs(replace(memory, logs=logs), logs)
+
+
+def _with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memory:
+    """The memory with about when the tasks were completed whose markers have unknown times; the
+    very same one where it is not the time to ask for that."""
+    reading, last = memory.reading, None
+    if reading is not None and reading.is_complete:
+        last = reading.last_completion_timestamp
+    if reading is None or last is None:
+        return memory
+    by_hour = past.look(storage, path, reading.tasks, last)
+    if by_hour is None:
+        return memory
+    return replace(memory, reading=replace(reading, by_hour=by_hour), by_hour=by_hour)
 
 
 def _without_logs(memory: Memory) -> Memory:

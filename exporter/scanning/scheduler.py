@@ -236,7 +236,9 @@ class Scheduler:
             if may_begin and moving >= self._workers.size:
                 continue  # its turn comes
             root.schedule.began(now)
-            if not repeating:
+            if repeating:
+                root.storage.past.begin()
+            else:
                 root.schedule.change(math.inf)
             with self._bugs_kept_to(root):
                 if may_begin:

@@ -169,6 +169,7 @@ class Visitor:
                     visit.memory,
                     thorough=visit.look_thoroughly,
                     log_watch=self._storage.log_watch,
+                    past=self._storage.past,
                 )
             )
         except StorageError as error:

@@ -1,6 +1,6 @@
 """Rows of a report as one pipeline: a row for each stage, and one for all. Pure.
 
-    table = stage_table(rows, report.time)      # any rows: what a filter leaves counts
+    table = report_table(report, filter)        # or stage_table(rows, report.time)
     for stage in table.stages: stage.stage, stage.jobs_in_state, stage.tasks_last_day, …
     table.whole.done_about                      # "ALL DONE about"
     table.whole.throughput.by_day()             # for the line of tasks a day
@@ -13,11 +13,14 @@ first, and of two equally far the one that was done first.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from statistics import fmean
 
-from exporter.model.report import Row, count_states
+from exporter.datatrove.throughput import Hourly
+from exporter.model.report import Report, Row, count_states
+from exporter.model.selection import Filter
+from exporter.model.snapshot import Job
 from exporter.model.stages.throughput import DAY_SECONDS, DoneAbout, Pace, Throughput
 from exporter.model.state import State
 
@@ -75,17 +78,56 @@ class StageTable:
     whole: StageRow
 
 
-def stage_table(rows: Iterable[Row], now: float, order: Sequence[str] = ()) -> StageTable:
-    """The table of these rows at the Unix time `now`; stages in this `order`, then the others."""
+def report_table(report: Report, wanted: Filter, order: Sequence[str] = ()) -> StageTable:
+    """The table of the rows that a filter keeps. What is done goes on to tell the pace where the
+    filter leaves complete jobs out, or keeps those in some states only."""
+    of_any_state = replace(wanted, states=frozenset(), hide_complete=False)
+    rows = [row for row in report.rows if wanted.keeps(row)]
+    completed_by = None
+    if of_any_state != wanted:
+        completed_by = [row for row in report.rows if of_any_state.keeps(row)]
+    departed = [
+        (job.group.stage, job.by_hour)
+        for root in report.roots
+        for job in root.root.departed
+        if of_any_state.keeps(Row(root.root, Job(job.name, None), group=job.group))
+    ]
+    return stage_table(rows, report.time, order, completed_by=completed_by, departed=departed)
+
+
+def stage_table(
+    rows: Iterable[Row],
+    now: float,
+    order: Sequence[str] = (),
+    *,
+    completed_by: Iterable[Row] | None = None,
+    departed: Iterable[tuple[str, Hourly]] = (),
+) -> StageTable:
+    """The table of these rows at the Unix time `now`; stages in this `order`, then the others.
+    Other rows than these may tell the pace (`completed_by`), and stages of `departed` jobs."""
     by_stage = defaultdict[str, list[Row]](list)
     for row in rows:
         by_stage[row.group.stage].append(row)
+    done = _throughputs(chain(*by_stage.values()) if completed_by is None else completed_by, now)
+    for stage, by_hour in departed:
+        done[stage].add_hours(by_hour)
     unstaged = by_stage.pop("", None)
     ordered = [(stage, by_stage[stage]) for stage in pipeline_order(by_stage, order)]
     if unstaged:
         ordered.append(("", unstaged))
-    stages = [_row(stage or None, alike, now) for stage, alike in ordered]
-    return StageTable(_with_slowest(stages), _sum(stages, now))
+    stages = [_row(stage or None, alike, done[stage]) for stage, alike in ordered]
+    whole = Throughput(now)
+    for throughput in done.values():
+        whole.add_all(throughput)
+    return StageTable(_with_slowest(stages), _sum(stages, whole))
+
+
+def _throughputs(rows: Iterable[Row], now: float) -> dict[str, Throughput]:
+    """What was completed of each stage."""
+    done = defaultdict[str, Throughput](lambda: Throughput(now))
+    for row in rows:
+        done[row.group.stage].add(row)
+    return done
 
 
 def pipeline_order(by_stage: dict[str, list[Row]], order: Sequence[str] = ()) -> list[str]:
@@ -151,11 +193,9 @@ def _places(stages: dict[str, _Progress]) -> dict[str, float]:
     return places
 
 
-def _row(stage: str | None, rows: Sequence[Row], now: float) -> StageRow:
-    throughput = Throughput(now)
+def _row(stage: str | None, rows: Sequence[Row], throughput: Throughput) -> StageRow:
     tasks = completed = left = 0
     for row in rows:
-        throughput.add(row)
         if (reading := row.reading) is not None:
             tasks += reading.tasks
             completed += reading.tasks_completed
@@ -163,11 +203,9 @@ def _row(stage: str | None, rows: Sequence[Row], now: float) -> StageRow:
     return _with_ends(stage, count_states(rows), (tasks, completed, left), throughput)
 
 
-def _sum(stages: Sequence[StageRow], now: float) -> StageRow:
-    throughput = Throughput(now)
+def _sum(stages: Sequence[StageRow], throughput: Throughput) -> StageRow:
     in_state = count_states(())
     for stage in stages:
-        throughput.add_all(stage.throughput)
         for state, jobs in stage.jobs_in_state.items():
             in_state[state] += jobs
     counts = [(stage.tasks, stage.tasks_completed, stage.tasks_left) for stage in stages]

@@ -13,7 +13,7 @@ from exporter.config.settings import RootConfig
 from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
 from exporter.model.missed import Seen, what_is_missed
-from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.snapshot import DepartedJob, Job, Root, Totals
 from exporter.scanning.root.publish import with_jobs
 
 _LOG = logging.getLogger("exporter.rootstate")
@@ -120,6 +120,10 @@ class RootHealth:
     def backs_off(self, seconds: float) -> None:
         """The next scan is put off by so much because the storage keeps failing."""
         self.root = replace(self.root, backoff_seconds=seconds)
+
+    def departed(self, jobs: tuple[DepartedJob, ...]) -> None:
+        """These jobs are gone."""
+        self.root = replace(self.root, departed=jobs)
 
     def publish(
         self,

@@ -32,6 +32,7 @@ from exporter.scanning.discovery import (
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
+from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
@@ -110,6 +111,7 @@ class RootState:
         self.config = config
         self.health = RootHealth(config)
         self._log = JobLog(config.name)
+        self._departed = Departed()
         self._jobs: dict[Path, _JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
         self._unread: dict[Path, StorageError] = {}
@@ -177,9 +179,15 @@ class RootState:
         nothing of those that have their names now."""
         for below in [below for below in self._folders if below[: len(path)] == path]:
             del self._folders[below]
-        for below, state in self._jobs.items():
-            if below[: len(path)] == path:
-                state.is_settled, state.memory = False, None
+        replaced = {below: s for below, s in self._jobs.items() if below[: len(path)] == path}
+        self._departed_went(replaced)
+        for state in replaced.values():
+            state.is_settled, state.memory = False, None
+
+    def _departed_went(self, jobs: dict[Path, _JobState]) -> None:
+        root = self.health.root
+        groups = dict(zip((job.name for job in root.jobs), root.groups))  # noqa: B905
+        self._departed.went({path: state.job for path, state in jobs.items()}, groups)
 
     def job_scanned(self, path: Path, scan: JobScan, now: float, *, thorough: bool = False) -> None:
         """Take in the scan of a job; one without memory leaves that of the scan before."""
@@ -188,6 +196,7 @@ class RootState:
         state = self._jobs.get(path)
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
+        scan = self._departed.came_back(path, scan)
         state.memory = scan.memory or state.memory
         state.reached = self.health.root.scans
         if scan.error is not None:
@@ -258,9 +267,15 @@ class RootState:
         """Every folder was visited: those `listed`, and the `unlisted`, which could not be, beside
         so many `denied` ones that are nobody's error.
         Jobs not `found` are gone, unless they lie at or below one of the latter."""
-        for path in [path for path in self._jobs if path not in found]:
-            if not any(path[: len(folder)] == folder for folder in unlisted):
+        gone = {path: state for path, state in self._jobs.items() if path not in found}
+        for path in list(gone):
+            if any(path[: len(folder)] == folder for folder in unlisted):
+                del gone[path]
+            else:
                 del self._jobs[path]
+        if gone:
+            self._departed_went(gone)
+            self._departed.drop_moved(state.job for state in self._jobs.values())
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
         self._unread = {path: e for path, e in self._unread.items() if path in unlisted}
         root = self.health.root
@@ -346,6 +361,7 @@ class RootState:
         limit = now - self.config.stale_after_seconds
         is_lost = self.health.failed_since <= limit
         if is_lost:
+            self._departed_went(self._jobs)  # those that come back know what they did
             self._jobs.clear()
         for state in self._jobs.values():
             state.expire(limit)
@@ -364,4 +380,5 @@ class RootState:
             state.job = with_state(state.job, self.config, wall_time, circumstances)
         jobs = [state.job for state in self._jobs.values()]
         stages = {f.stage for f in self._folders.values() if f.stage and f.folder.has_executor_file}
+        self.health.departed(() if is_lost else self._departed.published(self._jobs, wall_time))
         self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)

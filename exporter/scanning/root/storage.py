@@ -13,6 +13,7 @@ from typing import Any
 from exporter.config.settings import RootConfig
 from exporter.scanning.concurrency import Concurrency
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.past import Past
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
@@ -23,13 +24,14 @@ OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
     workers' calls that go to it. Used by the scheduler's thread, but for `get`, `may_search`,
-    `log_watch` and `config`."""
+    `log_watch`, `past` and `config`."""
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config
         self.workers = workers
         self.concurrency = Concurrency()
         self.log_watch = LogWatch(config)
+        self.past = Past()
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and their visitors."""
         self._open = open_storage

@@ -46,9 +46,17 @@ def test_clocks_that_run_ahead_do_not_make_it_longer_without_end() -> None:
 def test_a_marker_that_went_still_counts_and_one_that_stayed_counts_once() -> None:
     before, now = hours_ago(3, 3, 2), hours_ago(3, 1)
     assert dict(now.with_all_of(before)) == {499_997: 2, 499_998: 1, 499_999: 1}
-    assert now.with_all_of(now) is now
     assert now.with_all_of(NOTHING) is now
-    assert NOTHING.with_all_of(before) == before
+    assert NOTHING.with_all_of(before) is before
+    assert hours_ago(3, 2).with_all_of(before) is before  # nobody has to render it again
+
+
+def test_some_tasks_stand_for_the_others() -> None:
+    some = [NOW_NS - ago * HOUR_NS for ago in (1, 1, 2, 3, 9999)]
+    found = Hourly.of_sample(some, 101, NOW_NS)
+    assert dict(found) == {499_997: 20, 499_998: 20, 499_999: 41}
+    assert dict(Hourly.of_sample(some[:2], 2, NOW_NS)) == {499_999: 2}
+    assert not Hourly.of_sample([], 2, NOW_NS)
 
 
 def test_what_is_kept_of_markers_that_went_has_an_end() -> None:

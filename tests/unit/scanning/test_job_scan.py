@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.jobs import LAUNCH, write_executor, write_marker
 from support.readings import a_reading
 
 from exporter.datatrove.ranks import Ranks
+from exporter.datatrove.throughput import HOUR_SECONDS, NOTHING
 from exporter.model.snapshot import Reading
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
 from exporter.storage.local.storage import LocalStorage
@@ -53,6 +55,7 @@ def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
         executor="local",
         slurm_job_name="",
         ranks=Ranks([0, 1, 3, 9]),
+        by_hour=NOTHING,
     )
 
 
@@ -293,3 +296,57 @@ def test_a_folder_among_the_markers_is_stray(make_job: MakeJob, with_link: bool)
     assert seen() == (1, 1)
     (job / "completions" / "00002").symlink_to(job / "logs")
     assert seen() == (2, 1)
+
+
+def hours_ago(reading: Reading) -> dict[int, int]:
+    """Tasks completed by how many hours ago."""
+    assert reading.by_hour is not None
+    now = int(time.time() // HOUR_SECONDS)
+    return {now - hour: tasks for hour, tasks in reading.by_hour}
+
+
+def mark(job: Path, rank: int, *, hours_ago: int) -> None:
+    hour = time.time() // HOUR_SECONDS - hours_ago
+    write_marker(job, f"{rank:05d}", hour * HOUR_SECONDS + 5)
+
+
+def launched(job: Path, *, hours_ago: int, tasks: int) -> None:
+    write_executor(job, tasks=tasks)
+    at = time.time() - hours_ago * HOUR_SECONDS
+    os.utime(job / "executor.json", (at, at))
+
+
+def test_completions_are_counted_by_the_hour(make_job: MakeJob) -> None:
+    job = make_job("j", tasks=9)
+    for rank, ago in enumerate((5, 5, 3, 0, 400)):
+        mark(job, rank, hours_ago=ago)
+    mark(job, 9, hours_ago=1)  # is no task's
+    assert hours_ago(read(job)) == {5: 2, 3: 1, 0: 1}
+    (job / "executor.json").touch()
+    assert hours_ago(read(job)) == {5: 2, 3: 1, 0: 1}  # those inherited, too
+
+
+def test_what_was_completed_stays_so_whatever_becomes_of_the_markers(make_job: MakeJob) -> None:
+    job = make_job("j", tasks=9)
+    for rank, ago in enumerate((5, 5, 3)):
+        mark(job, rank, hours_ago=ago)
+    before = scan(job)
+    (job / "completions/00000").unlink()
+    (job / "executor.json").write_text("{")
+    broken = scan(job, before.memory)
+    assert broken.reading is None
+    launched(job, hours_ago=1, tasks=9)
+    again = scan(job, broken.memory)
+    assert again.reading is not None
+    assert again.reading.tasks_completed == 2
+    assert hours_ago(again.reading) == {5: 2, 3: 1}
+    mark(job, 0, hours_ago=0)
+    assert hours_ago(read(job, again.memory)) == {5: 2, 3: 1, 0: 1}
+
+
+def test_of_a_job_complete_when_first_seen_nobody_knows_when(make_job: MakeJob) -> None:
+    job = make_job("j", tasks=3, completed=[0, 1, 2])
+    last = LAUNCH + 180
+    os.utime(job / "completions", (last, last))
+    assert read(job).last_completion_timestamp == last
+    assert read(job).by_hour is None

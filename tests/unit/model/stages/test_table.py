@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 import pytest
-from support.readings import DAY, HOUR, NOW, a_job, an_unreadable_job
+from support.readings import DAY, HOUR, NOW, a_job, an_unreadable_job, report_of
 from support.stages import daily, finished, rows_of, rows_of_states, worked
 
 from exporter.model.report import Row
-from exporter.model.stages.table import StageRow, StageTable, stage_table
+from exporter.model.selection import Filter
+from exporter.model.snapshot import DepartedJob
+from exporter.model.stages.grouping import Group, groups_of
+from exporter.model.stages.table import StageRow, StageTable, report_table, stage_table
 
 
 def table_of(rows: Sequence[Row], order: Sequence[str] = ()) -> StageTable:
@@ -119,3 +122,33 @@ def test_no_rows_are_no_stages() -> None:
     assert table.whole.jobs == 0
     assert table.whole.completion_ratio is None
     assert table.whole.done_about is None
+
+
+def test_complete_jobs_tell_the_pace_where_a_filter_leaves_them_out() -> None:
+    done = daily(*[100] * 10, of=1000)
+    jobs = (
+        a_job("filter/CC-MAIN-2020-05", reading=daily(*[10] * 10, of=320)),
+        a_job("filter/CC-MAIN-2020-10", reading=done),
+        a_job("merge/CC-MAIN-2020-10", reading=done),
+    )
+    report = report_of(*jobs, groups=groups_of([job.name for job in jobs]))
+    whole = report_table(report, Filter(hide_complete=True)).whole
+    assert (whole.jobs, whole.tasks_left, whole.tasks_last_day) == (1, 220, 210)
+    assert whole.pace.mean == pytest.approx(210)
+    (row,) = report_table(report, Filter(states=frozenset({"stalled"}))).stages
+    assert row.done_about.timestamp == pytest.approx(NOW + 2 * DAY)
+    by_name = report_table(report, Filter(name="merge")).whole
+    assert (by_name.jobs, by_name.tasks_last_day) == (1, 100)
+
+
+def test_what_departed_jobs_completed_counts_where_the_filter_would_keep_them() -> None:
+    reading = daily(*[10] * 10, of=320)
+    gone = DepartedJob("filter/x", Group("filter/*", "x"), reading.by_hour)
+    job = a_job("filter/CC-MAIN-2020-05", reading=reading)
+    report = report_of(job, groups=groups_of([job.name]), departed=(gone,))
+    table = report_table(report, Filter())
+    assert (table.whole.jobs, table.whole.tasks_last_day) == (1, 20)
+    assert table.stages[0].tasks_last_day == 20
+    assert table.stages[0].throughput.by_day() == (0, 0, 0, 0, *[20] * 10)
+    assert report_table(report, Filter(name="CC")).whole.tasks_last_day == 10
+    assert report_table(report, Filter(roots=frozenset({"other"}))).whole.tasks_last_day == 0

@@ -13,6 +13,7 @@ from exporter.config.settings import RootConfig, StallRule
 from exporter.config.shard import Shard
 from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import Markers
+from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.scanning.discovery import FolderToVisit
@@ -525,3 +526,59 @@ def test_many_bad_jobs_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) ->
     scan(state_of(), {f"j{n}": DENIED for n in range(500)})
     assert len(caplog.records) == 11
     assert caplog.records[-1].fields["jobs"] == 490
+
+
+WORKED = replace(
+    READING, by_hour=Hourly.of_ordered([round(WALL - HOUR) * 10**9], round(WALL) * 10**9)
+)
+
+
+def departed(root: Root) -> list[str]:
+    return [job.name for job in root.departed]
+
+
+def test_a_job_that_is_gone_is_kept_with_what_it_completed() -> None:
+    state = state_of()
+    scan(state, {"filter/CC-MAIN-2020-05": WORKED, "filter/CC-MAIN-2020-10": READING})
+    root = scan(state, {})
+    (job,) = root.departed
+    assert (job.name, job.group.stage) == ("filter/CC-MAIN-2020-05", "filter/*")
+    assert job.by_hour == WORKED.by_hour
+
+
+def test_a_job_that_was_moved_is_not_kept_beside_the_new_one() -> None:
+    state = state_of()
+    scan(state, {"a": WORKED, "b": READING})
+    assert departed(scan(state, {"c": WORKED, "b": READING})) == []
+
+
+def test_jobs_of_a_lost_root_are_not_counted_and_come_back_with_what_they_did() -> None:
+    state = state_of()
+    scan(state, {"a": WORKED, "b": WORKED})
+    fail(state, now=NOW + 10)
+    assert departed(fail(state, now=NOW + 100)) == []
+    look = Look(Version(1, "a"), Markers(), has_logs=False)
+    reading = replace(READING, by_hour=None)
+    back = JobScan(reading, Memory(look, look.executor, None, reading=reading))
+    state.job_scanned(("a",), back, NOW + 110)
+    state.scan_ended({("a",)}, {("a",)}, (), duration_seconds=1.0, wall_time=WALL + 110)
+    root = state.health.root
+    assert departed(root) == ["b"]
+    assert root.jobs[0].reading is not None
+    assert root.jobs[0].reading.by_hour == WORKED.by_hour
+
+
+def test_another_folder_in_a_jobs_place_does_not_undo_its_work() -> None:
+    state = state_of()
+    scan(state, {"a": WORKED})
+    for identity in (1, 2):
+        folder = Folder((), has_executor_file=True, identity=(1, identity))
+        state.folder_listed(("a",), folder, NOW, thorough=True)
+    look = Look(Version(1, "a"), Markers(), has_logs=False)
+    new = JobScan(READING, Memory(look, look.executor, None, reading=READING))
+    state.job_scanned(("a",), new, NOW)
+    state.scan_ended({("a",)}, {("a",)}, (), duration_seconds=1.0, wall_time=WALL)
+    (job,) = state.health.root.jobs
+    assert job.reading is not None
+    assert job.reading.by_hour == WORKED.by_hour
+    assert departed(state.health.root) == []
