@@ -22,7 +22,7 @@ from exporter.commands import options, python_tuning
 from exporter.commands.targets import config_of, load_config, with_roots
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
-from exporter.errors import CommandError, ConfigError
+from exporter.errors import CommandError, ConfigError, Mistake
 from exporter.model import formatting
 
 
@@ -34,7 +34,8 @@ def main() -> None:
 
 
 @main.command()
-@options.config_file
+@click.argument("targets", nargs=-1, metavar="[PATH|URL]...")
+@options.config_file_if_any
 @options.web_listen_address
 @options.web_config_file
 @options.web_enable_lifecycle
@@ -43,16 +44,32 @@ def main() -> None:
 @options.log_level
 @options.log_format
 def serve(
-    config_file: str, *, enable_lifecycle: bool, watch: bool, shard: Shard, **overrides: str | None
+    *,
+    targets: tuple[str, ...],
+    config_file: str | None,
+    enable_lifecycle: bool,
+    watch: bool,
+    shard: Shard,
+    **overrides: str | None,
 ) -> None:
-    """Scan the configured roots and serve their metrics. SIGHUP reloads the configuration."""
+    """Scan folders of jobs and serve their page and their metrics.
+
+    PATH is a folder of jobs, URL any that fsspec reads; or a configuration file names them. SIGHUP
+    reloads it.
+    """
+    config_file = _unless_named(targets, config_file)
+    if not targets and config_file is None:
+        raise click.UsageError("Name folders or URLs of jobs, or a file with --config.file.")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from exporter.commands.serve import run
 
     changes: dict[str, Any] = {key: value for key, value in overrides.items() if value}
 
     def read_config() -> Config:
-        config = load_config(config_file)
+        try:
+            config = config_of(targets, config_file)
+        except CommandError as error:  # what is named is as good as configured
+            raise ConfigError("", [Mistake((), str(error))]) from None
         roots = tuple(replace(root, shard=shard) for root in config.roots)
         return replace(config, roots=roots, shard=shard, **changes)
 
@@ -100,9 +117,7 @@ def status(
     wanted = command.Options(**shown)
     if wanted.interval is not None and not wanted.watch:
         raise click.UsageError("--interval is how often to scan with --watch")
-    source = click.get_current_context().get_parameter_source("config_file")
-    if targets and source is ParameterSource.ENVIRONMENT:
-        config_file = None  # what is named on the command line is all that is asked for
+    config_file = _unless_named(targets, config_file)
     if wanted.tail and not wanted.failed:
         raise click.UsageError("--tail is how many lines to show with --failed")
     with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
@@ -167,6 +182,13 @@ def demo(
     with _failing_in_words():
         run(directory, speed, listen_address, write_only=write_only)
     _end(0)
+
+
+def _unless_named(targets: tuple[str, ...], config_file: str | None) -> str | None:
+    """The configuration file, but for one from the environment when there are targets: what is
+    named on the command line is all that is asked for."""
+    source = click.get_current_context().get_parameter_source("config_file")
+    return None if targets and source is ParameterSource.ENVIRONMENT else config_file
 
 
 @contextmanager

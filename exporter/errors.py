@@ -24,7 +24,8 @@ class Mistake:
 
 class ConfigError(Exception):
     """The configuration cannot be used. One line of text per mistake, no secrets.
-    `secret_files` are the files that it wants secrets from, missing ones included."""
+    `source` is the file, or empty for the command line. `secret_files` are the files that it wants
+    secrets from, missing ones included."""
 
     def __init__(
         self, source: str, mistakes: list[Mistake], secret_files: tuple[str, ...] = ()
@@ -35,9 +36,9 @@ class ConfigError(Exception):
         self.mistakes = sorted(mistakes, key=lambda m: m.line or 0)
 
     def __str__(self) -> str:
+        before = f"{self.source}: " if self.source else ""
         return "\n".join(
-            f"{self.source}:{m.line}: {m}" if m.line else f"{self.source}: {m}"
-            for m in self.mistakes
+            f"{self.source}:{m.line}: {m}" if m.line else f"{before}{m}" for m in self.mistakes
         )
 
 

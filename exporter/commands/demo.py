@@ -20,7 +20,6 @@ from typing import Any
 
 import click
 
-from exporter.config.addresses import split_listen_address
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import DEFAULT_PORT, Config, RootConfig, StallRule
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
@@ -94,18 +93,9 @@ def _serve(folder: Path, listen_address: str) -> None:
     labels = tuple(map(parse_label_pattern, LABELS))
     root = RootConfig("demo", str(folder), scan_interval_seconds=2.0, stall=_STALL, labels=labels)
     exporter = Exporter(Config((root,), listen_address=listen_address))
-    address = f"http://{_host_to_open(listen_address)}:{exporter.port}"
     click.echo(f"The jobs are in {folder}.")
-    click.echo(f"Open {address}/ – metrics: {address}/metrics – Ctrl-C to stop.")
+    exporter.announce()
     exporter.run()
-
-
-def _host_to_open(listen_address: str) -> str:
-    """The host as a browser on this machine finds it, within a URL."""
-    host, _ = split_listen_address(listen_address)
-    if host in (None, "0.0.0.0"):  # noqa: S104
-        return "localhost"
-    return f"[{host}]" if ":" in host else host
 
 
 @dataclass

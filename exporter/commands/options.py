@@ -43,6 +43,7 @@ def _config_file(*, required: bool) -> Callable[[_Command], _Command]:
 
 
 config_file = _config_file(required=True)
+config_file_if_any = _config_file(required=False)
 web_listen_address = _option(
     "--web.listen-address",
     "listen_address",
@@ -83,7 +84,7 @@ shard = _option(
 )
 
 _STATUS = (
-    _config_file(required=False),
+    config_file_if_any,
     click.option(
         "--root",
         "only_roots",

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import click
+
 from exporter import __version__, log
 from exporter.commands.file_watcher import FileWatcher
 from exporter.commands.reloader import Reloader
@@ -43,7 +45,10 @@ def run(read_config: Callable[[], Config], *, enable_lifecycle: bool, watch: boo
     """Serve what `read_config` reads until SIGTERM or SIGINT; see `Exporter`."""
     config = read_config()
     log.set_up(config.log_level, config.log_format, in_background=True)
-    Exporter(config, read_config, enable_lifecycle=enable_lifecycle, watch=watch).run()
+    exporter = Exporter(config, read_config, enable_lifecycle=enable_lifecycle, watch=watch)
+    if not config.source:  # somebody typed what to look at, and wants to see it
+        exporter.announce()
+    exporter.run()
 
 
 class Exporter:
@@ -101,6 +106,17 @@ class Exporter:
     def port(self) -> int:
         """The port that is listened on."""
         return int(self._listener.getsockname()[1])
+
+    def announce(self) -> None:
+        """Print where to look, as a browser on this machine finds it."""
+        host, _ = split_listen_address(self._config.listen_address)
+        if host in (None, "0.0.0.0"):  # noqa: S104
+            host = "localhost"
+        elif ":" in host:
+            host = f"[{host}]"
+        scheme = "http" if self._access.policy.tls is None else "https"
+        url = f"{scheme}://{host}:{self.port}"
+        click.echo(f"Open {url}/ – metrics: {url}/metrics – Ctrl-C to stop.")
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Must be called from the main thread. Threads

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from exporter import log, storage
 from exporter.config.addresses import meant_beginning
-from exporter.config.settings import Config, RootConfig
+from exporter.config.settings import DEFAULT_MAX_DEPTH, Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
 from exporter.errors import CommandError, ConfigError
 
@@ -21,7 +21,10 @@ _ROOTS_NAMED = 10
 
 
 def config_of(
-    arguments: Sequence[str], config_file: str | None, max_depth: int, prefix: str
+    arguments: Sequence[str],
+    config_file: str | None,
+    max_depth: int = DEFAULT_MAX_DEPTH,
+    prefix: str = "",
 ) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean together;
     the current folder if there are none. Raises CommandError for an argument that is nothing

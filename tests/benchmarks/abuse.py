@@ -268,14 +268,18 @@ def guarded(folder: Path) -> Iterator[Exporter]:
 def beside_prometheus(folder: Path, exporter: Exporter, names: list[str], **scrape: object) -> int:
     """How many scrapes a Prometheus lost that scraped every second meanwhile."""
     folder.mkdir()
+    made = answered = 0.0
     with prometheus(folder, exporter.port, **scrape) as server:
-        began = time.monotonic()
         for name in names:
+            began = time.monotonic()
             with abused(name, exporter.port, "datatrove_job_tasks datatrove_job_started"):
                 time.sleep(SECONDS)
-        window = f"up[{int(time.monotonic() - began) + 5}s]"
-        made = server.value(f"count_over_time({window})") or 0
-        answered = server.value(f"sum_over_time({window})") or 0
+            window = f"up[{int(time.monotonic() - began)}s]"
+            here = server.value(f"count_over_time({window})") or 0
+            there = server.value(f"sum_over_time({window})") or 0
+            made, answered = made + here, answered + there
+            if here > there:
+                print(f"{name}: {here - there:.0f} of {here:.0f} scrapes lost", flush=True)
     print(f"of {made:.0f} scrapes of a Prometheus every second, lost: {made - answered:.0f}")
     return int(made - answered)
 

@@ -620,6 +620,55 @@ def test_wrong_usage_is_another_exit_code(arguments: list[str]) -> None:
     assert "Traceback" not in run.stderr
 
 
+# --- Without a configuration
+
+
+@contextmanager
+def serving_named(log: Path, *named: str | Path, **environment: str) -> Iterator[Exporter]:
+    """``serve`` of what is named on the command line, on a free port."""
+    command = [*COMMAND, "serve", *map(str, named), f"--web.listen-address={HOST}:0"]
+    with running(command, log, environment) as process:
+        yield Exporter(process, log).wait_for_port()
+
+
+def test_what_is_named_is_served_without_a_file_and_the_address_is_told(tmp_path: Path) -> None:
+    write_half_done(tmp_path / "a/job")
+    write_half_done(tmp_path / "b/deep/job")
+    named = tmp_path / "a", f"file://{tmp_path}/b"
+    with serving_named(tmp_path / "log", *named, DATATROVE_EXPORTER_CONFIG_FILE="/no") as exporter:
+        exporter.wait_until_ready()
+        page = exporter.page()
+        url = f"http://{HOST}:{exporter.port}"
+        assert f"Open {url}/ – metrics: {url}/metrics – Ctrl-C to stop.\n" in exporter.output
+        assert page.value("datatrove_jobs") == 2
+        assert page.value("datatrove_job_tasks", root=str(named[0]), job_name="job") == 4
+        assert page.value("datatrove_job_tasks", root=str(named[1]), job_name="deep/job") == 4
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "configuration loaded" in exporter.output, "it was reloaded")
+        shutil.rmtree(tmp_path / "a")
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "configuration refused" in exporter.output, "it was refused")
+        assert "Traceback" not in exporter.output
+        assert exporter.page().value("datatrove_root_scans_total", root=str(named[0]))
+
+
+def test_a_configuration_may_be_named_as_for_status(tmp_path: Path) -> None:
+    write_half_done(tmp_path / "a/job")
+    file = tmp_path / "c.yaml"
+    file.write_text("roots: [{name: here, url: a}]")
+    with serving_named(tmp_path / "log", file) as exporter:
+        exporter.wait_until_ready()
+        assert exporter.page().value("datatrove_root_jobs", root="here") == 1
+        assert "Open http" not in exporter.output
+
+
+def test_what_is_named_and_is_not_there_ends_in_one_line(tmp_path: Path) -> None:
+    command = [*COMMAND, "serve", str(tmp_path / "no")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"{tmp_path}/no: does not exist\n"
+
+
 # --- One bad thing beside good ones
 
 CANARY = "a-secret-that-stays-where-it-is"

@@ -2,18 +2,20 @@
 
 import json
 import os
+import re
 import traceback
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from support.paths import DATA, PROJECT
 
 from exporter.config.load import load, parse
+from exporter.config.schema import ConfigFile, JobsSection, RootEntry
 from exporter.config.settings import Config, RootConfig, StallRule, StorageOptions
 from exporter.errors import ConfigError
 
@@ -269,9 +271,27 @@ def test_what_is_no_file_is_one_mistake(tmp_path: Path, make: Any, says: str) ->
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_the_example_configuration_loads() -> None:
-    config = load(EXAMPLE, defaultdict(lambda: "value"))
-    assert config.roots
+def test_the_example_is_a_template_that_changes_no_default() -> None:
+    """Whoever copies it and puts in a root of theirs has a configuration, and no surprise."""
+    config = load(EXAMPLE)
+    assert replace(config, source="") == replace(config_of("roots: [/data/logs]"), source="")
+
+
+def test_every_line_of_the_example_means_something_and_every_key_is_in_it(tmp_path: Path) -> None:
+    """Also those that are commented out. A root may have the keys of ``scan`` and ``jobs``, too."""
+    (tmp_path / "s3").write_text("secret")
+    text = EXAMPLE.read_text().replace("/run/secrets", str(tmp_path))
+    text = re.sub(r"^( *)# (?= *(?:- |\w+:( |$)))", r"\1", text, flags=re.MULTILINE)
+    config = config_of(text, S3_KEY="key")
+    names = ["/data/logs", "s3://my-bucket/logs", "fineweb"]
+    assert [root.name for root in config.roots] == names
+    said = yaml.safe_load(text)
+    for section, model in ConfigFile.model_fields.items():
+        if section != "roots":
+            fields = model.annotation.model_fields
+            assert said[section].keys() == {field.alias or key for key, field in fields.items()}
+    shared = {*JobsSection.model_fields, *(f"scan_{key}" for key in said["scan"]), *said["scan"]}
+    assert RootEntry.model_fields.keys() - shared <= said["roots"][2].keys()
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("bad-*.yaml")), ids=lambda file: file.stem)
