@@ -79,6 +79,23 @@ class Ranks:
         near, far = other._mask, other._far  # noqa: SLF001
         return not near & ~self._mask and far <= self._far
 
+    def __or__(self, other: "Ranks") -> "Ranks":
+        """The ranks in either set."""
+        return _made(self._mask | other._mask, self._far | other._far)
+
+    def __sub__(self, other: "Ranks") -> "Ranks":
+        """The ranks in this set that are not in the other."""
+        mask = self._mask & ~other._mask
+        for rank in other._far:
+            mask &= ~(1 << rank) if rank < mask.bit_length() else -1
+        return _made(mask, frozenset(rank for rank in self._far if rank not in other))
+
+    def below(self, world_size: int) -> "Ranks":
+        """The ranks that belong to a job of that many tasks."""
+        bits = min(world_size, self._mask.bit_length())
+        far = frozenset(rank for rank in self._far if rank < world_size)
+        return _made(self._mask & ((1 << bits) - 1), far)
+
     def count_below(self, world_size: int) -> int:
         """The number of ranks that belong to a job of that many tasks."""
         if world_size >= self._mask.bit_length():
@@ -109,6 +126,15 @@ class Ranks:
     def _digits(self) -> str:
         """``0`` or ``1`` for each rank from 0 to the last that has a bit."""
         return bin(self._mask)[:1:-1] if self._mask else ""
+
+
+def _made(mask: int, far: frozenset[int]) -> Ranks:
+    """The set of the bits of a mask and others. One set has one mask, however it came about."""
+    bits = _BITS_AT_LEAST + _BITS_PER_RANK * (mask.bit_count() + len(far))
+    ranks = Ranks()
+    ranks._mask, ranks._far = mask, far - {rank for rank in far if mask >> rank & 1}  # noqa: SLF001
+    is_one = mask.bit_length() <= bits and all(rank >= bits for rank in far)
+    return ranks if is_one else Ranks(ranks)
 
 
 _TRUTH = bytes(byte == _MARKED for byte in range(256))

@@ -24,6 +24,16 @@ def test_ranks_are_a_set_of_numbers(one: list[int], other: list[int], world_size
     assert hash(found) == hash(Ranks(reversed(one)))
 
 
+@given(st.lists(ranks), st.lists(ranks), st.one_of(ranks, st.just(10**18)))
+def test_ranks_are_added_and_taken_away_as_sets_are(
+    one: list[int], other: list[int], world_size: int
+) -> None:
+    """The results are equal to sets that are made at once."""
+    assert Ranks(one) | Ranks(other) == Ranks([*one, *other])
+    assert Ranks(one) - Ranks(other) == Ranks(set(one) - set(other))
+    assert Ranks(one).below(world_size) == Ranks(rank for rank in one if rank < world_size)
+
+
 def brute_force_runs(done: set[int], world_size: int) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for rank in (rank for rank in range(world_size) if rank not in done):
