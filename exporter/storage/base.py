@@ -191,6 +191,11 @@ class Storage(Protocol):
         it. `file` is its path below the job's folder. StorageError("not_found") if there is no
         such file."""
 
+    def read_file(self, path: Path, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        """A regular file of the job: its modification time, where that comes with the content,
+        and the content. StorageError("too_large") for a larger one, "not_found" if there is no
+        such file. `file` is its path below the job's folder."""
+
     def close(self) -> None:
         """Give up connections. Calls in flight may fail."""
 

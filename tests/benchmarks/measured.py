@@ -192,6 +192,9 @@ class Remembered:
     def read_part(self, *_: object, **__: object) -> bytes:
         raise StorageError("not_found", "there are no files")
 
+    def read_file(self, *_: object) -> tuple[int | None, bytes]:
+        raise StorageError("not_found", "there are no files")
+
     def read_executor(self, path: object, seen: Version, limit: int) -> tuple[Version, bytes]:
         return seen, b'{"world_size": %d}' % self.TASKS
 

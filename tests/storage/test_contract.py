@@ -386,6 +386,35 @@ def test_a_part_of_a_file_is_its_beginning_or_its_end(
     assert JobFolder(storage, "job").ranks() == [0, 1]
 
 
+def test_a_file_is_read_whole_up_to_a_limit(backend: Backend, storage: Storage) -> None:
+    write_small_job(backend, "job", completed=2)
+    content = b"0123456789" * (LIMIT // 10)
+    backend.write("job/stats/00000.json", content)
+    backend.write("job/stats/00001.json", content + b"x")
+    assert storage.read_file(("job",), "stats/00000.json", LIMIT)[1] == content
+    error = failure(lambda: storage.read_file(("job",), "stats/00001.json", LIMIT))
+    assert error.reason == "too_large"
+    modified_ns, data = storage.read_file(("job",), "stats/00001.json", 10 * LIMIT)
+    assert data == content + b"x"
+    if modified_ns is not None:  # in whole seconds, perhaps
+        (listed,) = storage.list_files(("job",), "stats", lambda _: ["00001.json"])
+        assert listed.modified_ns is not None
+        assert abs(listed.modified_ns - modified_ns) < 10**9
+    assert JobFolder(storage, "job").ranks() == [0, 1]
+
+
+def test_an_empty_file_is_a_file_and_what_is_none_is_an_error(
+    backend: Backend, storage: Storage
+) -> None:
+    backend.write("job/executor.json", b"{}")
+    backend.write("job/stats/00000.json")
+    backend.write("job/stats/00001.json/file", b"x")
+    assert storage.read_file(("job",), "stats/00000.json", LIMIT)[1] == b""
+    for file in ("stats/00001.json", "stats/00002.json", "no/00000.json"):
+        error = failure(lambda file=file: storage.read_file(("job",), file, LIMIT))
+        assert error.reason in ("not_found", "invalid")
+
+
 @pytest.mark.parametrize("of_end", [False, True])
 def test_a_part_of_what_is_no_file_is_an_error(
     backend: Backend, storage: Storage, of_end: bool
@@ -413,6 +442,7 @@ def test_every_call_counts_its_requests_also_when_it_fails(
         JobFolder(storage, "job").read,
         lambda: storage.list_files(("job",), "logs"),
         lambda: storage.read_part(("job",), "executor.json"),
+        lambda: storage.read_file(("job",), "executor.json", LIMIT),
         lambda: failure(JobFolder(storage, "no-job").look),
         lambda: failure(JobFolder(storage, "no-job").read),
     ]

@@ -117,6 +117,7 @@ def calls_of(storage: S3Storage) -> dict[str, Callable[[], object]]:
         "read_executor": JobFolder(storage, "job").read,
         "list_files": lambda: storage.list_files(("job",), "logs"),
         "read_part": lambda: storage.read_part(("job",), "executor.json", of_end=True),
+        "read_file": lambda: storage.read_file(("job",), "executor.json", 1000),
     }
 
 
@@ -548,7 +549,7 @@ def test_an_error_is_classified_by_what_the_server_says(
     with HttpServer(lambda _: Answer(status, body, XML)) as server:
         with closing(storage_on(server)) as storage:
             calls = calls_of(storage)
-            for name in (*LISTINGS, "read_executor", "read_part"):
+            for name in (*LISTINGS, "read_executor", "read_part", "read_file"):
                 with pytest.raises(StorageError) as caught:
                     calls[name]()
                 assert caught.value.reason == reason, name
@@ -667,7 +668,7 @@ def hanging_calls() -> Iterator[dict[str, _Hang]]:
         stack.enter_context(closing(stopping))
         for name, call in calls_of(silent).items():
             calls[f"silent {name}"] = _Hang(call)
-        for name in (*LISTINGS, "read_executor", "read_part"):
+        for name in (*LISTINGS, "read_executor", "read_part", "read_file"):
             calls[f"stopping {name}"] = _Hang(calls_of(stopping)[name])
         yield calls
 

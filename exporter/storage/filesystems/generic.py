@@ -180,14 +180,22 @@ class GenericStorage:
             self.requests.add("read")
             return self._adapter.read_part(filesystem, name, of_end)
 
-        *folders, name = (*path, *file.split("/"))
-        data = self._call((*folders, name), read)
-        # FTP, for one, reads nothing where there is no file.
-        if not data and name not in {e.name for e in self._list(tuple(folders)) if e.is_file}:
-            raise StorageError("not_found", "no such file")
+        data = self._proven((*path, *file.split("/")), lambda at: self._call(at, read))
         if of_end and len(data) > PART_BYTES:
             raise StorageError("too_large", "the server sends no parts of files")
         return data[:PART_BYTES]
+
+    def read_file(self, path: Path, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        at = (*path, *file.split("/"))
+        return None, self._proven(at, lambda at: self._read(at, limit_bytes))
+
+    def _proven(self, at: Path, read: Callable[[Path], bytes]) -> bytes:
+        """What `read` returns for a file that is there. FTP, for one, reads nothing where there
+        is none."""
+        data = read(at)
+        if not data and at[-1] not in {e.name for e in self._list(at[:-1]) if e.is_file}:
+            raise StorageError("not_found", "no such file")
+        return data
 
     def close(self) -> None:
         with self._opening:

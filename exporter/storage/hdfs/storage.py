@@ -201,6 +201,9 @@ class HdfsStorage:
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
         return self._namenode.read_part(self._absolute((*path, file)), of_end=of_end)
 
+    def read_file(self, path: Path, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        return None, self._namenode.read(self._absolute((*path, file)), limit_bytes)
+
     def close(self) -> None:
         self._namenode.close()
 

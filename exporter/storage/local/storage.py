@@ -18,8 +18,9 @@ read at every scan where its status may say nothing, and is as before if its con
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
@@ -33,6 +34,7 @@ from exporter.storage.base import (
     NameRange,
     Path,
     Requests,
+    T,
     Version,
     from_os_error,
 )
@@ -345,12 +347,20 @@ class LocalStorage:
         ]
 
     def read_part(self, path: Path, file: str, *, of_end: bool = False) -> bytes:
+        return self._read_opened(path, file, partial(read_part, of_end=of_end))
+
+    def read_file(self, path: Path, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        found, data = self._read_opened(path, file, partial(read_whole, limit_bytes=limit_bytes))
+        return fingerprint.modified_ns(found), data
+
+    def _read_opened(self, path: Path, file: str, read: Callable[[int], T]) -> T:
+        """What `read` returns for the open file, which is no link."""
         self.requests.add("read")
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
         try:
             descriptor = os.open("/".join((self._root, *path, file)), flags)
             try:
-                return read_part(descriptor, of_end=of_end)
+                return read(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -133,7 +133,7 @@ class Session:
             return found
 
     async def get(self, key: str, limit_bytes: int) -> tuple[Version, bytes]:
-        """The version and the content of an ``executor.json`` of at most `limit_bytes`."""
+        """The version and the content of an object of at most `limit_bytes`."""
         response, content = await self._get(key, limit_bytes)
         return executor_version(etag_of(response), modified_ns(response)), content
 

@@ -264,6 +264,11 @@ class S3Storage:
         key = self._key(path, file)
         return self._client.run(lambda session: session.get_part(key, of_end=of_end))
 
+    def read_file(self, path: Path, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        key = self._key(path, file)
+        version, content = self._client.run(lambda session: session.get(key, limit_bytes))
+        return version.modified_ns, content
+
     def close(self) -> None:
         self._client.close()
 
