@@ -17,7 +17,7 @@ from exporter.config.addresses import check_external_url, check_listen_address, 
 from exporter.config.durations import parse_duration, parse_interval
 from exporter.config.folders import parse_folder_pattern
 from exporter.config.labels import check_label_patterns, parse_label_pattern
-from exporter.config.settings import ShowErrors, StorageOptions, WatchLogs
+from exporter.config.settings import ReadStats, ShowErrors, StorageOptions, WatchLogs
 from exporter.config.validation import StrictModel
 from exporter.log import Format, Level
 
@@ -87,6 +87,7 @@ class JobsSection(StrictModel):
     watch_logs: WatchLogs = _UNSAID
     log_scan_interval: _Interval = _UNSAID
     show_errors: ShowErrors = _UNSAID
+    read_stats: ReadStats = _UNSAID
     stalled_after: _Interval = _UNSAID
     stalled_gap_factor: Annotated[float, BeforeValidator(_check_factor)] = _UNSAID
     stalled_long_after: _Interval = _UNSAID

@@ -97,6 +97,10 @@ ShowErrors = Literal["none", "types", "text"]
 it came from; and the first line of its message."""
 
 
+ReadStats = Literal["never", "totals", "steps"]
+"""Whether what tasks counted is read: not at all, for sums of each job, or of each step, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class RootConfig:
     """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
@@ -116,6 +120,7 @@ class RootConfig:
     watch_logs: WatchLogs = "auto"
     log_scan_interval_seconds: float = 600.0
     show_errors: ShowErrors = "types"
+    read_stats: ReadStats = "never"
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     asked_prefix: str = ""

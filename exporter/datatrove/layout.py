@@ -11,10 +11,12 @@ from collections.abc import Sequence
 EXECUTOR_FILE = "executor.json"
 COMPLETIONS = "completions"
 LOGS = "logs"
+STATS = "stats"
+MERGED_STATS = "stats.json"
 SLURM_LOGS = "slurm_logs"
 RANKS_TO_RUN = "ranks_to_run.json"
 
-INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, "stats", SLURM_LOGS, "server_logs", "checkpoints"})
+INNER_FOLDERS = frozenset({COMPLETIONS, LOGS, STATS, SLURM_LOGS, "server_logs", "checkpoints"})
 """Folders which datatrove fills *inside* a job; no job lies below them. Outside a
 job these are ordinary names (datatrove's default logging_dir is ``logs/<time>``)."""
 

@@ -130,6 +130,37 @@ FAILURES = {
     },
 }  # fmt: skip
 
+STEPS = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["step", "documents_in", "documents_out", "documents_dropped",
+                     "dropped_ratio", "seconds"],
+        "properties": {
+            "step": {**TEXT, "description": "Its position, from 00, and the ASCII letters and "
+                     "digits of its name, such as 02_filter_lambda."},
+            "documents_in": {**COUNT_OR_NULL, "description": "Documents that it read, or that "
+                             "came to it."},
+            "documents_out": {**COUNT_OR_NULL, "description": "Documents that it let pass."},
+            "documents_dropped": {**COUNT_OR_NULL, "description": "Documents that it dropped."},
+            "dropped_ratio": {**RATIO_OR_NULL, "description": "Of those that came in."},
+            "seconds": {**NUMBER, "description": "Time that tasks spent in it, all together."},
+        },
+    },
+}  # fmt: skip
+LEFT_OUT = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "required": ["another_pipeline", "unusable", "not_read_yet"],
+    "properties": {
+        "another_pipeline": {**COUNT, "description": "Their pipeline has other steps than that of "
+                             "the newest task."},
+        "unusable": {**COUNT, "description": "Their file is missing, too large or broken."},
+        "not_read_yet": {**COUNT, "description": "A later scan comes to them."},
+    },
+}  # fmt: skip
+
 AS_OF_SCAN = "As of the last scan, not the scrape."
 _WHILE_KNOWN = "Absent while nothing is known of a root that a scan was tried of."
 

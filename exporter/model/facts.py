@@ -21,10 +21,12 @@ from exporter.model.fact import (
     COUNT_OR_NULL,
     FAILURES,
     FLAG,
+    LEFT_OUT,
     MOST_RANKS,
     NUMBER,
     NUMBER_OR_NULL,
     RATIO_OR_NULL,
+    STEPS,
     TEXT,
     TEXT_BY_NAME,
     TEXT_OR_NULL,
@@ -48,6 +50,13 @@ from exporter.model.snapshot import Job, Root, Totals
 from exporter.model.stages.grouping import UNKNOWN
 from exporter.model.stages.sums import MOST_STAGES, OTHER
 from exporter.model.state import STATES
+from exporter.model.steps import (
+    of_stats,
+    stats_left_out,
+    step_documents,
+    step_seconds,
+    steps_json,
+)
 
 _TERMINAL_AND_JOB: tuple[Place, ...] = ("terminal", "job")
 _EVERYWHERE: tuple[Place, ...] = ("terminal", "page", "job")
@@ -117,6 +126,9 @@ _STATES = ", ".join(STATES)
 _WHICH_STAGES = (
     f"For the first {MOST_STAGES} stages of the root by name, the rest together as {OTHER}; jobs "
     "without a stage are in none."
+)
+_WHICH_STEPS = (
+    "With read_stats: steps, for jobs that are not complete or became so within the last hour."
 )
 _TASK_STATES = ", ".join(TASK_STATES)
 _BY_THIS_LAUNCH = " (by the last launch where it runs with skip_completed=False)"
@@ -254,6 +266,36 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "What the job works on, such as a dump or a language: all other labels, joined by `/`, "
         "else as the names tell; empty where there is nothing in the name but the stage.",
         schema=TEXT_OR_NULL),
+    of_reading("mixed_pipelines", lambda reading: reading.mixed_pipelines,
+        "1 if tasks done before the last launch ran other steps than those done since, else 0; "
+        "absent where that cannot be told.", schema={"type": ["boolean", "null"]}),
+    of_reading("stats_tasks",
+        lambda reading: None if reading.stats is None else reading.stats.tasks,
+        "Completed tasks that are in the sums of documents and tokens; absent where these are not "
+        "read, or not to be trusted.", schema=COUNT_OR_NULL),
+    of_reading("documents_read", of_stats(lambda stats: stats.documents_read),
+        "Documents that those tasks read: those of the first step that counts them.",
+        schema=COUNT_OR_NULL),
+    of_reading("documents_written", of_stats(lambda stats: stats.documents_written),
+        "Documents that those tasks wrote: those of the last step that writes.",
+        schema=COUNT_OR_NULL),
+    of_reading("tokens", of_stats(lambda stats: stats.tokens),
+        "Tokens of those tasks: those of the last step that counts them.", schema=COUNT_OR_NULL),
+    Fact("steps", "What those tasks counted in each step of the pipeline, 32 at most; null where "
+        "that is not known.", lambda row: steps_json(row.reading), schema=STEPS),
+    Fact("step_documents", "Documents by step.", metric=Metric(
+        "datatrove_job_step_documents",
+        "Documents that came into a step of the pipeline (in), that it let pass (out) and that it "
+        f"dropped, in those tasks. {_WHICH_STEPS} {AS_OF_SCAN}",
+        step_documents, labels=("step", "outcome"))),
+    Fact("step_seconds", "Time by step.", metric=Metric(
+        "datatrove_job_step_seconds",
+        "Time that those tasks spent in a step of the pipeline, all together, which is no wall "
+        f"time. {_WHICH_STEPS} {AS_OF_SCAN}",
+        step_seconds, labels=("step",))),
+    of_row("stats_left_out", lambda row: stats_left_out(row.reading),
+        "Completed tasks that are not in those sums, and why; null where these are not known.",
+        schema=LEFT_OUT),
     of_row("executor", lambda row: None if row.reading is None else row.reading.executor,
         "Kind of executor that launched the job: local, slurm, ray, jobs or unknown.",
         schema=TEXT_OR_NULL,

@@ -18,6 +18,7 @@ from exporter.config.settings import DEFAULT_STALL_RULE, ShowErrors, StallRule
 from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.pace import History, Waits
 from exporter.datatrove.ranks import NO_RANKS, Ranks
+from exporter.datatrove.stats import JobStats
 from exporter.datatrove.task_state import OpenTasks
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import Reason
@@ -53,7 +54,9 @@ class Reading:
     `needs_relaunch`, whether nothing of this launch can finish the job, where nobody looks.
     `waits` are the longest between its completions, None where all were short or unknown.
     `by_hour` has its completions of the last two weeks, also those whose markers went since; None
-    where the times are unknown."""
+    where the times are unknown. `stats` is what its tasks counted, None where nobody looks or
+    nothing can be trusted, and `mixed_pipelines`, whether they were run by different pipelines,
+    where that is known."""
 
     tasks: int
     tasks_completed: int
@@ -74,6 +77,8 @@ class Reading:
     needs_relaunch: bool | None = None
     waits: Waits | None = None
     by_hour: Hourly | None = None
+    stats: JobStats | None = None
+    mixed_pipelines: bool | None = None
 
     @property
     def tasks_left(self) -> int:
@@ -105,6 +110,7 @@ class Job:
     `state` was decided by that scan and is not decided anew by whoever shows it, nor is
     `stall_threshold_seconds`: how long the job may be idle, None where that is not known.
     `labels` are those that the patterns of its root give; None where the root has no patterns.
+    `shows_steps`: it has samples for each step of its pipeline.
 
     Where scans of the root fail before they get to the job, everything is as the last scan
     that did found it; `as_of` is when that ended.
@@ -118,6 +124,7 @@ class Job:
     state: State = "unreadable"
     labels: Labels | None = None
     stall_threshold_seconds: float | None = None
+    shows_steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

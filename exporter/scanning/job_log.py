@@ -20,6 +20,7 @@ class JobLog:
         self._failed: list[dict[str, str]] = []
         self._recovered: list[dict[str, str]] = []
         self._logs_failed: list[dict[str, str]] = []
+        self._stats_failed: list[dict[str, str]] = []
 
     def scanned(self, job_name: str, reading: Reading) -> None:
         """A job was read; logged at once, for debugging only."""
@@ -47,12 +48,18 @@ class JobLog:
         details = {"job_name": job_name, "reason": error.reason, "detail": error.detail}
         self._logs_failed.append(details)
 
+    def stats_failed(self, job_name: str, error: StorageError) -> None:
+        """Stats of a job's tasks cannot be read for now, so less is known of its documents."""
+        details = {"job_name": job_name, "reason": error.reason, "detail": error.detail}
+        self._stats_failed.append(details)
+
     def write(self) -> None:
         """Log and forget what was collected: the first jobs one by one, then how many more."""
         self._log(logging.WARNING, "cannot be read", self._failed)
         self._log(logging.INFO, "can be read again", self._recovered)
         self._log(logging.WARNING, "has logs that cannot be read", self._logs_failed)
-        self._failed, self._recovered, self._logs_failed = [], [], []
+        self._log(logging.WARNING, "has stats that cannot be read", self._stats_failed)
+        self._failed, self._recovered, self._logs_failed, self._stats_failed = [], [], [], []
 
     def _log(self, level: int, what: str, jobs: Sequence[dict[str, str]]) -> None:
         for job in jobs[:_JOBS_LOGGED_ONE_BY_ONE]:

@@ -24,8 +24,10 @@ from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
 from exporter.scanning.probes.log_memory import LogMemory, UnderWay
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.mixed import MixedMemory, MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.start import Completion, Start, find_start
+from exporter.scanning.probes.stats import Done, StatsMemory, StatsWatch
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -43,7 +45,8 @@ class Memory:
     `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
     it does not say how many tasks there are; `reading`, what look and executor mean, None until
     that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
-    was seen of the logs of a launch under way; `by_hour`, the completions of all launches."""
+    was seen of the logs of a launch under way; `by_hour`, the completions of all launches; `stats`,
+    what its tasks counted; `mixed`, whether they ran different pipelines."""
 
     look: Look
     version: Version
@@ -53,17 +56,21 @@ class Memory:
     start: Start | None = None
     logs: LogMemory | None = None
     by_hour: Hourly | None = None
+    stats: StatsMemory | None = None
+    mixed: MixedMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobScan:
     """A reading, or an error, or neither if the folder is gone or no job any more. `memory`
-    goes to the next scan in any case. `log_error` is new trouble with the job's logs."""
+    goes to the next scan in any case. `log_error` is new trouble with the job's logs,
+    `stats_error` with the stats of its tasks."""
 
     reading: Reading | None
     memory: Memory | None
     error: StorageError | None = None
     log_error: StorageError | None = None
+    stats_error: StorageError | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -73,8 +80,10 @@ class JobScan:
     def is_settled(self) -> bool:
         """Nothing more is expected of the job until it is launched again."""
         reading, memory = self.reading, self.memory
-        is_complete = reading is not None and reading.is_complete
-        return is_complete and memory is not None and not _may_rewrite(memory)
+        if reading is None or not reading.is_complete or memory is None:
+            return False
+        is_read = memory.stats is None or memory.stats.of_all or not memory.stats.waiting
+        return is_read and not _may_rewrite(memory)
 
 
 def scan_job(
@@ -86,11 +95,13 @@ def scan_job(
     thorough: bool = False,
     log_watch: LogWatch | None = None,
     past: Past | None = None,
+    stats_watch: StatsWatch | None = None,
+    mixed_watch: MixedWatch | None = None,
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
     file can cause. With `thorough`, nothing is taken on trust that was seen before. Without
-    `log_watch`, nobody looks at logs, and without `past` nobody asks when a job was done that was
-    complete when it was first seen."""
+    `log_watch`, nobody looks at logs, without `past` nobody asks when a job was done that was
+    complete when it was first seen, and without the others nobody at what tasks counted."""
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and _may_rewrite(memory))
@@ -102,14 +113,21 @@ def scan_job(
             memory = _with_reading(storage, path, memory, memory.executor, before)
         elif memory.reading.tasks_completed_since_launch == 0:
             memory = _with_sign_of_life(storage, path, memory, memory.reading)
-        known = memory.logs.error if memory.logs is not None else None
+        known = memory
         if log_watch is not None and log_watch.is_on:
             memory = _with_logs(storage, path, folder, memory, log_watch)
         if past is not None and memory.by_hour is None:
             memory = _with_past(storage, path, memory, past)
-        problem = memory.logs.error if memory.logs is not None else None
-        is_new = problem is not None and (known is None or known.reason != problem.reason)
-        return JobScan(memory.reading, memory, log_error=problem if is_new else None)
+        if stats_watch is not None and stats_watch.is_on:
+            memory = _with_stats(storage, path, memory, stats_watch)
+        if mixed_watch is not None:
+            memory = _with_mixed(storage, path, memory, mixed_watch)
+        return JobScan(
+            memory.reading,
+            _without_needless_times(memory),
+            log_error=_new_error(memory.logs, known.logs),
+            stats_error=_new_error(memory.stats, known.stats),
+        )
     except StorageError as error:
         is_gone = error.reason == "not_found"
         return JobScan(None, None) if is_gone else JobScan(None, memory, error)
@@ -212,10 +230,18 @@ def _with_reading(
         waits=pace.waits if pace else None,
         by_hour=by_hour,
     )
-    if reading.is_complete:  # eight bytes a task, most likely never needed again
-        markers = replace(markers, modified_ns=None)
     look = replace(memory.look, markers=markers, world_size=executor.world_size)
     return replace(memory, look=look, reading=reading, start=start, by_hour=by_hour)
+
+
+def _without_needless_times(memory: Memory) -> Memory:
+    """The memory without the times of a complete job's markers: eight bytes a task, most likely
+    never needed again."""
+    markers = memory.look.markers
+    if memory.reading is None or not memory.reading.is_complete or markers.modified_ns is None:
+        return memory
+    look = replace(memory.look, markers=replace(markers, modified_ns=None))
+    return replace(memory, look=look)
 
 
 def _start_of(
@@ -336,6 +362,45 @@ def _with_reading_of_logs(memory: Memory, logs: LogMemory | None) -> Memory:
     if reading.logs == published and reading.needs_relaunch == needs_relaunch:
         return memory
     return replace(memory, reading=replace(reading, logs=published, needs_relaunch=needs_relaunch))
+
+
+def _with_stats(storage: Storage, path: Path, memory: Memory, watch: StatsWatch) -> Memory:
+    """The memory with what the tasks that are done counted, in its reading, too."""
+    done = _done(memory)
+    if done is None:
+        return memory
+    stats = watch.look(storage, path, done, memory.stats)
+    published = stats.published()
+    if stats is memory.stats and done.reading.stats == published:
+        return memory
+    return replace(memory, stats=stats, reading=replace(done.reading, stats=published))
+
+
+def _with_mixed(storage: Storage, path: Path, memory: Memory, watch: MixedWatch) -> Memory:
+    """The memory with whether tasks ran different pipelines, in its reading, too."""
+    done = _done(memory)
+    if done is None:
+        return memory
+    mixed = watch.look(storage, path, done, memory.mixed)
+    is_mixed = mixed.is_mixed if mixed is not None else None
+    if mixed is memory.mixed and done.reading.mixed_pipelines == is_mixed:
+        return memory
+    return replace(memory, mixed=mixed, reading=replace(done.reading, mixed_pipelines=is_mixed))
+
+
+def _done(memory: Memory) -> Done | None:
+    if memory.reading is None or memory.executor is None:
+        return None
+    return Done(memory.executor, memory.version.modified_ns, memory.look.markers, memory.reading)
+
+
+def _new_error(
+    now: LogMemory | StatsMemory | None, before: LogMemory | StatsMemory | None
+) -> StorageError | None:
+    """The trouble of a probe, unless it had the same before."""
+    error, known = (memory.error if memory is not None else None for memory in (now, before))
+    is_new = error is not None and (known is None or known.reason != error.reason)
+    return error if is_new else None
 
 
 def _with_times(

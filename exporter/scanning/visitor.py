@@ -170,6 +170,8 @@ class Visitor:
                     thorough=visit.look_thoroughly,
                     log_watch=self._storage.log_watch,
                     past=self._storage.past,
+                    stats_watch=self._storage.stats_watch,
+                    mixed_watch=self._storage.mixed_watch,
                 )
             )
         except StorageError as error:

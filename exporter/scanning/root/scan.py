@@ -70,7 +70,8 @@ class RootScan:
 
     def begin(self, now: float) -> None:
         self._storage.concurrency.begin(now, time.process_time())
-        self._storage.log_watch.begin()
+        for watch in self._storage.watches:
+            watch.begin()
         self._visit_or_skip(FolderToVisit(()), now)
         self.go_on(now)
 

@@ -19,6 +19,7 @@ from exporter.model.missed import Seen
 from exporter.model.pause import pauses_of
 from exporter.model.snapshot import Job, Reading
 from exporter.model.stall import Circumstances, with_state
+from exporter.model.steps import with_steps
 from exporter.scanning.discovery import (
     FolderToVisit,
     count_pruned,
@@ -206,6 +207,9 @@ class RootState:
         if scan.log_error is not None:
             self.health.count_job_error(scan.log_error)
             self._log.logs_failed(state.job.name, scan.log_error)
+        if scan.stats_error is not None:
+            self.health.count_job_error(scan.stats_error)
+            self._log.stats_failed(state.job.name, scan.stats_error)
         config = self.config
         if scan.is_settled and not (state.is_settled and now < state.look_due):
             state.look_due = self._next_look(path, state, now)
@@ -377,7 +381,8 @@ class RootState:
         pauses = pauses_of(readings, self.config.stall)
         circumstances = Circumstances(pauses, self._read_again_at)
         for state in self._jobs.values():
-            state.job = with_state(state.job, self.config, wall_time, circumstances)
+            job = with_state(state.job, self.config, wall_time, circumstances)
+            state.job = with_steps(job, self.config.read_stats, wall_time)
         jobs = [state.job for state in self._jobs.values()]
         stages = {f.stage for f in self._folders.values() if f.stage and f.folder.has_executor_file}
         self.health.departed(() if is_lost else self._departed.published(self._jobs, wall_time))

@@ -13,7 +13,9 @@ from typing import Any
 from exporter.config.settings import RootConfig
 from exporter.scanning.concurrency import Concurrency
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
+from exporter.scanning.probes.stats import StatsWatch
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
@@ -24,13 +26,16 @@ OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
     workers' calls that go to it. Used by the scheduler's thread, but for `get`, `may_search`,
-    `log_watch`, `past` and `config`."""
+    the watches, `past` and `config`."""
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config
         self.workers = workers
         self.concurrency = Concurrency()
         self.log_watch = LogWatch(config)
+        self.stats_watch = StatsWatch(config)
+        self.mixed_watch = MixedWatch(config)
+        self.watches = (self.log_watch, self.stats_watch, self.mixed_watch)
         self.past = Past()
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and their visitors."""

@@ -31,6 +31,8 @@ FIELDS = [
     "longest_log_gap_seconds",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
     "overdue_seconds", "eta_timestamp", "labels", "stage", "item",
+    "mixed_pipelines", "stats_tasks", "documents_read", "documents_written", "tokens", "steps",
+    "stats_left_out",
     "executor", "slurm_job_name", "hidden",
 ]  # fmt: skip
 """What version 1 of the API says of a job: none of these may go."""

@@ -1,0 +1,275 @@
+"""Adds up what the steps of a pipeline counted, from the stats of tasks that are done.
+
+A task writes its stats before its marker, so each file is read once, when the marker is new, and
+only the sums are kept, with the ranks that are in them. A scan reads so many files of all jobs of
+a root at most; what is left comes with later scans, so a restart is caught up with in time. A job
+in which nothing changed costs nothing.
+
+* Only ranks whose marker counts are in the sums. Where one of them goes or is written again, what
+  it added is not known any more: the sums begin anew.
+* The ranks of one pipeline are added up, of the one that completed a task last. Others are left
+  out, and so are files that are missing, too large or broken.
+* Of a job that is complete when it is first seen only ``stats.json`` is read, which datatrove
+  merges, and only where it holds all ranks: Ray and Jobs merge them all; Local those of its last
+  launch; Slurm, in a job of its own, all that lie in ``stats/``. Else nothing is known.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from exporter.config.settings import RootConfig
+from exporter.datatrove.executor_file import Executor
+from exporter.datatrove.layout import MERGED_STATS, STATS, marker_name
+from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Markers, Ranks
+from exporter.datatrove.stats import (
+    STATS_LIMIT_BYTES,
+    JobStats,
+    Stats,
+    StatsFileError,
+    parse_stats,
+)
+from exporter.errors import Reason, StorageError
+from exporter.model.snapshot import Reading
+from exporter.scanning.probes.limits import Budget, Limits
+from exporter.storage.base import Path, Storage
+
+_LIMITS = Limits(reads_of_job=200, reads=200, stats=10_000)
+_ENOUGH_SECONDS = 5.0
+# After so long the others have their turn, however slow the storage is.
+_DENIED_PAUSE_SECONDS = 600.0
+_FOR_GOOD: tuple[Reason, ...] = ("not_found", "invalid", "too_large")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The tasks of a job that are done, as of a scan."""
+
+    executor: Executor
+    launch_ns: int | None
+    markers: Markers
+    reading: Reading
+
+    def ranks(self) -> Ranks:
+        """Those whose marker counts; where all are run again, those with one of this launch."""
+        ranks = self.markers.ranks.below(self.executor.world_size)
+        launch_ns, times = self.launch_ns, self.markers.by_rank()
+        if self.reading.is_complete or not self.executor.repeats_completed or launch_ns is None:
+            return ranks
+        return Ranks(rank for rank in ranks if times.get(rank, UNKNOWN) >= launch_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class StatsMemory:
+    """What was read of one job. `stats` are the sums over the ranks `counted`; `others` are of
+    another pipeline, `unusable` have no file that can be read, `waiting` were not read yet. All
+    of it is as of the markers `seen`. `newest_ns` is when a task of the pipeline completed last.
+    `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be trusted.
+    `error` is why nothing more can be read before `due` (monotonic)."""
+
+    launch_ns: int | None
+    seen: Markers | None = None
+    stats: Stats | None = None
+    counted: Ranks = NO_RANKS
+    others: Ranks = NO_RANKS
+    unusable: Ranks = NO_RANKS
+    waiting: Ranks = NO_RANKS
+    newest_ns: int = UNKNOWN
+    of_all: bool = False
+    error: StorageError | None = None
+    due: float = 0.0
+
+    def published(self) -> JobStats | None:
+        """What of it is published."""
+        if self.of_all and self.stats is None:
+            return None
+        return JobStats(
+            len(self.counted),
+            self.stats,
+            len(self.others),
+            len(self.unusable),
+            len(self.waiting),
+        )
+
+
+class StatsWatch:
+    """Reads the stats of the jobs of one root. `look` is for any thread."""
+
+    def __init__(self, config: RootConfig) -> None:
+        self.is_on = config.read_stats != "never"
+        self._budget = Budget(_LIMITS)
+
+    def begin(self) -> None:
+        """A scan begins."""
+        self._budget.begin()
+
+    def look(
+        self, storage: Storage, path: Path, done: Done, before: StatsMemory | None
+    ) -> StatsMemory:
+        """What is known now; the very same as before if nothing changed. Raises nothing that a
+        storage or a file can cause."""
+        is_same = (
+            before is not None
+            and before.seen is done.markers
+            and before.launch_ns == done.launch_ns
+        )
+        if before is not None and is_same and not (before.waiting and _is_due(before)):
+            return before
+        if done.reading.is_complete and (before is None or before.of_all):
+            is_known = before is not None and before.launch_ns == done.launch_ns
+            if before is not None and is_known and not before.waiting:
+                return replace(before, seen=done.markers)
+            return self._merged(storage, path, done)
+        if before is None or before.of_all:
+            before = StatsMemory(done.launch_ns)
+        return self._read(storage, path, done, _still_holding(before, done))
+
+    def _merged(self, storage: Storage, path: Path, done: Done) -> StatsMemory:
+        """What ``stats.json`` says, if it is to be trusted."""
+        ranks = done.ranks()
+        unread = StatsMemory(done.launch_ns, done.markers, of_all=True)
+        waiting = replace(unread, waiting=ranks)
+        try:
+            is_whole = self._holds_all(storage, path, done)
+            if is_whole and not self._budget.reads(1, path):
+                is_whole = None
+            if not is_whole:
+                return waiting if is_whole is None else unread
+            stats = _merged_stats(storage, path, done)
+        except StatsFileError:
+            return unread
+        except StorageError as error:
+            return unread if error.reason in _FOR_GOOD else replace(waiting, error=error)
+        return unread if stats is None else replace(unread, stats=stats, counted=ranks)
+
+    def _holds_all(self, storage: Storage, path: Path, done: Done) -> bool | None:
+        """Whether ``stats.json`` holds all ranks, as far as that can be told without it; None if
+        that has to wait."""
+        kind, reading = done.executor.kind, done.reading
+        if kind == "slurm":
+            return not reading.stray_markers
+        if kind != "local":
+            return kind in ("ray", "jobs")
+        since_launch = reading.tasks_completed_since_launch
+        if done.executor.is_slice or since_launch is not None or done.launch_ns is None:
+            return not done.executor.is_slice and since_launch == reading.tasks
+        if not storage.is_local or reading.tasks > _LIMITS.stats:
+            return False
+        if self._budget.stats(reading.tasks, path) < reading.tasks:
+            return None
+        times = storage.marker_times(path, done.ranks())
+        return all(time_ns is not None and time_ns >= done.launch_ns for time_ns in times)
+
+    def _read(self, storage: Storage, path: Path, done: Done, memory: StatsMemory) -> StatsMemory:
+        """The memory with the stats of ranks that it does not have yet, the newest first."""
+        ranks, times, now_ns = done.ranks(), done.markers.by_rank(), time.time_ns()
+        new = ranks - memory.counted - memory.others - memory.unusable
+        known = memory.waiting if memory.seen is not None else new
+        memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=None)
+        # Where times are not told, what was not there before is the newest.
+        when = {
+            rank: times.get(rank, UNKNOWN if rank in known else now_ns)
+            for rank in (new if _is_due(memory) else ())
+        }
+        order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
+        taken = _Sums(memory)
+        enough = time.monotonic() + _ENOUGH_SECONDS
+        for rank in order[: self._budget.reads(len(order), path) if order else 0]:
+            try:
+                data = storage.read_file(path, stats_file(rank), STATS_LIMIT_BYTES)[1]
+                taken.add(rank, when[rank], parse_stats(data))
+            except StatsFileError:
+                taken.unusable.append(rank)
+            except StorageError as error:
+                is_late = storage.lag_seconds * 1e9 > now_ns - when[rank]
+                if error.reason == "not_found" and is_late:
+                    continue
+                if error.reason not in _FOR_GOOD:
+                    due = _DENIED_PAUSE_SECONDS if error.reason == "denied" else 0.0
+                    memory = replace(memory, error=error, due=time.monotonic() + due)
+                    break
+                taken.unusable.append(rank)
+            if time.monotonic() > enough:
+                break
+        return taken.entered(memory, new)
+
+
+class _Sums:
+    """Sums while files are read."""
+
+    def __init__(self, memory: StatsMemory) -> None:
+        self.unusable: list[int] = []
+        self._stats, self._newest_ns = memory.stats, memory.newest_ns
+        self._before = memory.counted
+        self._added: list[int] = []
+        self._others: list[int] = []
+
+    def add(self, rank: int, time_ns: int, stats: Stats) -> None:
+        """Add a task that completed then, or leave it out. With a newer pipeline, what was added
+        up before is left out from now on."""
+        sums = self._stats
+        if sums is None or sums.pipeline.key == stats.pipeline.key:
+            self._stats = stats if sums is None else sums.plus(stats)
+        elif time_ns > self._newest_ns:
+            self._others += [*self._before, *self._added]
+            self._before, self._added = NO_RANKS, []
+            self._stats = stats
+        else:
+            self._others.append(rank)
+            return
+        self._newest_ns = max(self._newest_ns, time_ns)
+        self._added.append(rank)
+
+    def entered(self, memory: StatsMemory, new: Ranks) -> StatsMemory:
+        """The memory with what was read; the rest of the `new` ranks waits."""
+        added, others, unusable = map(Ranks, (self._added, self._others, self.unusable))
+        return replace(
+            memory,
+            stats=self._stats,
+            newest_ns=self._newest_ns,
+            counted=self._before | added,
+            others=memory.others | others,
+            unusable=memory.unusable | unusable,
+            waiting=new - added - others - unusable,
+        )
+
+
+def _still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
+    """The memory without what does not hold any more: ranks whose marker is gone, or another."""
+    ranks, rewritten = done.ranks(), Ranks(_rewritten(memory.seen, done.markers))
+    kept = ranks - rewritten
+    if kept.has_all_of(memory.counted):
+        return replace(
+            memory,
+            others=memory.others - (memory.others - kept),
+            unusable=memory.unusable - (memory.unusable - kept),
+        )
+    return StatsMemory(done.launch_ns, due=memory.due)
+
+
+def _rewritten(before: Markers | None, now: Markers) -> Iterator[int]:
+    """Ranks whose marker has another time than before."""
+    if before is None or before is now or before.modified_ns is None or now.modified_ns is None:
+        return
+    times = before.by_rank()
+    for rank, time_ns in now.by_rank().items():
+        if times.get(rank, time_ns) != time_ns:
+            yield rank
+
+
+def _is_due(memory: StatsMemory) -> bool:
+    return time.monotonic() >= memory.due
+
+
+def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
+    """What ``stats.json`` says; None if tasks of Slurm completed since it was written."""
+    modified_ns, data = storage.read_file(path, MERGED_STATS, STATS_LIMIT_BYTES)
+    last = done.reading.last_completion_timestamp
+    # Some storages tell the second only.
+    is_newest = modified_ns is not None and last is not None and modified_ns / 1e9 >= int(last)
+    return parse_stats(data) if is_newest or done.executor.kind != "slurm" else None
+
+
+def stats_file(rank: int) -> str:
+    """Where a task writes its stats, below the job's folder."""
+    return f"{STATS}/{marker_name(rank)}.json"

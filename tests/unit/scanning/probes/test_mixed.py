@@ -1,0 +1,98 @@
+"""Whether one job's tasks were run by different pipelines, on real folders."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.jobs import LAUNCH, write_executor
+from support.stats import FILTER, WRITER, Scanned, a_pipeline, a_step, complete
+
+MakeJob = Callable[..., Path]
+OTHER = [a_step(FILTER), a_step(WRITER)]
+
+
+def relaunched(make_job: MakeJob, since: object = None, tasks: int = 4, **keys: object) -> Path:
+    """Two tasks before a launch, and one since that counted this."""
+    job = make_job("job", tasks=tasks, **keys)
+    for rank in (0, 1):
+        complete(job, rank, LAUNCH + 60)
+    write_executor(job, tasks=tasks, launch=LAUNCH + 1000, **keys)
+    complete(job, 2, LAUNCH + 1100, since)
+    return job
+
+
+def scan(job: Path, **options: object) -> Scanned:
+    scanned = Scanned.on_disk(job, **{"read_stats": "never", **options})
+    scanned.scan()
+    return scanned
+
+
+@pytest.mark.parametrize(
+    ("since", "is_mixed"),
+    [
+        (a_pipeline(read=99), False),
+        (OTHER, True),
+        ([], True),
+        (list(reversed(a_pipeline())), True),
+        (b"[", None),
+        (b" " * 300_000, None),
+    ],
+    ids=["the same", "other steps", "none", "another order", "half a file", "too large"],
+)
+def test_steps_before_and_since_the_launch_are_compared(
+    make_job: MakeJob, since: object, is_mixed: bool | None
+) -> None:
+    assert scan(relaunched(make_job, since)).scan().mixed_pipelines is is_mixed
+
+
+def test_it_costs_two_reads_a_launch(make_job: MakeJob) -> None:
+    job = relaunched(make_job, OTHER)
+    scanned = Scanned.on_disk(job, read_stats="never")
+    assert scanned.requests()["read"] == 2 + 1  # and executor.json
+    assert scanned.requests()["read"] == 0
+    complete(job, 3, LAUNCH + 1200)
+    assert scanned.requests()["read"] == 0
+
+
+def test_it_stays_once_the_job_is_complete_and_is_found_out_anew_after_a_launch(
+    make_job: MakeJob,
+) -> None:
+    job = relaunched(make_job, OTHER, tasks=5)
+    scanned = scan(job)
+    complete(job, 3, LAUNCH + 1200, OTHER)
+    complete(job, 4, LAUNCH + 1200, OTHER)
+    assert scanned.scan().mixed_pipelines is True
+    write_executor(job, tasks=6, launch=LAUNCH + 2000)
+    assert scanned.scan().mixed_pipelines is None  # nothing completed since
+    complete(job, 5, LAUNCH + 2100, OTHER)
+    assert scanned.scan().mixed_pipelines is False  # than the last before
+
+
+def test_a_launch_that_completes_the_job_between_two_scans_is_compared(make_job: MakeJob) -> None:
+    job = make_job("job", tasks=3)
+    complete(job, 0, LAUNCH + 60)
+    scanned = scan(job)
+    write_executor(job, tasks=3, launch=LAUNCH + 1000)
+    for rank in (1, 2):
+        complete(job, rank, LAUNCH + 1100, OTHER)
+    reading = scanned.scan()
+    assert reading.is_complete
+    assert reading.mixed_pipelines is True
+
+
+def test_one_launch_alone_has_nothing_to_compare(make_job: MakeJob) -> None:
+    job = make_job("job", tasks=3)
+    complete(job, 0, LAUNCH + 60)
+    complete(job, 1, LAUNCH + 70, OTHER)
+    scanned = Scanned.on_disk(job, read_stats="never")
+    assert scanned.requests()["read"] == 1  # executor.json
+    assert scanned.scan().mixed_pipelines is None
+
+
+def test_without_stats_nothing_can_be_told(make_job: MakeJob) -> None:
+    job = make_job("job", tasks=4, completed=[0, 1])
+    write_executor(job, tasks=4, launch=LAUNCH + 1000)
+    complete(job, 2, LAUNCH + 1100)
+    scanned = scan(job)
+    assert scanned.scan().mixed_pipelines is None
+    assert scanned.requests()["read"] == 0

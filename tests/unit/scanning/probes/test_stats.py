@@ -1,0 +1,333 @@
+"""Sums over the tasks of a job, from scan to scan, on real folders."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.jobs import LAUNCH, write_executor
+from support.stats import (
+    FILTER,
+    Scanned,
+    a_pipeline,
+    a_step,
+    as_bytes,
+    complete,
+    uncomplete,
+    write_stats,
+)
+
+from exporter.datatrove.stats import STATS_LIMIT_BYTES, JobStats
+from exporter.errors import StorageError
+from exporter.storage.base import Path as JobPath
+from exporter.storage.local.storage import LocalStorage
+
+MakeJob = Callable[..., Path]
+MINUTE = 60
+
+
+def documents(stats: JobStats) -> tuple[int, int | None]:
+    """Tasks in the sums, and documents that they read."""
+    return stats.tasks, None if stats.stats is None else stats.stats.documents_read
+
+
+def a_job(make_job: MakeJob, tasks: int, completed: int, **options: object) -> Path:
+    job = make_job("job", tasks=tasks, **options)
+    for rank in range(completed):
+        complete(job, rank, LAUNCH + (rank + 1) * MINUTE, a_pipeline(read=10 + rank))
+    return job
+
+
+# Reading once
+
+
+def test_each_completed_task_is_read_once_when_its_marker_is_new(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    scanned = Scanned.on_disk(job)
+    assert scanned.requests()["read"] == 3 + 1  # and executor.json
+    assert documents(scanned.sums()) == (3, 33)
+    assert scanned.requests() == Scanned.on_disk(job, read_stats="never").requests() | {
+        "read": 0
+    } | {name: n for name, n in scanned.requests().items() if name != "read"}
+    complete(job, 5, LAUNCH + 600, a_pipeline(read=100))
+    assert scanned.requests()["read"] == 1
+    assert documents(scanned.sums()) == (4, 133)
+
+
+def test_without_markers_there_are_no_documents_yet(make_job: MakeJob) -> None:
+    scanned = Scanned.on_disk(a_job(make_job, 8, 0, logs=[0]))
+    assert scanned.sums() == JobStats(0)
+
+
+def test_stats_of_tasks_without_a_marker_and_of_stray_ranks_do_not_count(make_job: MakeJob) -> None:
+    job = a_job(make_job, 4, 2)
+    write_stats(job, 3)
+    complete(job, 7, LAUNCH + 600)
+    assert documents(Scanned.on_disk(job).sums()) == (2, 21)
+
+
+def test_never_reads_nothing_and_says_nothing(make_job: MakeJob) -> None:
+    scanned = Scanned.on_disk(a_job(make_job, 8, 3), read_stats="never")
+    assert scanned.scan().stats is None
+    assert scanned.requests()["read"] == 0
+
+
+def test_while_nothing_changes_it_costs_nothing_more_and_the_reading_is_the_same(
+    make_job: MakeJob,
+) -> None:
+    job = a_job(make_job, 8, 3)
+    scanned, without = Scanned.on_disk(job), Scanned.on_disk(job, read_stats="never")
+    for each in (scanned, without):
+        each.scan()
+        each.scan()  # folders that just changed are listed again
+    before = scanned.scan()
+    assert scanned.requests() == without.requests()
+    assert scanned.scan() == before
+
+
+def test_a_scan_reads_two_hundred_files_and_the_next_ones_the_rest(make_job: MakeJob) -> None:
+    """As after a restart."""
+    scanned = Scanned.on_disk(a_job(make_job, 1000, 450))
+    seen = [scanned.sums() for _ in range(4)]
+    assert [(stats.tasks, stats.to_read) for stats in seen] == [
+        (200, 250), (400, 50), (450, 0), (450, 0),
+    ]  # fmt: skip
+    assert documents(seen[-1]) == (450, sum(range(10, 460)))
+    assert scanned.requests()["read"] == 0
+
+
+def test_what_is_new_is_not_forgotten_while_a_backlog_waits(make_job: MakeJob) -> None:
+    job = a_job(make_job, 1000, 250)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    complete(job, 999, LAUNCH + 20_000, a_pipeline(read=1000))
+    assert documents(scanned.sums()) == (251, sum(range(10, 260)) + 1000)
+
+
+def test_a_job_that_became_complete_is_looked_at_until_all_is_read(make_job: MakeJob) -> None:
+    job = a_job(make_job, 450, 449)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    complete(job, 449, LAUNCH + 40_000)
+    assert scanned.sums().to_read == 50
+    assert scanned.result is not None
+    assert not scanned.result.is_settled
+    assert scanned.sums().tasks == 450
+    assert scanned.result.is_settled
+
+
+# Lives of markers
+
+
+def test_a_deleted_marker_takes_its_documents_along_and_brings_new_ones_when_it_comes_again(
+    make_job: MakeJob,
+) -> None:
+    job = a_job(make_job, 8, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    uncomplete(job, [1], LAUNCH + 900)
+    assert documents(scanned.sums()) == (2, 10 + 12)
+    complete(job, 1, LAUNCH + 1000, a_pipeline(read=500))
+    assert documents(scanned.sums()) == (3, 10 + 12 + 500)
+
+
+def test_all_markers_deleted_is_a_new_life_of_all_tasks_without_a_read(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    uncomplete(job, range(3), LAUNCH + 900)
+    assert scanned.requests()["read"] == 0
+    assert documents(scanned.sums()) == (0, None)
+
+
+def test_a_marker_that_was_written_again_counts_as_it_is_now(make_job: MakeJob) -> None:
+    """Where every task is run again, stats of the launches before do not count."""
+    job = a_job(make_job, 3, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    write_executor(job, tasks=3, launch=LAUNCH + 1000, skip_completed=False)
+    assert documents(scanned.sums()) == (0, None)
+    complete(job, 1, LAUNCH + 1100, a_pipeline(read=500))
+    assert documents(scanned.sums()) == (1, 500)
+
+
+def test_a_launch_with_fewer_tasks_leaves_the_others_out(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    write_executor(job, tasks=2, launch=LAUNCH + 1000)
+    assert documents(scanned.sums()) == (2, 21)
+
+
+# What is left out
+
+
+def test_tasks_of_another_pipeline_than_the_newest_are_left_out_and_told(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    other = [a_step(FILTER, total=7, forwarded=7)]
+    complete(job, 6, LAUNCH + 1, other)  # the oldest
+    scanned = Scanned.on_disk(job)
+    stats = scanned.sums()
+    assert documents(stats) == (3, 33)
+    assert stats.of_another_pipeline == 1
+    complete(job, 7, LAUNCH + 5000, other)  # the newest
+    stats = scanned.sums()
+    assert (stats.tasks, stats.of_another_pipeline) == (1, 4)
+    assert stats.stats is not None
+    assert stats.stats.documents_read is None
+    assert stats.stats.steps()[0].documents_in == 7
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        as_bytes(a_pipeline())[:-100],
+        as_bytes([a_step(FILTER, total=float("nan"))]),
+        as_bytes([a_step(FILTER, **{f"word-{n}": n for n in range(60_000)})]),
+        as_bytes(a_pipeline()) + b" " * STATS_LIMIT_BYTES,
+    ],
+    ids=["empty", "half", "NaN", "0.9 MB", "too large"],
+)
+def test_a_file_that_cannot_be_used_is_left_out_told_and_not_read_again(
+    make_job: MakeJob, content: bytes
+) -> None:
+    job = a_job(make_job, 8, 3)
+    complete(job, 4, LAUNCH + 600, content)
+    scanned = Scanned.on_disk(job)
+    stats = scanned.sums()
+    assert documents(stats) == (3, 33)
+    assert (stats.unusable, stats.to_read) == (1, 0)
+    assert scanned.requests()["read"] == 0
+
+
+def test_a_missing_file_a_folder_and_a_link_are_left_out(make_job: MakeJob, tmp_path: Path) -> None:
+    job = a_job(make_job, 8, 3)
+    for rank in (4, 5, 6):
+        complete(job, rank, LAUNCH + 600)
+        (job / "stats" / f"{rank:05d}.json").unlink()
+    (job / "stats" / "00005.json").mkdir()
+    (tmp_path / "elsewhere").write_bytes(as_bytes(a_pipeline()))
+    (job / "stats" / "00006.json").symlink_to(tmp_path / "elsewhere")
+    stats = Scanned.on_disk(job).sums()
+    assert documents(stats) == (3, 33)
+    assert stats.unusable == 3
+
+
+def test_a_fifo_holds_up_nobody(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    complete(job, 4, LAUNCH + 600)
+    (job / "stats" / "00004.json").unlink()
+    os.mkfifo(job / "stats" / "00004.json")
+    assert Scanned.on_disk(job).sums().unusable == 1
+
+
+class FailingStorage(LocalStorage):
+    """Local folders whose files fail to be read for a while."""
+
+    failure: StorageError | None = None
+
+    def read_file(self, path: JobPath, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        if self.failure is not None:
+            self.requests.add("read")
+            raise self.failure
+        return super().read_file(path, file, limit_bytes)
+
+
+def test_trouble_that_may_pass_stops_the_reading_is_told_once_and_made_up_for(
+    make_job: MakeJob,
+) -> None:
+    storage = FailingStorage(str(a_job(make_job, 8, 3).parent))
+    scanned = Scanned(storage, "job")
+    storage.failure = StorageError("throttled", "slow down")
+    told = []
+    for _ in range(3):
+        assert scanned.sums() == JobStats(0, to_read=3)
+        assert scanned.result is not None
+        told.append(scanned.result.stats_error is not None)
+    assert told == [True, False, False]
+    assert scanned.requests()["read"] == 1  # one try a scan, not one for each task
+    storage.failure = None
+    assert documents(scanned.sums()) == (3, 33)
+
+
+def test_who_may_not_read_stats_is_not_asked_at_every_scan(make_job: MakeJob) -> None:
+    storage = FailingStorage(str(a_job(make_job, 8, 3).parent))
+    scanned = Scanned(storage, "job")
+    storage.failure = StorageError("denied", "no")
+    assert scanned.sums().to_read == 3
+    assert scanned.requests()["read"] == 0
+
+
+# Complete when first seen
+
+
+def merged(job: Path, when: float, read: int = 77) -> None:
+    file = job / "stats.json"
+    file.write_bytes(as_bytes(a_pipeline(read=read)))
+    os.utime(file, (when, when))
+
+
+@pytest.mark.parametrize(
+    ("keys", "launch", "stray", "written", "is_trusted"),
+    [
+        ({}, LAUNCH, [], 0, True),
+        ({}, LAUNCH + 150, [], 9000, False),
+        ({"local_tasks": 3}, LAUNCH, [], 9000, False),
+        ({"local_tasks": 8}, LAUNCH, [], 9000, True),
+        ({"partition": "cpu"}, LAUNCH, [], 9000, True),
+        ({"partition": "cpu"}, LAUNCH + 150, [], 9000, True),
+        ({"partition": "cpu"}, LAUNCH, [], 300, False),
+        ({"partition": "cpu"}, LAUNCH, ["00009"], 9000, False),
+        ({"start_method": None, "ray_remote_kwargs": {}}, LAUNCH + 150, ["00009"], 0, True),
+        ({"start_method": None, "flavor": "cpu"}, LAUNCH + 150, [], 0, True),
+    ],
+    ids=[
+        "local", "local relaunched", "local slice", "local, all tasks in its slice",
+        "slurm", "slurm relaunched", "slurm, older than a marker", "slurm, stray markers",
+        "ray", "jobs",
+    ],
+)  # fmt: skip
+def test_of_a_job_that_is_complete_when_first_seen_the_merged_stats_count_if_they_hold_all(
+    make_job: MakeJob, keys: dict, launch: float, stray: list[str], written: float, is_trusted: bool
+) -> None:
+    job = a_job(make_job, 8, 8, launch=launch, stray=stray, **keys)
+    if keys.get("start_method", "") is None:
+        content = (job / "executor.json").read_text().replace('"start_method": null,', "")
+        (job / "executor.json").write_text(content)
+        os.utime(job / "executor.json", (launch, launch))
+    os.utime(job / "completions", (LAUNCH + 480, LAUNCH + 480))
+    merged(job, LAUNCH + written)
+    scanned = Scanned.on_disk(job)
+    stats = scanned.scan().stats
+    if is_trusted:
+        assert stats is not None
+        assert documents(stats) == (8, 77)
+    else:
+        assert stats is None
+    assert scanned.requests()["read"] == 0
+    assert scanned.scan().stats == stats
+
+
+def test_a_job_complete_when_first_seen_costs_one_read(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 8)
+    merged(job, LAUNCH + 9000)
+    assert Scanned.on_disk(job).requests()["read"] == 1 + 1  # and executor.json
+
+
+def test_merged_stats_that_are_missing_or_broken_tell_nothing(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 8)
+    assert Scanned.on_disk(job).scan().stats is None
+    (job / "stats.json").write_text("[")
+    assert Scanned.on_disk(job).scan().stats is None
+
+
+def test_a_job_whose_marker_goes_after_it_was_seen_complete_is_read_task_by_task(
+    make_job: MakeJob,
+) -> None:
+    job = a_job(make_job, 8, 8)
+    merged(job, LAUNCH + 9000)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    uncomplete(job, [0], LAUNCH + 9999)
+    assert documents(scanned.sums()) == (7, sum(range(11, 18)))
