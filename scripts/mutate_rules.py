@@ -3,8 +3,8 @@
 
 Usage: mutate_rules.py [--rule REGEX] [--sample N] [--seed N] [--workers N].
 Needs promtool on PATH and PyYAML. Every comparison, number, set operator, aggregation,
-grouping, duration and severity of every rule is changed, one at a time. Prints the
-survivors; exit code 1 if there are any.
+grouping, label to group or match by, duration and severity of every rule is changed, one at a
+time. Prints the survivors; exit code 1 if there are any.
 """
 
 import argparse
@@ -70,7 +70,13 @@ def _in_expression(expression: str) -> Iterator[tuple[str, str]]:
             yield changed, f"grouping at {match.start()}: {new}"
     for match in re.finditer(r"\[\d+[mh]\]", expression):
         yield expression.replace(match[0], "[5m]"), f"range {match[0]} -> [5m]"
-    for match in re.finditer(r'(?:scope|job|state)="[^"]*"', expression):
+    for match in re.finditer(r"(by|on|ignoring|group_left) \(([\w, ]+)\)", expression):
+        labels = match[2].split(", ")
+        for label in labels:
+            rest = ", ".join(each for each in labels if each != label)
+            changed = f"{expression[: match.start()]}{match[1]} ({rest}){expression[match.end() :]}"
+            yield changed, f"{match[1]} at {match.start()}: {label} dropped"
+    for match in re.finditer(r'(?:scope|job|state|stage)!?="[^"]*"', expression):
         changed = expression[: match.start()] + expression[match.end() :]
         yield changed, f"matcher {match[0]} dropped"
 

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -131,6 +132,29 @@ def test_a_real_pipeline_that_fails_reaches_the_team_with_what_its_logs_tell(
         _, _, page = alert["annotations"]["page_url"].partition("monitor.example.org")
         assert "RuntimeError" in get(exporter.port, page).body.decode()
         assert not received.named("DatatroveJobStalled")
+
+
+def test_stalls_of_one_stage_are_one_message_where_labels_give_stages(tmp_path: Path) -> None:
+    """And a job that no label tells a stage of is in a message of its own."""
+    root, long_ago = tmp_path / "root", time.time() - 20 * HOUR
+    for job in ("minhash/a/buckets", "minhash/b/buckets", "minhash/a/filter", "single"):
+        write_job(root / job, tasks=100, completed=range(50), launch=long_ago)
+    config = {"name": "prod", "url": str(root), "labels": ["minhash/{dump}/{stage}"]}
+    with monitored(tmp_path, roots=[config], scan={"interval": "1s"}) as (_, _, received):
+        wait_until(
+            lambda: len(received.named("DatatroveJobStalled")) >= 4, "alerts", PATIENCE_SECONDS
+        )
+        labels = {alert["labels"]["job_name"]: alert["labels"] for _, alert in received.alerts}
+        stages = {name: told.get("stage") for name, told in labels.items()}
+        assert stages == {
+            "minhash/a/buckets": "buckets",
+            "minhash/b/buckets": "buckets",
+            "minhash/a/filter": "filter",
+            "single": None,
+        }
+        assert all("dump" not in told for told in labels.values())
+        of_a_group = Counter(count for _, status, count in received.messages if status == "firing")
+        assert of_a_group == {2: 1, 1: 2}
 
 
 @contextmanager
