@@ -125,6 +125,8 @@ def status(
     more = (wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict)
     if wanted.by is not None and (wanted.watch or wanted.missing or wanted.failed or wanted.sort):
         raise click.UsageError("--by has no line for each job, so it goes with no list of them")
+    if wanted.problems and (wanted.by is not None or wanted.sort or wanted.watch):
+        raise click.UsageError("--problems is a table of its own, in an order of its own")
     if wanted.watch and any(more):
         raise click.UsageError("--watch shows the table and nothing else")
     if wanted.watch and not sys.stdout.isatty():

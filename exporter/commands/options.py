@@ -131,6 +131,13 @@ _STATUS = (
         help="A line for each root, state, stage, item, or value of a label, in place of each job.",
     ),
     click.option(
+        "--problems",
+        is_flag=True,
+        help="What needs somebody, in place of each job: roots that cannot be scanned, jobs that "
+        "are unreadable, failed, stalled or have new stray markers, with the reason; what was "
+        "alive last comes first.",
+    ),
+    click.option(
         "--missing",
         is_flag=True,
         help="Also list missing ranks and those of their logs, with the state of each.",

@@ -7,7 +7,7 @@ folder comes sooner than that of datatrove's ``jobs_status``.
 import io
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter import log
 from exporter.config.settings import Config
@@ -22,7 +22,8 @@ class Options:
     name, and with `watch` what needs attention first; `interval` is how often
     to scan then, in seconds. `by` is what jobs are put together by, in place of a line for each.
     Only jobs in one of the `states` and with `match` in their names are asked for, empty for all;
-    `limit` is how many lines there are at most."""
+    `limit` is how many lines there are at most. With `problems` these are what needs somebody, in
+    place of jobs."""
 
     sort: str | None
     interval: float | None
@@ -38,23 +39,23 @@ class Options:
     states: tuple[State, ...] = ()
     match: str = ""
     limit: int | None = None
+    problems: bool = False
 
     @property
-    def has_filter(self) -> bool:
-        """Whether only some of the jobs are asked for."""
-        return bool(self.states or self.match)
+    def filter(self) -> Filter:
+        """Which jobs are asked for; `Filter()` for all. Hidden complete ones are."""
+        return Filter(self.match, states=frozenset(self.states))
 
     def wanted_of(self, report: Report) -> list[Row]:
-        """The rows that are asked for, hidden complete ones included."""
-        wanted = Filter(self.match, states=frozenset(self.states))
+        """The rows that are asked for."""
+        wanted = self.filter
         return [row for row in report.rows if wanted.keeps(row)]
 
     def rows_of(self, report: Report) -> list[Row]:
         """The rows to show, in their order."""
-        wanted = self.wanted_of(report)
+        wanted = replace(self.filter, hide_complete=self.hide_complete)
         by = self.sort or ("attention" if self.watch else "name")
-        kept = Filter(hide_complete=self.hide_complete)
-        return [row for row in sort_rows(wanted, by) if kept.keeps(row)]
+        return sort_rows(filter(wanted.keeps, report.rows), by)
 
 
 def run(config: Config, options: Options) -> int:

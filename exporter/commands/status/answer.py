@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Logs
 from exporter.commands.status.logs.per_job import JobKey
+from exporter.model.problems import Problem
 from exporter.model.report import Report, Row
 from exporter.model.stages.breakdown import Part
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Jobs, or in place of them `parts` of what they are put together `by`.
+    """Jobs, or in place of them `parts` of what they are put together `by`, or `problems`; `rows`
+    are then those of the problems that are jobs.
 
     `wanted` are the rows that the filters keep, None without filters: sums are of these, also of
-    those of them that are not shown. `left_out` is how many jobs or parts ``--limit`` leaves out.
+    those of them that are not shown. `left_out` is how many lines ``--limit`` leaves out.
     `missing` and `failed` are what was asked of single jobs, None if that was not.
     """
 
@@ -24,6 +26,7 @@ class Answer:
     rows: Sequence[Row] = ()
     parts: Sequence[Part] | None = None
     by: str = ""
+    problems: Sequence[Problem] | None = None
     left_out: int = 0
     missing: Mapping[JobKey, Logs] | None = None
     failed: Mapping[JobKey, Failed] | None = None

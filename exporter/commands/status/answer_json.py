@@ -7,6 +7,7 @@ from exporter.commands.status.indented_json import indented
 from exporter.commands.status.logs.failed_text import failed_json
 from exporter.commands.status.logs.missing import Logs
 from exporter.commands.status.tables.parts import part_json
+from exporter.commands.status.tables.problems import problem_json
 from exporter.model.facts import job_json, root_json, totals_json
 from exporter.model.report import Row
 from exporter.model.snapshot import Totals
@@ -17,11 +18,14 @@ def json_text(answer: Answer) -> str:
     everything."""
     report, wanted = answer.report, answer.wanted
     selected = report.totals if wanted is None else Totals.of_jobs(row.job for row in wanted)
-    if answer.parts is None:
-        roots = {"roots": [root_json(root) for root in report.roots]}
-        shown: dict[str, object] = {**roots, "jobs": [_job(row, answer) for row in answer.rows]}
-    else:
+    shown: dict[str, object]
+    if answer.parts is not None:
         shown = {"by": answer.by, "parts": [part_json(part) for part in answer.parts]}
+    else:
+        shown = {"roots": [root_json(root) for root in report.roots]}
+        if answer.problems is not None:
+            shown["problems"] = [problem_json(problem) for problem in answer.problems]
+        shown["jobs"] = [_job(row, answer) for row in answer.rows]
     return indented(
         {
             "time": report.time,

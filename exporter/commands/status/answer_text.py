@@ -9,6 +9,7 @@ from exporter.commands.status.logs.missing import Logs
 from exporter.commands.status.tables.jobs import job_columns, summary
 from exporter.commands.status.tables.layout import Column, lines
 from exporter.commands.status.tables.parts import part_columns
+from exporter.commands.status.tables.problems import problem_columns
 from exporter.model import formatting
 from exporter.model.open_tasks import WORDS
 from exporter.model.report import Row
@@ -20,7 +21,9 @@ def write_text(answer: Answer, remarks: Sequence[str]) -> None:
     """Print it: the remarks to standard error, all else to standard output."""
     is_terminal = sys.stdout.isatty()
     report, below = answer.report, ""
-    if answer.rows or answer.parts:
+    if answer.problems is not None and not answer.problems and not answer.left_out:
+        sys.stdout.write("Nothing needs anybody.\n")
+    if answer.rows or answer.parts or answer.problems:
         _write_table(_columns(answer, with_bars=is_terminal), is_terminal=is_terminal)
     if answer.left_out:
         left = formatting.count(answer.left_out)
@@ -41,6 +44,8 @@ def write_text(answer: Answer, remarks: Sequence[str]) -> None:
 def _columns(answer: Answer, *, with_bars: bool) -> list[Column]:
     if answer.parts is not None:
         return part_columns(answer.parts, answer.by)
+    if answer.problems is not None:
+        return problem_columns(answer.report, answer.problems)
     return job_columns(answer.report, answer.rows, with_bars=with_bars)
 
 

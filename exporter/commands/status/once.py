@@ -8,6 +8,8 @@ from exporter.commands.status.answer_json import json_text
 from exporter.commands.status.answer_text import write_text
 from exporter.commands.status.source import Source
 from exporter.model import formatting
+from exporter.model.problems import problems_of
+from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down
 
 _READ, _NOT_READ, _INCOMPLETE = 0, 1, 3  # exit codes
@@ -28,19 +30,23 @@ def show(source: Source, options: Options) -> int:
 
 def _ask(source: Source, options: Options) -> Answer:
     report = source.report()
-    wanted = options.wanted_of(report) if options.has_filter else None
+    wanted = options.wanted_of(report) if options.filter != Filter() else None
     found = options.rows_of(report)
     if options.by is not None:
         parts = break_down(found, options.by)
         shown = parts[: options.limit]
         left_out = len(parts) - len(shown)
         return Answer(report, wanted, parts=shown, by=options.by, left_out=left_out)
-    rows = found[: options.limit]
+    problems = problems_of(report, options.filter) if options.problems else None
+    total = len(found) if problems is None else len(problems)
+    problems = None if problems is None else problems[: options.limit]
+    rows = found[: options.limit] if problems is None else [p.row for p in problems if p.row]
     return Answer(
         report,
         wanted,
         rows,
-        left_out=len(found) - len(rows),
+        problems=problems,
+        left_out=total - len(rows if problems is None else problems),
         missing=source.missing(rows) if options.missing else None,
         failed=source.failed(rows, options.tail) if options.failed else None,
     )

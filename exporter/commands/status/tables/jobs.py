@@ -17,7 +17,7 @@ from exporter.model.state import BY_NAME, NEED_ATTENTION, Tone
 
 _UNKNOWN = "-"
 _BAR_PLACES = 16
-_STYLES: Mapping[Tone, str] = {
+STYLES: Mapping[Tone, str] = {
     "bad": "bold red",
     "warn": "bold yellow",
     "run": "cyan",
@@ -25,6 +25,7 @@ _STYLES: Mapping[Tone, str] = {
     "quiet": "dim",
     "ok": "green",
 }
+"""How cells of each tone look, as rich knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _filled(column: TextColumn, rows: Sequence[Row], now: float) -> Column:
     cells = [column.cell(row, now) for row in rows]
     styles: Sequence[str] = ()
     if column is _STATE:
-        styles = [_STYLES[BY_NAME[row.state].tone] for row in rows]
+        styles = [STYLES[BY_NAME[row.state].tone] for row in rows]
     elif not column.heading:
         styles = ["cyan"] * len(rows)
     return Column(column.heading, cells, column.kind, column.give_way, styles=styles)

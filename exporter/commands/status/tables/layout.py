@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Literal
 
-Kind = Literal["value", "number", "name", "note"]
-"""A value is whole or not there; numbers stand at the right; notes are cut at their end."""
+Kind = Literal["value", "number", "name", "note", "reason"]
+"""A value is whole or not there; numbers stand at the right; notes are cut at their end. A reason
+is the last column, and where a line has no room for it, it has one of its own below."""
 
 GAP = "  "
 _NOTE_AT_LEAST = 20
@@ -76,6 +77,11 @@ def place(columns: Sequence[Column], room: int | None = None) -> list[Placed]:
     if _least(placed) > room:
         placed = [each for each in placed if each.column.kind != "note"]
     return _narrowed(placed, room)
+
+
+def fits(columns: Sequence[Column], room: int) -> bool:
+    """Whether all of them fit into a line of so many places, with all their text."""
+    return _taken(place(columns)) <= room
 
 
 def _natural(column: Column, heading: str) -> Placed:
