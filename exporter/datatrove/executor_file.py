@@ -4,6 +4,7 @@ This module does no I/O: bytes come in, values go out. Facts about the format we
 and tried with, datatrove 0.10.1.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -49,6 +50,21 @@ class SlurmArray:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """How a job names itself and the one it waits for: `own` and `upstream` are 64-bit hashes of
+    the folders (`logging_dir`) that both recorded of themselves, for comparison only, and
+    `slurm_id` is the number of the upstream's last Slurm array (``depends_job_id``). Each is None
+    where the file does not tell. Folders may be secret, and are not kept."""
+
+    own: int | None = None
+    upstream: int | None = None
+    slurm_id: int | None = None
+
+
+NO_LINEAGE = Lineage()
+
+
+@dataclass(frozen=True, slots=True)
 class Executor:
     """The part of ``executor.json`` that the exporter keeps; the rest may be secret."""
 
@@ -62,6 +78,7 @@ class Executor:
 
     slurm: SlurmArray = SlurmArray()
     nodes_per_task: int = 1
+    lineage: Lineage = NO_LINEAGE
 
     @property
     def repeats_completed(self) -> bool:
@@ -112,7 +129,32 @@ def parse_executor(data: bytes) -> Executor:
         is_slice=top_level.get("local_tasks") not in (None, world_size),
         slurm=_slurm_array(top_level),
         nodes_per_task=_count(top_level.get("nodes_per_task")) or 1,
+        lineage=_lineage(top_level),
     )
+
+
+_FOLDER = re.compile(r"""DataFolder\(path=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"), fs=""")
+# How datatrove's json.dumps(..., default=str) writes it. The path is as repr() quotes it, the
+# same for the same path; what follows names an object's address, which differs.
+
+
+def _lineage(top_level: dict[str, object]) -> Lineage:
+    depends = top_level.get("depends")
+    upstream = depends.get("logging_dir") if isinstance(depends, dict) else None
+    job_id = top_level.get("depends_job_id")
+    if isinstance(job_id, str) and re.fullmatch("[0-9]{1,16}", job_id):
+        job_id = int(job_id)
+    return Lineage(
+        _folder_hash(top_level.get("logging_dir")), _folder_hash(upstream), _count(job_id)
+    )
+
+
+def _folder_hash(value: object) -> int | None:
+    folder = _FOLDER.match(value) if isinstance(value, str) else None
+    if folder is None:
+        return None
+    path = folder[1].encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(path, digest_size=8).digest())
 
 
 def _slurm_array(top_level: dict[str, object]) -> SlurmArray:

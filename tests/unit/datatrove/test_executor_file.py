@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.datatrove.executor_file import Executor, ExecutorFileError, parse_executor
+from exporter.datatrove.executor_file import (
+    Executor,
+    ExecutorFileError,
+    Lineage,
+    parse_executor,
+)
 
 
 def executor_json(indent: int | None = 4, **keys: object) -> bytes:
@@ -206,3 +211,56 @@ def test_millions_of_members_take_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def folder(path: str, address: int) -> str:
+    """A folder as datatrove writes it."""
+    return f"DataFolder(path={path!r}, fs=<fsspec.LocalFileSystem object at {address:#x}>)"
+
+
+@pytest.mark.parametrize("path", ["/data/logs/a", "bucket/logs/a", "/it's/a", "/q\"'\\, fs=/a"])
+def test_a_job_names_its_upstream_as_that_names_itself(path: str) -> None:
+    first = parse_executor(executor_json(logging_dir=folder(path, 1), world_size=1)).lineage
+    depends = {"logging_dir": folder(path, 2), "depends": None}
+    keys = {"logging_dir": folder(path + "b", 2), "depends": depends}
+    second = parse_executor(executor_json(**keys, world_size=1)).lineage
+    assert first.own is not None
+    assert second.upstream == first.own != second.own
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(216, 216), ("216", 216), (None, None), ("", None), ("2;1", None), (-1, None), (True, None)],
+)
+def test_slurms_number_of_the_upstream_is_kept_if_it_is_one(
+    value: object, expected: int | None
+) -> None:
+    executor = parse_executor(executor_json(depends_job_id=value, world_size=1))
+    assert executor.lineage.slurm_id == expected
+
+
+def test_nothing_of_the_folders_is_kept() -> None:
+    depends = {"logging_dir": folder("/s3cret/b", 1)}
+    data = executor_json(logging_dir=folder("/s3cret/a", 1), depends=depends, world_size=1)
+    assert "s3cret" not in repr(parse_executor(data))
+
+
+@pytest.mark.parametrize("value", [None, 1, [], "", "/a", "DataFolder(path=1, fs=2)"])
+def test_a_folder_that_is_not_as_datatrove_writes_it_is_unknown(value: object) -> None:
+    keys = {"logging_dir": value, "depends": {"logging_dir": value}}
+    assert parse_executor(executor_json(**keys, world_size=1)).lineage == Lineage()
+
+
+def test_a_large_file_is_not_parsed_for_the_upstream() -> None:
+    keys = {"logging_dir": folder("/a", 1), "depends": {"logging_dir": folder("/b", 1)}}
+    assert parse_executor(large(**keys, world_size=1)).lineage == Lineage()
+
+
+def test_forty_jobs_that_depend_on_each_other_are_read() -> None:
+    """Each file holds all those before it."""
+    job: dict[str, object] = {"logging_dir": folder("/0", 1), "depends": None}
+    for number in range(1, 40):
+        job = {"logging_dir": folder(f"/{number}", 1), "depends": job}
+    lineage = parse_executor(executor_json(**job, world_size=1)).lineage
+    before = parse_executor(executor_json(logging_dir=folder("/38", 9), world_size=1)).lineage
+    assert lineage.upstream == before.own
