@@ -36,6 +36,14 @@ def check_label_patterns(patterns: Sequence[PathPattern]) -> tuple[PathPattern, 
     return tuple(patterns)
 
 
+def never_given(stages: Sequence[str], patterns: Sequence[PathPattern]) -> list[int]:
+    """The places of those stages that none of the patterns can give."""
+    if any(STAGE in pattern.names for pattern in patterns):
+        return []
+    shapes = {pattern.shape for pattern in patterns}
+    return [place for place, stage in enumerate(stages) if stage not in shapes]
+
+
 def labels_of(job_name: str, patterns: Sequence[PathPattern]) -> Labels:
     """The labels that the first pattern gives which is one of the whole name; none if there is no
     such pattern. The root itself has none."""

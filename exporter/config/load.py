@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from exporter.config.addresses import absolute_url, without_query
 from exporter.config.durations import parse_interval
 from exporter.config.files import read_config_file
+from exporter.config.labels import never_given, parse_label_pattern
 from exporter.config.references import ReferenceResolver
 from exporter.config.schema import ConfigFile, root_entry, said
 from exporter.config.settings import COMPLETED_SCANS, Config, RootConfig, StallRule
@@ -55,6 +56,7 @@ def parse(
     known = (*parsed.mistakes, *references.mistakes)
     mistakes = [*known, *_check_names(roots, folder)]
     mistakes += _check_stall_rules(value, roots)
+    mistakes += _check_stage_orders(roots)
     file, complaints = None, list[Mistake]()
     try:
         file = ConfigFile.model_validate(value)
@@ -117,6 +119,27 @@ def _check_stall_rules(value: object, roots: list[dict[str, Any]]) -> Iterator[M
         long_after = _seconds(rule.get("stalled_long_after"), default.long_after_seconds)
         if keys & own.keys() and long_after < after:
             yield Mistake((*place, "stalled_long_after"), "shorter than stalled_after")
+
+
+def _check_stage_orders(roots: list[dict[str, Any]]) -> Iterator[Mistake]:
+    """Each stage has one place, and is one that labels give."""
+    for index, root in enumerate(roots):
+        place, stages = ("roots", index, "stage_order"), root.get("stage_order")
+        if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
+            continue
+        first: dict[str, int] = {}
+        for at, stage in enumerate(stages):
+            if first.setdefault(stage, at) != at:
+                yield Mistake((*place, at), f"the same as stage_order[{first[stage]}]")
+        if not (labels := root.get("labels")):
+            yield Mistake(place, "needs labels, which give each job its stage")
+            continue
+        try:
+            patterns = [parse_label_pattern(text) for text in labels]
+        except (TypeError, ValueError):
+            continue  # the patterns' own mistake
+        for at in never_given(stages, patterns):
+            yield Mistake((*place, at), "no pattern in labels gives this stage")
 
 
 def _seconds(duration: object, default: float) -> float:

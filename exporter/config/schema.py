@@ -54,6 +54,13 @@ _Folders = Annotated[
 ]
 
 
+_Stages = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=1024)]],
+    Field(max_length=1000),
+    AfterValidator(tuple),
+]
+
+
 class _RootKeys(StrictModel):
     """Keys that only a root has."""
 
@@ -65,6 +72,7 @@ class _RootKeys(StrictModel):
     exclude: _Globs = _UNSAID
     folders: _Folders = _UNSAID
     labels: _LabelPatterns = _UNSAID
+    stage_order: _Stages = _UNSAID
     storage_options: Annotated[dict[str, Any], AfterValidator(StorageOptions)] = _UNSAID
 
 

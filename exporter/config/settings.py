@@ -128,6 +128,7 @@ class RootConfig:
     exclude: tuple[str, ...] = ()
     folders: tuple[PathPattern, ...] = ()
     labels: tuple[PathPattern, ...] = ()
+    stage_order: tuple[str, ...] = ()
     storage_options: StorageOptions = field(default_factory=lambda: StorageOptions({}))
     shard: Shard = WHOLE
 

@@ -196,6 +196,8 @@ class Markers:
         return self.others + len(self.ranks) - self.ranks.count_below(world_size)
 
 
+NO_MARKERS = Markers()
+
 UNKNOWN = -(2**63)
 """Stands for the time of a marker that nobody asked for, in `Markers.modified_ns`."""
 _LATEST = 2**63 - 1

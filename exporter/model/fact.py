@@ -105,6 +105,12 @@ COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
 NUMBER = {"type": "number", "minimum": 0}
 NUMBER_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+UPSTREAM = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "required": ["root", "job_name", "via"],
+    "properties": {"root": TEXT, "job_name": TEXT, "via": {"enum": ["order", "depends", "slurm"]}},
+}
 MOST_RANKS = 1000
 FAILURES = {
     "type": ["array", "null"],

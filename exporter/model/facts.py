@@ -31,6 +31,7 @@ from exporter.model.fact import (
     TEXT_BY_NAME,
     TEXT_OR_NULL,
     TEXTS,
+    UPSTREAM,
     At,
     Column,
     Fact,
@@ -65,6 +66,18 @@ _EVERYWHERE: tuple[Place, ...] = ("terminal", "page", "job")
 def _info(job: Job) -> Iterable[Sample]:
     if job.reading is not None:
         yield (job.reading.executor, job.reading.slurm_job_name), 1.0
+
+
+def _upstream(job: Job) -> Iterable[Sample]:
+    if (upstream := job.upstream) is not None:
+        yield (upstream.root, upstream.job_name, upstream.via), 1.0
+
+
+def _upstream_json(row: Row) -> dict[str, int | str] | None:
+    upstream = row.job.upstream
+    if upstream is None:
+        return None
+    return {"root": upstream.root, "job_name": upstream.job_name, "via": upstream.via}
 
 
 def _in_states(root: Root) -> Iterable[Sample]:
@@ -222,6 +235,22 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "1 if the last scan that got to the job could read it, else 0. Its other series then keep "
         "their last values for a while. Whether the root can be scanned is datatrove_root_up.",
         as_of_scan=False),
+    Fact("upstream", "The job whose output this one reads: root, job_name, and by what it was "
+        "found (via); null where that is not known.", _upstream_json, Metric(
+            "datatrove_job_upstream_info",
+            "1, with the job whose output this job reads, and by what it was found: order "
+            "(stage_order), depends (the folder it waits for) or slurm (the array it waits for).",
+            _upstream, labels=("upstream_root", "upstream_job_name", "via")),
+        schema=UPSTREAM),
+    of_job("upstream_tasks_remaining",
+        lambda job: None if job.upstream is None else job.upstream.remaining,
+        "Tasks of the job whose output this one reads that have no completion marker; absent where "
+        "that job is not known or cannot be read.", schema=COUNT_OR_NULL),
+    of_job("upstream_tasks_late",
+        lambda job: None if job.upstream is None else job.upstream.late,
+        "Tasks of the job whose output this one reads that were not completed a minute after this "
+        "one began: missing, or with a newer marker; absent before it began, and where times are "
+        "not known.", schema=COUNT_OR_NULL),
     of_row("idle_seconds", lambda row: row.idle_seconds,
         "Time since the newest completion or the launch, for a job under way whose data is fresh.",
         schema=NUMBER_OR_NULL, sort=Sort("idle", "Idle, longest first", 5, descending=True)),

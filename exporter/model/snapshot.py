@@ -23,6 +23,7 @@ from exporter.datatrove.task_state import OpenTasks
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import Reason
 from exporter.model.stages.grouping import Group
+from exporter.model.stages.upstream import Upstream
 from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0
@@ -111,6 +112,8 @@ class Job:
     `stall_threshold_seconds`: how long the job may be idle, None where that is not known.
     `labels` are those that the patterns of its root give; None where the root has no patterns.
     `shows_steps`: it has samples for each step of its pipeline.
+    `upstream` is the job whose output it reads, None where that is not known; its numbers are as
+    of that job's last scan.
 
     Where scans of the root fail before they get to the job, everything is as the last scan
     that did found it; `as_of` is when that ended.
@@ -125,6 +128,7 @@ class Job:
     labels: Labels | None = None
     stall_threshold_seconds: float | None = None
     shows_steps: bool = False
+    upstream: Upstream | None = None
 
 
 @dataclass(frozen=True, slots=True)

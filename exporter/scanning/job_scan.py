@@ -22,6 +22,7 @@ from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
 from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
+from exporter.scanning.probes.arrays import Arrays, find_arrays
 from exporter.scanning.probes.log_memory import LogMemory, UnderWay
 from exporter.scanning.probes.logs import LogWatch
 from exporter.scanning.probes.mixed import MixedMemory, MixedWatch
@@ -46,7 +47,8 @@ class Memory:
     it does not say how many tasks there are; `reading`, what look and executor mean, None until
     that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
     was seen of the logs of a launch under way; `by_hour`, the completions of all launches; `stats`,
-    what its tasks counted; `mixed`, whether they ran different pipelines."""
+    what its tasks counted; `mixed`, whether they ran different pipelines;
+    `arrays`, those that Slurm ran it as."""
 
     look: Look
     version: Version
@@ -58,6 +60,7 @@ class Memory:
     by_hour: Hourly | None = None
     stats: StatsMemory | None = None
     mixed: MixedMemory | None = None
+    arrays: Arrays | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def scan_job(
             memory = _with_stats(storage, path, memory, stats_watch)
         if mixed_watch is not None:
             memory = _with_mixed(storage, path, memory, mixed_watch)
+        memory = _with_arrays(storage, path, memory)
         return JobScan(
             memory.reading,
             _without_needless_times(memory),
@@ -328,6 +332,17 @@ def _with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memo
     if by_hour is None:
         return memory
     return replace(memory, reading=replace(reading, by_hour=by_hour), by_hour=by_hour)
+
+
+def _with_arrays(storage: Storage, path: Path, memory: Memory) -> Memory:
+    """The memory with the arrays of a job that Slurm runs; the very same one if it has them."""
+    reading, logs = memory.reading, memory.logs
+    if reading is None or reading.executor != "slurm" or not reading.started:
+        return memory
+    launch_ns, is_complete = memory.version.modified_ns, reading.is_complete
+    seen = logs.elements.keys if logs is not None and logs.launch_ns == launch_ns else ()
+    arrays = find_arrays(storage, path, launch_ns, memory.arrays, seen, is_complete=is_complete)
+    return memory if arrays is memory.arrays else replace(memory, arrays=arrays)
 
 
 def _without_logs(memory: Memory) -> Memory:

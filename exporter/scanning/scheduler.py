@@ -25,6 +25,7 @@ from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
 from exporter.scanning.event_queue import EventQueue
+from exporter.scanning.pipeline import Pipeline
 from exporter.scanning.root.scan import RootScan
 from exporter.scanning.root.state import RootState
 from exporter.scanning.root.storage import OpenStorage, RootStorage
@@ -95,6 +96,7 @@ class Scheduler:
         self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
+        self._pipeline = Pipeline()
         self._changed = True
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
@@ -251,5 +253,6 @@ class Scheduler:
 
     def _publish_changes(self) -> None:
         if self._changed:
+            self._pipeline.connect(root.state for root in self._roots)
             self._latest.publish(Snapshot(tuple(root.state.health.root for root in self._roots)))
             self._changed = False

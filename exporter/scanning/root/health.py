@@ -5,7 +5,7 @@ published. No I/O, no clock.
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.config.addresses import without_query
@@ -124,6 +124,19 @@ class RootHealth:
     def departed(self, jobs: tuple[DepartedJob, ...]) -> None:
         """These jobs are gone."""
         self.root = replace(self.root, departed=jobs)
+
+    def replace_jobs(self, jobs: Mapping[str, Job]) -> None:
+        """Show these, by name, in place of the same jobs as they were; those that are hidden stay
+        so. Sums stay as they are."""
+        shown = [(job, jobs.get(job.name)) for job in self.root.jobs]
+        if any(new is not None for _, new in shown):
+            self.root = replace(
+                self.root,
+                jobs=tuple(
+                    job if new is None else replace(new, hidden=True) if job.hidden else new
+                    for job, new in shown
+                ),
+            )
 
     def publish(
         self,

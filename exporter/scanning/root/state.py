@@ -9,15 +9,16 @@ not end: jobs that a failed scan of the root did not reach stay as they were, an
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
-from exporter.errors import Reason, StorageError
+from exporter.errors import StorageError
 from exporter.model.missed import Seen
 from exporter.model.pause import pauses_of
-from exporter.model.snapshot import Job, Reading
+from exporter.model.snapshot import Job
+from exporter.model.stages.upstream import Kin, Progress, Upstream
 from exporter.model.stall import Circumstances, with_state
 from exporter.model.steps import with_steps
 from exporter.scanning.discovery import (
@@ -35,50 +36,9 @@ from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.health import RootHealth
+from exporter.scanning.root.job_state import JobState
 from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
-
-
-@dataclass(slots=True)
-class _JobState:
-    """`job` has the last good reading, and why the last scan could not read the job;
-    `failed_since` is since when, `logged` what the log said of it last. `reached` is the
-    number of the scan that last got to it, `reached_at` (wall-clock) when the last one ended
-    that did and failed. While nothing changes, `job` stays the very same object."""
-
-    job: Job
-    verify_due: float
-    look_due: float = 0.0
-    is_settled: bool = False
-    memory: Memory | None = None
-    failed_since: float = math.inf
-    logged: Reason | None = None
-    reached: int = -1
-    reached_at: float = 0.0
-
-    def was_read(self, reading: Reading | None) -> None:
-        job = self.job
-        was_good = job.error is None and job.as_of is None
-        if not was_good or (job.reading is not reading and job.reading != reading):
-            self.job = replace(job, reading=reading, error=None, as_of=None)
-        self.failed_since, self.logged = math.inf, None
-
-    def was_not_read(self, reason: Reason, now: float) -> None:
-        if self.job.error != reason or self.job.as_of is not None:
-            self.job = replace(self.job, error=reason, as_of=None)
-        self.is_settled = False
-        self.failed_since = min(self.failed_since, now)
-
-    def was_not_reached(self, last_read: float | None) -> None:
-        """A scan of the root failed before it got here; the root was `last_read` then."""
-        if self.job.as_of is None:
-            self.job = replace(self.job, as_of=max(self.reached_at, last_read or 0.0))
-        self.is_settled = False
-
-    def expire(self, failed_until: float) -> None:
-        """Forget the reading if the job could not be read since that time or longer."""
-        if self.failed_since <= failed_until and self.job.reading is not None:
-            self.job = replace(self.job, reading=None)
 
 
 @dataclass(slots=True)
@@ -113,12 +73,42 @@ class RootState:
         self.health = RootHealth(config)
         self._log = JobLog(config.name)
         self._departed = Departed()
-        self._jobs: dict[Path, _JobState] = {}
+        self._jobs: dict[Path, JobState] = {}
         self._folders: dict[Path, _FolderState] = {}
         self._unread: dict[Path, StorageError] = {}
         """Folders that could not be listed and are shown by no job."""
         self._oldest_failure = math.inf
         self._read_again_at: float | None = None
+        self._named: dict[str, JobState] | None = None
+        """The jobs by name; None once some came, went, or changed their place among others."""
+        self._kin: dict[str, Kin] = {}
+
+    @property
+    def kin(self) -> Mapping[str, Kin]:
+        """What is known of each job's place among others, by name; the very same object while
+        nothing of it changes."""
+        if self._named is None:
+            self._named = {state.job.name: state for state in self._jobs.values()}
+            self._kin = {name: state.kin for name, state in self._named.items()}
+        return self._kin
+
+    def job_named(self, name: str) -> Job | None:
+        """The job as it was last read, whether it is hidden or not."""
+        state = (self._named or {}).get(name)
+        return None if state is None else state.job
+
+    def progress_of(self, name: str) -> Progress | None:
+        """How far the job was when; None where nothing is known of it. The very same object while
+        nothing of that changes."""
+        state = (self._named or {}).get(name)
+        return None if state is None else state.progress()
+
+    def connect(self, upstreams: Mapping[str, Upstream | None]) -> None:
+        """Take in the upstreams of these jobs, each of which is another one than before."""
+        named = self._named or {}
+        for name, upstream in upstreams.items():
+            named[name].job = replace(named[name].job, upstream=upstream)
+        self.health.replace_jobs({name: named[name].job for name in upstreams})
 
     def settled_folder(self, path: Path, now: float) -> Folder | None:
         """The folder as it was last listed, if it needs no visit: it holds a completed job that
@@ -184,8 +174,9 @@ class RootState:
         self._departed_went(replaced)
         for state in replaced.values():
             state.is_settled, state.memory = False, None
+        self._named = None
 
-    def _departed_went(self, jobs: dict[Path, _JobState]) -> None:
+    def _departed_went(self, jobs: dict[Path, JobState]) -> None:
         root = self.health.root
         groups = dict(zip((job.name for job in root.jobs), root.groups))  # noqa: B905
         self._departed.went({path: state.job for path, state in jobs.items()}, groups)
@@ -198,7 +189,7 @@ class RootState:
         if state is None:
             state = self._jobs[path] = self._new_job(path, now)
         scan = self._departed.came_back(path, scan)
-        state.memory = scan.memory or state.memory
+        self._remember(state, scan.memory)
         state.reached = self.health.root.scans
         if scan.error is not None:
             self.health.count_job_error(scan.error)
@@ -222,7 +213,11 @@ class RootState:
             self._log.recovered(state.job.name)
         state.was_read(scan.reading)
 
-    def _next_look(self, path: Path, state: _JobState, now: float) -> float:
+    def _remember(self, state: JobState, memory: Memory | None) -> None:
+        if state.remembered(memory):
+            self._named = None
+
+    def _next_look(self, path: Path, state: JobState, now: float) -> float:
         """Time of the next look at a job that is complete, newly or still. Many become so in one
         scan (the first, and the first after an outage)."""
         interval = self.config.completed_scan_interval_seconds
@@ -246,13 +241,14 @@ class RootState:
             state.reached = self.health.root.scans
             self._fail(state, error, now)
 
-    def _new_job(self, path: Path, now: float) -> _JobState:
+    def _new_job(self, path: Path, now: float) -> JobState:
         verify_due = now + _jitter(path) * self.config.verify_interval_seconds
         name, patterns = job_name(path), self.config.labels
         labels = labels_of(name, patterns) if patterns else None
-        return _JobState(Job(name, None, labels=labels), verify_due)
+        self._named = None
+        return JobState(Job(name, None, labels=labels), verify_due, kin=Kin(labels=labels))
 
-    def _fail(self, state: _JobState, error: StorageError, now: float) -> None:
+    def _fail(self, state: JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
             self._log.failed(state.job.name, error)
         state.logged = error.reason
@@ -278,6 +274,7 @@ class RootState:
             else:
                 del self._jobs[path]
         if gone:
+            self._named = None
             self._departed_went(gone)
             self._departed.drop_moved(state.job for state in self._jobs.values())
         self._folders = {path: f for path, f in self._folders.items() if path in listed}
@@ -367,6 +364,7 @@ class RootState:
         if is_lost:
             self._departed_went(self._jobs)  # those that come back know what they did
             self._jobs.clear()
+            self._named = None
         for state in self._jobs.values():
             state.expire(limit)
         self._publish(wall_time, is_lost=is_lost)

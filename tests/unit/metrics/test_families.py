@@ -24,6 +24,7 @@ from exporter.metrics.families import (
     ROOT_FAMILIES,
 )
 from exporter.model.snapshot import Job, Latest, Logs, Root, Snapshot
+from exporter.model.stages.upstream import Upstream
 
 READING = a_reading(
     tasks=10,
@@ -68,7 +69,8 @@ def job_value(job: Job, name: str, **labels: str) -> float | None:
 
 
 def test_a_job_gives_every_per_job_metric() -> None:
-    job = a_job("a/b", reading=READING, labels=(("dump", "b"),))
+    upstream = Upstream("q", "a/a", "slurm", tasks=12, completed=11, late=2)
+    job = a_job("a/b", reading=READING, labels=(("dump", "b"),), upstream=upstream)
     expected = {
         "tasks": 10,
         "tasks_completed": 4,
@@ -84,13 +86,17 @@ def test_a_job_gives_every_per_job_metric() -> None:
         "last_log_write_timestamp_seconds": 210.5,
         "longest_log_gap_seconds": 12,
         "scan_success": 1,
+        "upstream_tasks_remaining": 1,
+        "upstream_tasks_late": 2,
     }
     assert {name: job_value(job, name) for name in expected} == expected
     assert job_value(job, "info", executor="slurm", slurm_job_name="dedup") == 1
     assert job_value(job, "state", state="abandoned") == 1
     assert job_value(job, "tasks_in_state", state="waiting") == 6
     assert job_value(job, "labels", dump="b") == 1
-    assert len(expected) + 4 == len(JOB_FAMILIES)
+    named = {"upstream_root": "q", "upstream_job_name": "a/a", "via": "slurm"}
+    assert job_value(job, "upstream_info", **named) == 1
+    assert len(expected) + 5 == len(JOB_FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +111,14 @@ def test_a_job_gives_every_per_job_metric() -> None:
 )
 def test_what_is_not_known_has_no_sample(field: str, metric: str) -> None:
     assert job_value(a_job(reading=replace(READING, **{field: None})), metric) is None
+
+
+def test_of_an_upstream_that_cannot_be_read_only_the_name_is_known() -> None:
+    job = a_job(upstream=Upstream("q", "a/a", "depends"))
+    named = {"upstream_root": "q", "upstream_job_name": "a/a", "via": "depends"}
+    assert job_value(job, "upstream_info", **named) == 1
+    assert job_value(job, "upstream_tasks_remaining") is None
+    assert job_value(job, "upstream_tasks_late") is None
 
 
 def test_a_job_that_was_never_read_shows_only_that() -> None:

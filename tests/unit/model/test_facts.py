@@ -22,13 +22,14 @@ from exporter.model.facts import (
 )
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Job
+from exporter.model.stages.upstream import Upstream
 
 FIELDS = [
     "root", "job_name", "state", "error", "as_of_timestamp", "tasks", "tasks_completed",
     "completion_ratio", "tasks_completed_since_launch", "stray_markers", "launch_timestamp",
     "last_completion_timestamp", "longest_completion_gap_seconds", "start_timestamp",
     "tasks_in_state", "failures", "advice", "needs_relaunch", "last_log_write_timestamp",
-    "longest_log_gap_seconds",
+    "longest_log_gap_seconds", "upstream", "upstream_tasks_remaining", "upstream_tasks_late",
     "idle_seconds", "stall_threshold_seconds", "tasks_per_hour", "remaining_seconds",
     "overdue_seconds", "eta_timestamp", "labels", "stage", "item",
     "mixed_pipelines", "stats_tasks", "documents_read", "documents_written", "tokens", "steps",
@@ -55,11 +56,13 @@ def report_of_every_kind() -> Report:
     """Jobs that are under way, complete, waiting and unreadable, the last with and without a
     last good reading."""
     jobs = (
-        a_job("under way", labels=(("stage", "tokenize"), ("dump", "d"))),
+        a_job("under way", labels=(("stage", "tokenize"), ("dump", "d")),
+              upstream=Upstream("r", "complete", "order", tasks=100, completed=100, late=0)),
         a_job("complete", reading=a_reading(tasks_completed=100)),
         a_job("waiting", reading=a_reading(
             tasks_completed=0, started=False, tasks_completed_since_launch=0, start_timestamp=None,
-            last_completion_timestamp=None, longest_completion_gap_seconds=None)),
+            last_completion_timestamp=None, longest_completion_gap_seconds=None),
+            upstream=Upstream("r", "unreadable", "depends")),
         a_job("timeless", reading=a_reading(
             tasks_completed_since_launch=None, launch_timestamp=None,
             last_completion_timestamp=None, longest_completion_gap_seconds=None)),

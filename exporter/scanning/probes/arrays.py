@@ -1,0 +1,56 @@
+"""Finds the numbers of the Slurm arrays that a job ran as: jobs that wait for it name the last.
+
+Names of outputs in ``slurm_logs/`` tell them. While a launch is under way its log look lists
+these names anyway. So they are listed here only where no such look was taken: once when the
+launch is first seen to have begun, and once when it is done.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import nlargest
+
+from exporter.datatrove.layout import SLURM_LOGS
+from exporter.datatrove.slurm_output import Key, element_of
+from exporter.errors import REASONS
+from exporter.storage.base import Path, Storage, or_none
+
+_MOST = 1000
+# Every launch adds a few. Those with the highest numbers are the newest.
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """The numbers (`ids`) as of the launch at `launch_ns`, ascending. Once they are `final`, that
+    launch adds none."""
+
+    launch_ns: int | None
+    ids: tuple[int, ...] = ()
+    is_final: bool = False
+
+
+def find_arrays(
+    storage: Storage,
+    path: Path,
+    launch_ns: int | None,
+    before: Arrays | None,
+    seen: Iterable[Key],
+    *,
+    is_complete: bool,
+) -> Arrays | None:
+    """The arrays of a job that has begun; `before` itself where nothing is new. `seen` are the
+    elements that a look at its logs has found by now, if one was taken. Object stores have none:
+    Slurm writes to disks."""
+    is_same_launch = before is not None and before.launch_ns == launch_ns
+    if storage.is_object_store or (before is not None and is_same_launch and before.is_final):
+        return before
+    keys = list(seen)
+    if is_complete or not (keys or is_same_launch):
+        files = or_none(lambda: storage.list_files(path, SLURM_LOGS), *REASONS)
+        if files is None:  # it is tried again when the job next changes
+            return before
+        keys = [key for file in files if (key := element_of(file.name)) is not None]
+    elif not keys:
+        return before
+    ids = tuple(sorted(nlargest(_MOST, {array for array, _ in keys})))
+    found = Arrays(launch_ns, ids, is_final=is_complete)
+    return before if found == before else found

@@ -1,0 +1,90 @@
+"""Keeps what is known of one job between scans. No I/O, no clock."""
+
+import math
+from dataclasses import dataclass, replace
+from operator import is_
+
+from exporter.datatrove.ranks import NO_MARKERS
+from exporter.errors import Reason
+from exporter.model.snapshot import Job, Reading
+from exporter.model.stages.upstream import NO_KIN, Kin, Progress
+from exporter.scanning.job_scan import Memory
+
+
+@dataclass(slots=True)
+class JobState:
+    """`job` has the last good reading, and why the last scan could not read the job;
+    `failed_since` is since when, `logged` what the log said of it last. `reached` is the
+    number of the scan that last got to it, `reached_at` (wall-clock) when the last one ended
+    that did and failed. `kin` is what the last good scan told of the job's place among others.
+    While nothing changes, `job` stays the very same object."""
+
+    job: Job
+    verify_due: float
+    look_due: float = 0.0
+    is_settled: bool = False
+    memory: Memory | None = None
+    failed_since: float = math.inf
+    logged: Reason | None = None
+    reached: int = -1
+    reached_at: float = 0.0
+    kin: Kin = NO_KIN
+    _progress: Progress | None = None
+    _progress_of: tuple[object, ...] = (None, None, None)
+    """Reading, error and markers that this follows from."""
+
+    def remembered(self, memory: Memory | None) -> bool:
+        """Take in what a scan found out beside the reading, if it did; whether the job says
+        something else of its place among others. One that cannot be read is placed as it was."""
+        if memory is None or memory is self.memory:
+            return False
+        self.memory = memory
+        if memory.executor is None:
+            return False
+        ids = memory.arrays.ids if memory.arrays is not None else ()
+        before, self.kin = self.kin, Kin(memory.executor.lineage, self.job.labels, ids)
+        return self.kin != before
+
+    def progress(self) -> Progress | None:
+        """How far the job was when; None where nothing is known of it. The very same object while
+        nothing of that changes."""
+        reading, memory = self.job.reading, self.memory
+        if reading is None:
+            return None
+        markers = memory.look.markers if memory is not None else NO_MARKERS
+        seen = (reading, self.job.error, markers)
+        if self._progress is None or not all(map(is_, seen, self._progress_of)):
+            history, self._progress_of = reading.history, seen
+            self._progress = Progress(
+                reading.tasks,
+                reading.tasks_completed,
+                is_readable=self.job.error is None,
+                last=reading.last_completion_timestamp,
+                began=history.sampled[0] if history is not None else None,
+                markers=markers,
+            )
+        return self._progress
+
+    def was_read(self, reading: Reading | None) -> None:
+        job = self.job
+        was_good = job.error is None and job.as_of is None
+        if not was_good or (job.reading is not reading and job.reading != reading):
+            self.job = replace(job, reading=reading, error=None, as_of=None)
+        self.failed_since, self.logged = math.inf, None
+
+    def was_not_read(self, reason: Reason, now: float) -> None:
+        if self.job.error != reason or self.job.as_of is not None:
+            self.job = replace(self.job, error=reason, as_of=None)
+        self.is_settled = False
+        self.failed_since = min(self.failed_since, now)
+
+    def was_not_reached(self, last_read: float | None) -> None:
+        """A scan of the root failed before it got here; the root was `last_read` then."""
+        if self.job.as_of is None:
+            self.job = replace(self.job, as_of=max(self.reached_at, last_read or 0.0))
+        self.is_settled = False
+
+    def expire(self, failed_until: float) -> None:
+        """Forget the reading if the job could not be read since that time or longer."""
+        if self.failed_since <= failed_until and self.job.reading is not None:
+            self.job = replace(self.job, reading=None)
