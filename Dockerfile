@@ -9,7 +9,8 @@ RUN /opt/exporter/bin/pip install --constraint constraints.txt .
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="datatrove-exporter" \
-      org.opencontainers.image.description="Prometheus exporter for datatrove job folders" \
+      org.opencontainers.image.description="Prometheus exporter for datatrove: progress of data pipeline jobs from their logging folders" \
+      org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/exporter /opt/exporter
 ENV PATH=/opt/exporter/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check format lint types imports docker-lint test lowest bench soak histories fuzz coverage \
-	dashboards mutate-rules alarms wheel lock clean
+	dashboards mutate-rules alarms wheel lock release-check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,13 +89,16 @@ alarms: $(VENV)/.dev ## How often healthy jobs are called stalled, and how soon 
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist
-	$(BIN)/python -m build --quiet --wheel
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --quiet --wheel
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
 lock: $(VENV)/.dev ## Choose the versions in constraints.txt anew
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --group fuzz --group coverage \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --group fuzz --group coverage --group release \
 		--no-annotate --custom-compile-command 'make lock' --output-file constraints.txt \
 		pyproject.toml
+
+release-check: $(VENV)/.dev ## See whether what is committed could be released, and leave it in dist
+	$(BIN)/python scripts/release_check.py dist
 
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) .cache dist build tests/support/browser/node_modules
