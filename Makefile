@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test lowest bench soak histories fuzz coverage \
+.PHONY: help demo check format lint types imports docker-lint test lowest newest bench soak histories fuzz coverage \
 	dashboards mutate-rules alarms wheel lock release-check clean
 
 help: ## List the targets
@@ -42,6 +42,11 @@ lowest: wheel .cache/lowest/ready .cache/servers/ready ## The fast tests with th
 	$(BIN)/uv pip install --quiet --python .cache/lowest --no-deps --reinstall dist/*.whl
 	.cache/lowest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider tests/unit \
 		-k "not schemathesis"  # which asks for newer versions
+
+newest: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache/slurm/ready ## The tests with the newest versions of everything, once a week
+	scripts/install-newest .cache/newest $(BIN)/python
+	$(BIN)/uv pip install --quiet --python .cache/newest --no-deps --reinstall dist/*.whl
+	.cache/newest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider $(ARGS)
 
 bench: wheel .cache/fuse/ready ## Benchmarks: ratios within one run
 	scripts/install-strace
