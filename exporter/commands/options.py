@@ -176,8 +176,9 @@ _STATUS = (
         "--strict",
         is_flag=True,
         help="Exit with 3 unless everything was found and read, every task is done and none "
-        "failed: for a script to run before its next stage. It is about all that --root and "
-        "--prefix leave, whatever of it --match, --state, --limit and -hc show.",
+        "failed, and one pipeline ran all tasks of a job: for a script to run before its next "
+        "stage. It is about all that --root and --prefix leave, whatever of it --match, --state, "
+        "--limit and -hc show.",
     ),
 )
 

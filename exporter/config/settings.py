@@ -104,7 +104,8 @@ ReadStats = Literal["never", "totals", "steps"]
 @dataclass(frozen=True, slots=True)
 class RootConfig:
     """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
-    of the command line where no name can begin with it and with `prefix`."""
+    of the command line where no name can begin with it and with `prefix`; `asks_completed`, too:
+    of complete jobs that is asked as well which costs a call for each marker."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature
@@ -124,6 +125,7 @@ class RootConfig:
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     asked_prefix: str = ""
+    asks_completed: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     folders: tuple[PathPattern, ...] = ()

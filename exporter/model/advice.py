@@ -12,6 +12,10 @@ from exporter.model.formatting import count, series
 from exporter.model.snapshot import Job, Logs, Reading
 
 _RUNS_NAMED = 5
+_MIXED = (
+    "Some of its tasks were done by another pipeline, which ran other steps: if that was not meant,"
+    " end this launch, delete completions/ and the output, and run the script again."
+)
 _FILE_SYSTEMS = frozenset({"file", "hdfs", "viewfs", "webhdfs", "sftp", "ssh", "ftp", "memory"})
 
 
@@ -22,6 +26,8 @@ def advice(job: Job) -> str | None:
     if reading is None:
         return None
     sentences = [*_before(job, reading)]
+    if reading.mixed_pipelines:
+        return " ".join((*sentences, _MIXED))
     if not sentences:
         return None
     if reading.executor == "slurm":

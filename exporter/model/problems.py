@@ -1,5 +1,5 @@
 """What needs somebody, newest first: one line for each lost root, and for each job that is
-unreadable, failed or stalled or has stray markers that are recent. Pure.
+unreadable, failed or stalled or, of late, was run by two pipelines or has stray markers. Pure.
 
 Jobs of a root that cannot be scanned are that root's one line.
 """
@@ -15,10 +15,10 @@ from exporter.model.selection import Filter
 from exporter.model.stall import last_sign_of_life
 from exporter.model.state import NEED_ATTENTION
 
-ProblemKind = Literal["root", "state", "strays"]
+ProblemKind = Literal["root", "state", "mixed", "strays"]
 
-_STRAYS_SECONDS = 86_400.0
-# Strays older than a day's silence were there to be seen, and change nothing any more.
+_RECENT_SECONDS = 86_400.0
+# What is older than a day's silence was there to be seen, and changes nothing any more.
 _ALL = Filter()
 
 
@@ -137,9 +137,17 @@ class _OfJobs(NamedTuple):
 
 _OF_JOBS: dict[ProblemKind, _OfJobs] = {
     "state": _OfJobs(lambda row, _: row.state in NEED_ATTENTION, _why_state),
+    "mixed": _OfJobs(
+        lambda row, silent: (
+            row.reading is not None
+            and row.reading.mixed_pipelines is True
+            and silent < _RECENT_SECONDS
+        ),
+        lambda _: "run by two pipelines",
+    ),
     "strays": _OfJobs(
         lambda row, silent: (
-            row.reading is not None and row.reading.stray_markers > 0 and silent < _STRAYS_SECONDS
+            row.reading is not None and row.reading.stray_markers > 0 and silent < _RECENT_SECONDS
         ),
         _why_strays,
     ),

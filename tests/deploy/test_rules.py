@@ -43,6 +43,7 @@ ABOUT_A_JOB = {
     "DatatroveJobStalled",
     "DatatroveJobUnreadable",
     "DatatroveJobStrayMarkers",
+    "DatatroveJobMixedPipelines",
     "DatatroveTasksSilent",
 }
 """Alerts about one job, which link to its page."""

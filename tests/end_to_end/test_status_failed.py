@@ -84,6 +84,7 @@ def test_a_log_longer_than_what_is_read_and_odd_bytes_are_no_trouble(tmp_path: P
     [
         ("local/chain", 0),
         ("local/relaunched", 0),
+        ("local/two_pipelines", 3),  # all done, half of it by another pipeline
         ("local/noskip", 3),  # 4 markers of 4, and the last launch failed
         ("local/failfast", 3),
         ("live/running", 3),

@@ -69,7 +69,7 @@ def run(config: Config, options: Options) -> int:
             from exporter.commands.status.once import show
             from exporter.commands.status.scanned import Scanned
 
-            return show(Scanned(config), options)
+            return show(Scanned(config, asks_completed=options.strict), options)
         from exporter.commands.status.watch import watch
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)

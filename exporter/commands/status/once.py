@@ -61,10 +61,13 @@ def _exit_code(answer: Answer, options: Options) -> int:
         and answer.could_all_be_read
     )
     all_complete = bool(report.rows) and all(row.is_complete for row in report.rows)
+    mixed = [row for row in report.rows if row.reading is not None and row.reading.mixed_pipelines]
     if (options.strict or options.fail_incomplete) and answer.wanted is not None:
         _tell_of_others(answer)
     if options.strict:
-        return _READ if was_read and all_complete else _INCOMPLETE
+        for row in mixed:
+            sys.stderr.write(f"{row.job_name}: some tasks were done by another pipeline\n")
+        return _READ if was_read and all_complete and not mixed else _INCOMPLETE
     if not was_read:
         return _NOT_READ
     return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from shutil import get_terminal_size
 
 from exporter.commands.status.logs.failed import Failed, failed_tasks
@@ -24,10 +25,11 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 class Scanned:
-    """The roots of a configuration, as a `Source`."""
+    """The roots of a configuration, as a `Source`. With `asks_completed`, more is asked of complete
+    jobs than a service would."""
 
-    def __init__(self, config: Config) -> None:
-        self._roots = config.roots
+    def __init__(self, config: Config, *, asks_completed: bool = False) -> None:
+        self._roots = [replace(root, asks_completed=asks_completed) for root in config.roots]
         self._workers = Workers(config.scan_workers)
 
     def report(self) -> Report:

@@ -4,6 +4,9 @@ A launch skips the tasks that are done. When a script was changed, or another on
 same folder, they are those of another pipeline: all tasks are done then, and the result is wrong.
 So once a launch completed its first task, the steps of one task from before it are compared with
 those of one since. That is two small reads for each launch.
+
+Where a job is complete when it is first seen, the times of its markers are unknown on disks. They
+are asked for only where somebody waits for the answer (`RootConfig.asks_completed`).
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ class MixedMemory:
     """Whether the launch at `launch_ns` runs another pipeline than those before; None if that
     cannot be told."""
 
-    launch_ns: int | None
+    launch_ns: int
     is_mixed: bool | None
 
 
@@ -32,7 +35,8 @@ class MixedWatch:
     """Compares the pipelines of the jobs of one root. `look` is for any thread."""
 
     def __init__(self, config: RootConfig) -> None:
-        self._reads_stats = config.read_stats != "never"
+        self._asks_completed = config.asks_completed
+        self._is_on_everywhere = config.read_stats != "never" or config.asks_completed
         self._budget = Budget(_LIMITS)
 
     def begin(self) -> None:
@@ -43,17 +47,15 @@ class MixedWatch:
         self, storage: Storage, path: Path, done: Done, before: MixedMemory | None
     ) -> MixedMemory | None:
         """What is known of this launch; None while there is nothing to compare."""
-        launch_ns, reading = done.launch_ns, done.reading
+        launch_ns = done.launch_ns
         if before is not None and before.launch_ns == launch_ns:
             return before
-        since_launch = reading.tasks_completed_since_launch
-        has_both = launch_ns is not None and since_launch and since_launch < reading.tasks_completed
-        if not has_both or not (storage.is_local or self._reads_stats):
-            return None
-        pair = _from_before_and_since(done, launch_ns or 0)
-        if pair is None or self._budget.reads(2, path) < _LIMITS.reads_of_job:
+        if launch_ns is None or not (storage.is_local or self._is_on_everywhere):
             return None
         try:
+            pair = _from_before_and_since(self._times(storage, path, done), launch_ns)
+            if pair is None or self._budget.reads(2, path) < _LIMITS.reads_of_job:
+                return None
             before_launch, since = (_pipeline(storage, path, rank) for rank in pair)
         except StatsFileError:
             return MixedMemory(launch_ns, None)
@@ -61,14 +63,21 @@ class MixedWatch:
             return None if error.reason in _MAY_PASS else MixedMemory(launch_ns, None)
         return MixedMemory(launch_ns, before_launch != since)
 
+    def _times(self, storage: Storage, path: Path, done: Done) -> dict[int, int]:
+        """When tasks were done, by rank; nothing where all of it was on one side of the launch."""
+        reading, world_size = done.reading, done.executor.world_size
+        since_launch = reading.tasks_completed_since_launch
+        if since_launch is not None and 0 < since_launch < reading.tasks_completed:
+            return {r: t for r, t in done.markers.by_rank().items() if r < world_size}
+        if since_launch is not None or not (self._asks_completed and storage.is_local):
+            return {}
+        ranks = list(done.ranks())
+        asked = zip(ranks, storage.marker_times(path, ranks), strict=True)
+        return {rank: time_ns for rank, time_ns in asked if time_ns is not None}
 
-def _from_before_and_since(done: Done, launch_ns: int) -> tuple[int, int] | None:
+
+def _from_before_and_since(times: dict[int, int], launch_ns: int) -> tuple[int, int] | None:
     """The rank that completed last before the launch, and the first since."""
-    times = {
-        rank: time_ns
-        for rank, time_ns in done.markers.by_rank().items()
-        if rank < done.executor.world_size
-    }
     before = [rank for rank, time_ns in times.items() if time_ns < launch_ns]
     since = [rank for rank, time_ns in times.items() if time_ns >= launch_ns]
     if not before or not since:

@@ -69,6 +69,18 @@ def test_strays_are_told_while_they_are_recent() -> None:
     assert (problem.kinds, problem.why) == (("strays",), "2 stray markers")
 
 
+def test_a_job_that_two_pipelines_ran_is_told_while_it_is_recent() -> None:
+    fresh = replace(completed(100, ago=HOUR, gap=600), mixed_pipelines=True)
+    stale = replace(fresh, last_completion_timestamp=NOW - 2 * DAY, launch_timestamp=NOW - 3 * DAY)
+    stale = replace(stale, start_timestamp=NOW - 3 * DAY)
+    same = replace(fresh, mixed_pipelines=False)
+    report = report_of(
+        *(a_job(name, reading=r) for name, r in zip("abc", (fresh, stale, same), strict=True))
+    )
+    (problem,) = problems_of(report)
+    assert (problem.kinds, problem.why) == (("mixed",), "run by two pipelines")
+
+
 def test_a_job_is_one_line_that_says_all_of_it() -> None:
     stalled = replace(completed(10, ago=2 * HOUR, gap=600), stray_markers=1)
     (problem,) = problems_of(report_of(a_job(reading=stalled)))

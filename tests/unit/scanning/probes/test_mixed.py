@@ -80,6 +80,17 @@ def test_a_launch_that_completes_the_job_between_two_scans_is_compared(make_job:
     assert reading.mixed_pipelines is True
 
 
+def test_of_a_complete_job_markers_are_asked_only_where_somebody_waits_for_it(
+    make_job: MakeJob,
+) -> None:
+    job = relaunched(make_job, OTHER, tasks=3)
+    served = Scanned.on_disk(job, read_stats="never")
+    asked = Scanned.on_disk(job, read_stats="never", asks_completed=True)
+    assert served.requests()["stat"] + 3 == asked.requests()["stat"]
+    assert served.scan().mixed_pipelines is None
+    assert asked.scan().mixed_pipelines is True
+
+
 def test_one_launch_alone_has_nothing_to_compare(make_job: MakeJob) -> None:
     job = make_job("job", tasks=3)
     complete(job, 0, LAUNCH + 60)
