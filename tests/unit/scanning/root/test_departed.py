@@ -69,9 +69,16 @@ def test_one_that_cannot_be_read_is_not_back_yet_and_not_counted_twice() -> None
 
 
 def test_one_that_was_moved_is_not_kept() -> None:
-    found = departed(TWICE, ONCE)
-    found.drop_moved([a_job("elsewhere", reading=replace(TWICE)), a_job("x", reading=worked())])
-    assert names(found) == ["1"]
+    twice, once = (replace(r, launch_timestamp=NOW - 0.123) for r in (TWICE, ONCE))
+    found = departed(twice, once, replace(twice, launch_timestamp=NOW - 0.124))
+    found.drop_moved([a_job("elsewhere", reading=replace(twice)), a_job("x", reading=worked())])
+    assert names(found) == ["1", "2"]
+
+
+def test_times_of_whole_seconds_do_not_tell_that_it_was_moved() -> None:
+    found = departed(TWICE)
+    found.drop_moved([a_job("elsewhere", reading=TWICE)])
+    assert names(found) == ["0"]
 
 
 def test_their_number_has_an_end_and_the_last_to_go_are_kept() -> None:

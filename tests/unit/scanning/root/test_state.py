@@ -548,8 +548,9 @@ def test_a_job_that_is_gone_is_kept_with_what_it_completed() -> None:
 
 def test_a_job_that_was_moved_is_not_kept_beside_the_new_one() -> None:
     state = state_of()
-    scan(state, {"a": WORKED, "b": READING})
-    assert departed(scan(state, {"c": WORKED, "b": READING})) == []
+    moved = replace(WORKED, launch_timestamp=WALL - HOUR - 0.5)
+    scan(state, {"a": moved, "b": READING})
+    assert departed(scan(state, {"c": moved, "b": READING})) == []
 
 
 def test_jobs_of_a_lost_root_are_not_counted_and_come_back_with_what_they_did() -> None:
