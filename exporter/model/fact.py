@@ -8,7 +8,7 @@ from exporter.datatrove.failure import FAILURE_REASONS
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | tuple[str | Mapping[str, object], ...] | Mapping[Any, int | str] | None
+Value = str | float | tuple[str | int | Mapping[str, object], ...] | Mapping[Any, int | str] | None
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,

@@ -13,9 +13,14 @@ from typing import Any
 from exporter.model import facts
 from exporter.model.fact import Fact
 from exporter.model.report import Report, Row
+from exporter.model.selection import Filter
+from exporter.model.stages.facts import STAGE_FACTS, stage_json
+from exporter.model.stages.table import report_table
 from exporter.model.state import BY_NAME, STATES
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
+FILTERS = frozenset({"name", "root", "state", "hide_complete"})
+"""Parameters that say which jobs are meant."""
 _RUNS = 1000
 
 
@@ -29,10 +34,14 @@ def description() -> dict[str, Any]:
     schemas["JobDetail"]["properties"] |= _fields(facts.JOB_FACTS)
     schemas["Root"]["properties"] |= _fields(facts.ROOT_FACTS)
     schemas["Totals"]["properties"] = _fields(facts.SUMS)
+    schemas["Stage"]["properties"] = _fields(STAGE_FACTS)
     for schema in schemas.values():
         if "properties" in schema:  # every field is always there, and no other
             schema |= {"required": list(schema["properties"]), "additionalProperties": False}
-    for parameter in whole["paths"]["/api/v1/jobs"]["get"]["parameters"]:
+    of_jobs = whole["paths"]["/api/v1/jobs"]["get"]["parameters"]
+    of_stages = whole["paths"]["/api/v1/stages"]["get"]["parameters"]
+    of_stages += [parameter for parameter in of_jobs if parameter["name"] in FILTERS]
+    for parameter in of_jobs:
         schema = parameter["schema"]
         match parameter["name"]:
             case "state":
@@ -83,6 +92,19 @@ def roots(report: Report) -> bytes:
             "time": report.time,
             "roots": [facts.root_json(row) for row in report.roots],
             "totals": facts.totals_json(report.totals),
+            "roots_missing": report.roots_missing,
+        }
+    )
+
+
+def stages(report: Report, wanted: Filter) -> bytes:
+    """Every stage of the jobs that match, in the order of the pipeline, and all together."""
+    table = report_table(report, wanted)
+    return _json(
+        {
+            "time": report.time,
+            "stages": [stage_json(row) for row in table.stages],
+            "whole": stage_json(table.whole),
             "roots_missing": report.roots_missing,
         }
     )

@@ -39,6 +39,13 @@ def metrics_format(header: str) -> Format:
     return "openmetrics" if openmetrics > 0 and openmetrics >= text else "text"
 
 
+def prefers_csv(header: str) -> bool:
+    """Whether an Accept header names CSV and prefers it to JSON."""
+    ranges = list(_ranges(header))
+    json = _weight(ranges, ("application/json", "application/*", "*/*"), ("",))
+    return _weight(ranges, ("text/csv",), ("",)) > json
+
+
 def _weight(ranges: list[_Range], kinds: tuple[str, ...], versions: tuple[str, ...]) -> float:
     """The weight of the first of these kinds that is named."""
     for kind in kinds:

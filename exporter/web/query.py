@@ -92,12 +92,14 @@ def natural_order(sort: str) -> Order:
     return "desc" if SORTS[sort][0].descending else "asc"
 
 
-def parse_query(pairs: Iterable[tuple[str, str]], *, strict: bool) -> Query:
+def parse_query(
+    pairs: Iterable[tuple[str, str]], *, strict: bool, names: Collection[str] = _NAMES
+) -> Query:
     """The query of decoded name-value pairs; raises QueryError. Without `strict` (a form in a
     browser) parameters of other names and empty values mean nothing."""
     given: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name in _NAMES and (strict or value) and not (strict and name in _OF_PAGES):
+        if name in names and (strict or value) and not (strict and name in _OF_PAGES):
             given.setdefault(name, []).append(value)
         elif strict:
             raise QueryError("unknown parameter")

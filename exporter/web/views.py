@@ -12,12 +12,16 @@ from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Snapshot
 from exporter.web import api
 from exporter.web.answer import TEXT, Answer, Request
+from exporter.web.negotiation import prefers_csv
 from exporter.web.pages import Pages
 from exporter.web.query import QueryError, parse_query
+from exporter.web.spreadsheet import jobs_csv
 from exporter.web.urls import Addresses
 
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json"
+_CSV = "text/csv; charset=utf-8; header=present"
+_BY_KIND = "Accept, Accept-Encoding"
 _REPORT_SECONDS = 1.0
 _COMPRESSION_LEVEL = 5
 
@@ -56,13 +60,29 @@ class Views:
         return _answer(request, lambda: self._pages.job(report, row, up, addresses), _HTML)
 
     def api_jobs(self, request: Request) -> Answer:
-        """Jobs as JSON."""
+        """Jobs as JSON, or as CSV: then all that match, unless a page is asked for."""
+        pairs = [pair for pair in request.query if pair[0] != "format"]
         try:
-            query = parse_query(request.query, strict=True)
+            query, as_csv = parse_query(pairs, strict=True), _wants_csv(request)
         except QueryError as error:
-            refusal = api.error(str(error))
-            return _answer(request, lambda: refusal, _JSON, 400)
-        return _answer(request, lambda: api.jobs(self._report(), query), _JSON)
+            return _refusal(request, error)
+        if not as_csv:
+            return _answer(request, lambda: api.jobs(self._report(), query), _JSON, vary=_BY_KIND)
+        has_pages = any(name in ("page", "per_page") for name, _ in pairs)
+
+        def table() -> bytes:
+            rows = query.select(self._report().rows)
+            return jobs_csv(query.cut(rows) if has_pages else rows)
+
+        return _answer(request, table, _CSV, vary=_BY_KIND)
+
+    def api_stages(self, request: Request) -> Answer:
+        """Stages as JSON."""
+        try:
+            query = parse_query(request.query, strict=True, names=api.FILTERS)
+        except QueryError as error:
+            return _refusal(request, error)
+        return _answer(request, lambda: api.stages(self._report(), query.filter), _JSON)
 
     def api_job(self, request: Request) -> Answer:
         """The job whose ``root/name`` is `below` as JSON."""
@@ -104,11 +124,30 @@ class Views:
         return next((row for row in report.rows if row.key == job), None)
 
 
+def _wants_csv(request: Request) -> bool:
+    """The query asks for CSV or, if it says nothing, the Accept header."""
+    formats = [value for name, value in request.query if name == "format"]
+    if len(formats) > 1 or not {*formats} <= {"json", "csv"}:
+        raise QueryError("format: expected one of json, csv")
+    return formats == ["csv"] if formats else prefers_csv(request.headers.get("Accept", ""))
+
+
+def _refusal(request: Request, error: QueryError) -> Answer:
+    """Why a query of the API has no answer."""
+    body = api.error(str(error))
+    return _answer(request, lambda: body, _JSON, 400)
+
+
 def _answer(
-    request: Request, document: Callable[[], bytes], content_type: str, status: int = 200
+    request: Request,
+    document: Callable[[], bytes],
+    content_type: str,
+    status: int = 200,
+    *,
+    vary: str = "Accept-Encoding",
 ) -> Answer:
     """The document, made and compressed only if it will be sent."""
-    headers = {"Vary": "Accept-Encoding"}
+    headers = {"Vary": vary}
     if request.accepts_gzip:
         headers["Content-Encoding"] = "gzip"
     if not request.wants_body:

@@ -15,6 +15,7 @@ from support.processes import Exporter
 from exporter.errors import REASONS
 from exporter.model.fact import COUNT_OR_NULL, of_reading
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS
+from exporter.model.stages.facts import STAGE_FACTS
 from exporter.model.state import STATES
 from exporter.web import api
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE
@@ -51,7 +52,7 @@ def test_schemathesis_finds_no_request_that_the_description_does_not_cover(
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "3 selected / 3 total" in ran.stdout
+    assert "4 selected / 4 total" in ran.stdout
     assert "API Links:    1 covered" in ran.stdout
 
 
@@ -93,8 +94,8 @@ def test_filters_are_those_of_the_page(gallery: Exporter) -> None:
     names = [job["job_name"].rpartition("/")[2] for job in found["jobs"]]
     assert names == ["filter", "cluster", "buckets"]
     page = gallery.get(f"/{query}").body.decode()
-    assert [page.index(f"{name}</bdi>") for name in names] == sorted(
-        page.index(f"{name}</bdi>") for name in names
+    assert [page.rindex(f"{name}</bdi>") for name in names] == sorted(
+        page.rindex(f"{name}</bdi>") for name in names
     )
 
 
@@ -120,10 +121,31 @@ def test_roots_and_totals_are_those_of_the_metrics(gallery: Exporter) -> None:
     assert by_name["books"]["totals"]["jobs_unreadable"] == 1
 
 
+def test_stages_are_as_described_and_add_up_to_the_jobs(gallery: Exporter) -> None:
+    found = answered(gallery, "/api/v1/stages")
+    assert problems(json.dumps(found).encode(), "Stages") == []
+    jobs = answered(gallery, "/api/v1/jobs?per_page=1000")["jobs"]
+    assert found["whole"]["jobs"] == len(jobs)
+    for sums in (*found["stages"], found["whole"]):
+        of_stage = [job for job in jobs if sums in (found["whole"], *stages(found, job))]
+        assert sums["jobs"] == len(of_stage)
+        assert sums["tasks_completed"] == sum(job["tasks_completed"] or 0 for job in of_stage)
+        in_state = {state: jobs for state, jobs in sums["jobs_in_state"].items() if jobs}
+        assert in_state == Counter(job["state"] for job in of_stage)
+    assert found["whole"]["tasks_last_day"] == found["whole"]["tasks_by_day"][-1] > 0
+
+
+def stages(found: Any, job: Any) -> list[Any]:
+    """The stage of this job."""
+    return [sums for sums in found["stages"] if sums["stage"] == job["stage"]]
+
+
 def test_a_hostile_query_and_address_are_refused_without_being_repeated(gallery: Exporter) -> None:
     for path, status in (
         ("/api/v1/jobs?canary=1", 400),
         ("/api/v1/jobs?state=canary", 400),
+        ("/api/v1/jobs?format=canary", 400),
+        ("/api/v1/stages?canary=1", 400),
         ("/api/v1/jobs/canary/canary", 404),
         ("/api/v1/canary", 404),
         ("/jobs/canary/%0a%ff", 404),
@@ -141,7 +163,8 @@ def test_pages_and_api_are_compressed_for_those_who_ask(gallery: Exporter) -> No
 
 
 def test_the_description_names_what_the_code_has() -> None:
-    for schema, facts in (("Job", JOB_FACTS), ("Root", ROOT_FACTS), ("Totals", SUMS)):
+    tables = {"Job": JOB_FACTS, "Root": ROOT_FACTS, "Totals": SUMS, "Stage": STAGE_FACTS}
+    for schema, facts in tables.items():
         described = SCHEMAS[schema]["properties"]
         for fact in facts:
             assert (fact.name in described) == (fact.schema is not None)

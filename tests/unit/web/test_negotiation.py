@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.web.answer import Request
-from exporter.web.negotiation import accepts_gzip, metrics_format
+from exporter.web.negotiation import accepts_gzip, metrics_format, prefers_csv
 
 OPENMETRICS = "application/openmetrics-text"
 TEXT, UTF8 = "text/plain;version=0.0.4", "escaping=allow-utf-8"
@@ -91,3 +91,19 @@ def test_text_is_for_all_others(header: str) -> None:
 def test_no_header_is_too_odd(header: str) -> None:
     assert accepts_gzip(header) in (True, False)
     assert metrics_format(header) in ("text", "openmetrics")
+
+
+@pytest.mark.parametrize(
+    "header", ["text/csv", "text/csv, */*;q=0.1", "TEXT/CSV;q=0.2, application/json;q=0.1"]
+)
+def test_csv_is_for_those_who_prefer_it_to_json(header: str) -> None:
+    assert prefers_csv(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "*/*", "text/*", "text/html, */*;q=0.8", "application/json, text/csv", "text/csv;q=0",
+     "text/csv;q=0.5, application/json", "text/csv;version=9"],
+)  # fmt: skip
+def test_json_is_for_all_others(header: str) -> None:
+    assert not prefers_csv(header)

@@ -1,15 +1,19 @@
 """The pages and the API as answers, from snapshots: no server, no storage, no clock."""
 
+import csv
 import gzip
+import io
 import json
 from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from support.pages import READING, asked, below, job_path, shown, views_of
-from support.readings import NOW, a_job, a_root, a_snapshot, an_unreadable_job
+from support.readings import DAY, NOW, a_job, a_root, a_snapshot, an_unreadable_job
+from support.stages import daily
 
 from exporter.model.snapshot import Latest
+from exporter.model.stages.grouping import UNKNOWN, groups_of
 from exporter.web.answer import Request
 from exporter.web.views import Views
 
@@ -93,7 +97,8 @@ def test_every_answer_is_compressed_for_those_who_ask() -> None:
         (views.index, "", (("state", "nosuch"),)),
         (views.job, "prod/a", ()),
         (views.job, "prod/b", ()),
-        (views.api_jobs, "", ()),
+        (views.api_stages, "", ()),
+        (views.api_stages, "", (("page", "1"),)),
         (views.api_job, "prod/a", ()),
         (views.api_roots, "", ()),
         (views.api_description, "", ()),
@@ -110,8 +115,49 @@ def test_no_document_is_made_for_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.web.views.gzip.compress", lambda *_: 1 // 0)
     monkeypatch.setattr("exporter.web.pages.environment.Templates.render", lambda *_, **__: 1 // 0)
     head = Request(headers={"Accept-Encoding": "gzip"}, wants_body=False)
-    for answer in (views.index(head), views.api_jobs(head), views.api_roots(head)):
+    for answer in (views.index(head), views.api_jobs(head), views.api_stages(head)):
         assert (answer.status, answer.body) == (200, ())
-        assert answer.headers == {"Vary": "Accept-Encoding", "Content-Encoding": "gzip"}
+        assert answer.headers["Content-Encoding"] == "gzip"
     assert views.job(replace(head, below="prod/a")).status == 200
     assert views.job(replace(head, below="prod/b")).status == 404
+
+
+def csv_of(views: Views, *query: tuple[str, str], **headers: str) -> list[dict[str, str]]:
+    answer = views.api_jobs(Request(query=query, headers=headers))
+    assert answer.content_type == "text/csv; charset=utf-8; header=present"
+    assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    return list(csv.DictReader(io.StringIO(shown(answer))))
+
+
+def test_jobs_are_csv_for_those_who_ask() -> None:
+    views = views_of(a_root("prod", *(a_job(f"job-{n:03}", reading=READING) for n in range(250))))
+    rows = csv_of(views, ("format", "csv"), ("name", "JOB"), ("sort", "name"))
+    assert [row["job_name"] for row in rows] == [f"job-{n:03}" for n in range(250)]
+    assert len(csv_of(views, Accept="text/csv")) == 250
+    page = csv_of(views, ("format", "csv"), ("sort", "name"), ("page", "3"), ("per_page", "100"))
+    assert [row["job_name"] for row in page] == [f"job-{n:03}" for n in range(200, 250)]
+    assert views.api_jobs(asked(("format", "json"))).content_type == "application/json"
+    both = Request(query=(("format", "json"),), headers={"Accept": "text/csv"})
+    assert views.api_jobs(both).content_type == "application/json"
+    for refused in ((("format", "xml"),), (("format", "csv"), ("format", "csv"))):
+        assert views.api_jobs(asked(*refused)).status == 400
+
+
+def test_the_stages_are_those_of_the_jobs_that_match() -> None:
+    names = ["filter/CC-MAIN-2020-05", "filter/CC-MAIN-2020-10", "tokenize/CC-MAIN-2020-05"]
+    jobs = [a_job(name, reading=daily(*[10] * 10, of=320)) for name in names]
+    views = views_of(
+        a_root("prod", *jobs, an_unreadable_job(), groups=(*groups_of(names), UNKNOWN))
+    )
+    found = json.loads(shown(views.api_stages(asked())))
+    assert [(s["stage"], s["jobs"]) for s in found["stages"]] == [
+        ("filter/*", 2), ("tokenize/*", 1), (None, 1),
+    ]  # fmt: skip
+    whole = found["whole"]
+    assert (whole["tasks_left"], whole["tasks_last_day"], whole["tasks_per_day"]) == (660, 30, 30)
+    assert whole["done_about_timestamp"] == pytest.approx(NOW + 22 * DAY)
+    assert whole["tasks_by_day"] == [0] * 4 + [30] * 10
+    found = json.loads(shown(views.api_stages(asked(("name", "tok"), ("state", "stalled")))))
+    assert [stage["stage"] for stage in found["stages"]] == ["tokenize/*"]
+    for name in ("sort", "page", "format", "view"):
+        assert views.api_stages(asked((name, "1"))).status == 400
