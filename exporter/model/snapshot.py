@@ -231,7 +231,7 @@ class Root:
     are in a state that should be watched: the root has more than `max_per_root` has room for.
     `folders_unread` could not be listed, and are no jobs by their own names; `folders_denied` are
     others', found by wildcards and closed. `show_errors` says
-    what may be shown of failures.
+    what may be shown of failures, `stage_order` in which order its pipeline runs.
     """
 
     name: str
@@ -239,6 +239,7 @@ class Root:
     url: str = ""
     stall: StallRule = DEFAULT_STALL_RULE
     show_errors: ShowErrors = "types"
+    stage_order: tuple[str, ...] = ()
     up: bool = False
     attempted: bool = False
     error: str | None = None

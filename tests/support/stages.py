@@ -32,18 +32,18 @@ def finished(tasks: int = 9, *, ago: float = DAY) -> Reading:
     return a_reading(tasks=tasks, tasks_completed=tasks, last_completion_timestamp=NOW - ago)
 
 
-def rows_of(*jobs: Job, name: str = "r") -> tuple[Row, ...]:
+def rows_of(*jobs: Job, **root: object) -> tuple[Row, ...]:
     """Their rows, with the stages that their names tell."""
     ordered = sorted(jobs, key=lambda job: job.name)
     groups = groups_of([job.name for job in ordered])
-    return report_of(*ordered, groups=groups, name=name).rows
+    return report_of(*ordered, groups=groups, **root).rows
 
 
-def rows_of_states(**states: str) -> tuple[Row, ...]:
+def rows_of_states(stage_order: tuple[str, ...] = (), **states: str) -> tuple[Row, ...]:
     """Jobs in these states; names with ``__`` for each slash."""
     jobs = []
     for name, state in states.items():
         reading = finished() if state == "complete" else worked()
         job = a_job(name.replace("__", "/"), reading=reading)
         jobs.append(Job(job.name, job.reading, state=state))
-    return rows_of(*jobs)
+    return rows_of(*jobs, stage_order=stage_order)

@@ -77,13 +77,13 @@ class Grids:
     apart: tuple[Row, ...]
 
 
-def grids_of(rows: Iterable[Row], order: Sequence[str] = ()) -> Grids:
-    """Every grid that the rows make; stages in this `order`, then the others as in the table."""
+def grids_of(rows: Iterable[Row]) -> Grids:
+    """Every grid that the rows make; stages come as in the table."""
     rows = list(rows)
     grids, in_grids = [], set[tuple[str, str]]()
     for (root, stages), members in _families(rows).items():
         if _is_worth_it(stages, members):
-            grids.append(_grid(root, members, order))
+            grids.append(_grid(root, members))
             in_grids |= {(root, stage) for stage in stages}
     grids.sort(key=lambda grid: (-grid.jobs, grid.root, grid.stages))
     apart = tuple(row for row in rows if not (_key(row) in in_grids and row.group.item))
@@ -141,12 +141,12 @@ def _is_worth_it(stages: frozenset[str], members: Sequence[Row]) -> bool:
     )
 
 
-def _grid(root: str, members: Sequence[Row], order: Sequence[str]) -> Grid:
+def _grid(root: str, members: Sequence[Row]) -> Grid:
     by_stage, by_item = defaultdict[str, list[Row]](list), defaultdict[str, list[Row]](list)
     for row in members:
         by_stage[row.group.stage].append(row)
         by_item[row.group.item].append(row)
-    stages = tuple(pipeline_order(by_stage, order))
+    stages = tuple(pipeline_order(by_stage))
     items = [ItemRow(item, _cells(stages, rows)) for item, rows in sorted(by_item.items())]
     unfinished = tuple(item for item in items if not item.is_complete)
     complete = tuple(item for item in items if item.is_complete)

@@ -5,9 +5,9 @@
     table.whole.done_about                      # "ALL DONE about"
     table.whole.throughput.by_day()             # for the line of tasks a day
 
-Stages come in the order of the pipeline, the jobs without a stage last. Who knows that order says
-it; else, of two stages that work on the same items, the one that is further with them comes
-first, and of two equally far the one that was done first.
+Stages come in the order of the pipeline, the jobs without a stage last: as `stage_order` says.
+Of the others, of two that work on the same items, the one that is further with them comes first,
+and of two equally far the one that was done first.
 """
 
 from collections import defaultdict
@@ -78,7 +78,7 @@ class StageTable:
     whole: StageRow
 
 
-def report_table(report: Report, wanted: Filter, order: Sequence[str] = ()) -> StageTable:
+def report_table(report: Report, wanted: Filter) -> StageTable:
     """The table of the rows that a filter keeps. What is done goes on to tell the pace where the
     filter leaves complete jobs out, or keeps those in some states only."""
     of_any_state = replace(wanted, states=frozenset(), hide_complete=False)
@@ -92,19 +92,18 @@ def report_table(report: Report, wanted: Filter, order: Sequence[str] = ()) -> S
         for job in root.root.departed
         if of_any_state.keeps(Row(root.root, Job(job.name, None), group=job.group))
     ]
-    return stage_table(rows, report.time, order, completed_by=completed_by, departed=departed)
+    return stage_table(rows, report.time, completed_by=completed_by, departed=departed)
 
 
 def stage_table(
     rows: Iterable[Row],
     now: float,
-    order: Sequence[str] = (),
     *,
     completed_by: Iterable[Row] | None = None,
     departed: Iterable[tuple[str, Hourly]] = (),
 ) -> StageTable:
-    """The table of these rows at the Unix time `now`; stages in this `order`, then the others.
-    Other rows than these may tell the pace (`completed_by`), and stages of `departed` jobs."""
+    """The table of these rows at the Unix time `now`. Other rows than these may tell the pace
+    (`completed_by`), and stages of `departed` jobs."""
     by_stage = defaultdict[str, list[Row]](list)
     for row in rows:
         by_stage[row.group.stage].append(row)
@@ -112,7 +111,7 @@ def stage_table(
     for stage, by_hour in departed:
         done[stage].add_hours(by_hour)
     unstaged = by_stage.pop("", None)
-    ordered = [(stage, by_stage[stage]) for stage in pipeline_order(by_stage, order)]
+    ordered = [(stage, by_stage[stage]) for stage in pipeline_order(by_stage)]
     if unstaged:
         ordered.append(("", unstaged))
     stages = [_row(stage or None, alike, done[stage]) for stage, alike in ordered]
@@ -130,9 +129,11 @@ def _throughputs(rows: Iterable[Row], now: float) -> dict[str, Throughput]:
     return done
 
 
-def pipeline_order(by_stage: dict[str, list[Row]], order: Sequence[str] = ()) -> list[str]:
-    """The stages, those of `order` first, and as it has them."""
-    place = {stage: at for at, stage in enumerate(order)}
+def pipeline_order(by_stage: dict[str, list[Row]]) -> list[str]:
+    """The stages, those first that a `stage_order` of their roots has, and as it has them."""
+    roots = {id(row.root): row.root for rows in by_stage.values() for row in rows}
+    order = chain.from_iterable(root.stage_order for root in roots.values())
+    place = {stage: at for at, stage in enumerate(dict.fromkeys(order))}
     said = sorted(place.keys() & by_stage.keys(), key=place.__getitem__)
     return said + _natural_order({s: rows for s, rows in by_stage.items() if s not in place})
 

@@ -35,6 +35,7 @@ class RootHealth:
             without_query(config.url),
             config.stall,
             config.show_errors,
+            config.stage_order,
             errors=tuple(((scope, reason), 0) for scope in _SCOPES for reason in REASONS),
         )
 

@@ -50,7 +50,7 @@ def test_the_worst_of_several_jobs_is_shown() -> None:
     assert [cell.worst.state for cell in cells] == ["stalled", *["complete"] * 3]
 
 
-ROWS = rows_of_states(**{
+ROWS = rows_of_states(("1_base/*", "2_dedup/*", "3_tok/*"), **{
     f"{stage}__CC-MAIN-{dump}": state
     for dump, states in {
         "2020-05": ("stalled", "waiting", "waiting"),
@@ -64,7 +64,7 @@ ROWS = rows_of_states(**{
 
 
 def test_a_job_whose_earlier_stage_is_not_done_is_blocked() -> None:
-    (grid,) = grids_of(ROWS, ("1_base/*", "2_dedup/*", "3_tok/*")).grids
+    (grid,) = grids_of(ROWS).grids
     assert grid.stages == ("1_base/*", "2_dedup/*", "3_tok/*")
     blocked = {row.item: [cell.is_blocked for cell in row.cells] for row in grid.open}
     assert blocked == {
@@ -82,7 +82,7 @@ def test_a_job_whose_earlier_stage_is_not_done_is_blocked() -> None:
 
 
 def test_complete_items_are_folded_and_those_with_stages_to_come_are_not() -> None:
-    (grid,) = grids_of(ROWS, ("1_base/*", "2_dedup/*", "3_tok/*")).grids
+    (grid,) = grids_of(ROWS).grids
     assert [row.item for row in grid.complete] == ["CC-MAIN-2020-24"]
     assert "CC-MAIN-2020-29" in [row.item for row in grid.open]
 

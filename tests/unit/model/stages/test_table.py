@@ -13,12 +13,12 @@ from exporter.model.stages.grouping import Group, groups_of
 from exporter.model.stages.table import StageRow, StageTable, report_table, stage_table
 
 
-def table_of(rows: Sequence[Row], order: Sequence[str] = ()) -> StageTable:
-    return stage_table(rows, NOW, order)
+def table_of(rows: Sequence[Row]) -> StageTable:
+    return stage_table(rows, NOW)
 
 
-def stages_of(rows: Sequence[Row], order: Sequence[str] = ()) -> list[str | None]:
-    return [row.stage for row in table_of(rows, order).stages]
+def stages_of(rows: Sequence[Row]) -> list[str | None]:
+    return [row.stage for row in table_of(rows).stages]
 
 
 def row_of(table: StageTable, stage: str | None) -> StageRow:
@@ -110,10 +110,12 @@ def test_a_stage_that_shares_no_item_comes_by_how_far_it_is() -> None:
     assert stages_of(rows) == ["filter/*", "tokenize/*", "cluster"]
 
 
-def test_who_knows_the_order_says_it() -> None:
+def test_the_configuration_says_the_order_of_some_or_all() -> None:
+    jobs = [row.job for row in PIPELINE]
     said = ("tokenize/*", "nothing", "filter/*")
-    assert stages_of(PIPELINE, said) == ["tokenize/*", "filter/*", None]
-    assert stages_of(PIPELINE, said[:1]) == ["tokenize/*", "filter/*", None]
+    assert stages_of(rows_of(*jobs, stage_order=said)) == ["tokenize/*", "filter/*", None]
+    assert stages_of(rows_of(*jobs, stage_order=said[:1])) == ["tokenize/*", "filter/*", None]
+    assert stages_of(rows_of(*jobs, stage_order=said[1:])) == ["filter/*", "tokenize/*", None]
 
 
 def test_no_rows_are_no_stages() -> None:
