@@ -9,6 +9,8 @@ itself). One answer holds a whole folder, at about 250 bytes an entry.
 
 import contextlib
 import json
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,16 @@ from urllib.parse import quote
 
 import requests
 import urllib3
-from fsspec.implementations.webhdfs import WebHDFS
+
+try:
+    from fsspec.implementations.webhdfs import WebHDFS
+except FileNotFoundError:
+    # It asks for the folder of temporary files while it is imported, to write to HDFS, and a
+    # container may have none.
+    tempfile.tempdir = os.devnull
+    from fsspec.implementations.webhdfs import WebHDFS
+
+    tempfile.tempdir = None
 
 from exporter.errors import StorageError
 from exporter.storage.base import (
