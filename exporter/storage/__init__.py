@@ -111,8 +111,8 @@ def problem_with(url: str) -> str | None:
         if not scheme.package or find_spec(scheme.package) is not None:
             return None
         return (
-            f"{name}:// needs a package that is not installed:"
-            f" pip install 'datatrove-exporter[{scheme.extra}]'"
+            f"{name}:// needs a package that is not installed, of the extra {scheme.extra}:"
+            f" pip install '.[{scheme.extra}]' in a checkout, EXTRAS={scheme.extra} for an image"
         )
     from fsspec import get_filesystem_class
 

@@ -83,7 +83,7 @@ def test_a_missing_package_is_told_by_the_extra_that_installs_it(
     url = f"{scheme}://somewhere/logs"
     assert problem_with(url) is None
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    told = f"pip install 'datatrove-exporter[{extra}]'"
+    told = f"extra {extra}: pip install '.[{extra}]' in a checkout, EXTRAS={extra} for an image"
     problem = problem_with(url)
     assert problem is not None
     assert told in problem
@@ -102,8 +102,8 @@ def test_every_configured_url_is_checked_for_its_package(
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     result = CliRunner().invoke(main, ["check-config", str(file)])
     assert result.exit_code == 1
-    assert "datatrove-exporter[hdfs]" in result.output
-    assert "datatrove-exporter[gcs]" in result.output
+    assert "'.[hdfs]'" in result.output
+    assert "'.[gcs]'" in result.output
 
 
 def test_status_of_a_local_folder_imports_no_library_of_other_storage(root: Path) -> None:
