@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/.cache/servers/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports docker-lint test lowest newest bench soak histories fuzz coverage \
+.PHONY: help demo check format lint types imports docker-lint test deployed lowest newest bench soak histories fuzz coverage \
 	dashboards mutate-rules alarms wheel lock release-check clean
 
 help: ## List the targets
@@ -37,6 +37,11 @@ docker-lint: $(VENV)/.dev ## The Dockerfile
 
 test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache/slurm/ready ## Tests, against real servers (ARGS="-k name" to choose)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+deployed: wheel .cache/servers/ready ## Start all of deploy/: image, compose, systemd, pods (as root, ten minutes)
+	scripts/install-containers
+	scripts/build-images .cache/containers
+	$(BIN)/pytest $(ARGS) tests/deployed
 
 lowest: wheel .cache/lowest/ready .cache/servers/ready ## The fast tests with the lowest versions that pyproject.toml allows
 	$(BIN)/uv pip install --quiet --python .cache/lowest --no-deps --reinstall dist/*.whl

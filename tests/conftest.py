@@ -8,7 +8,11 @@ import hypothesis
 import pytest
 from support.jobs import write_job
 
-pytest_plugins = ["support.servers_fixtures", "support.browser_fixtures"]
+pytest_plugins = [
+    "support.servers_fixtures",
+    "support.backends_fixtures",
+    "support.browser_fixtures",
+]
 
 # Nothing asserts a time: a busy machine, or coverage, makes every example slow.
 hypothesis.settings.register_profile(

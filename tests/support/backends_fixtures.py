@@ -8,6 +8,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
+
+from exporter.storage import open_storage
+from exporter.storage.base import Storage
 from support.backends import (
     AzureBackend,
     Backend,
@@ -20,9 +23,6 @@ from support.backends import (
 )
 from support.hadoop import Hdfs
 from support.servers import FtpServer
-
-from exporter.storage import open_storage
-from exporter.storage.base import Storage
 
 _names = (f"storage-{os.urandom(6).hex()}" for _ in itertools.count())
 # On servers that other modules use as well.
