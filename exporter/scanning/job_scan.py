@@ -29,6 +29,7 @@ from exporter.scanning.probes.mixed import MixedMemory, MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.scanning.probes.stats import Done, StatsMemory, StatsWatch
+from exporter.scanning.probes.times import Times
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -48,7 +49,8 @@ class Memory:
     that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
     was seen of the logs of a launch under way; `by_hour`, the completions of all launches; `stats`,
     what its tasks counted; `mixed`, whether they ran different pipelines;
-    `arrays`, those that Slurm ran it as."""
+    `arrays`, those that Slurm ran it as; `times`, when the tasks of a complete job were completed,
+    as far as somebody asked."""
 
     look: Look
     version: Version
@@ -61,6 +63,7 @@ class Memory:
     stats: StatsMemory | None = None
     mixed: MixedMemory | None = None
     arrays: Arrays | None = None
+    times: Times | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ def scan_job(
             return JobScan(None, memory, memory.error)
         if memory.reading is None:
             memory = _with_reading(storage, path, memory, memory.executor, before)
+            memory = _without_old_times(memory, before)
         elif memory.reading.tasks_completed_since_launch == 0:
             memory = _with_sign_of_life(storage, path, memory, memory.reading)
         known = memory
@@ -246,6 +250,16 @@ def _without_needless_times(memory: Memory) -> Memory:
         return memory
     look = replace(memory.look, markers=replace(markers, modified_ns=None))
     return replace(memory, look=look)
+
+
+def _without_old_times(memory: Memory, before: Memory | None) -> Memory:
+    """The memory without the times that somebody asked for, if there may be others now."""
+    if memory.times is None or before is None or memory.reading is None:
+        return memory
+    look, seen = memory.look, before.look
+    is_same = look.markers.has_same_entries(seen.markers) and look.executor.is_same(seen.executor)
+    is_same = is_same and look.completions_modified_ns == seen.completions_modified_ns
+    return memory if is_same and memory.reading.is_complete else replace(memory, times=None)
 
 
 def _start_of(

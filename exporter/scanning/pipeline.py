@@ -1,15 +1,17 @@
 """Connects the jobs of all roots: tells each whose output it reads, and how far that is.
 
 It looks only at what scans have found. Which job is whose upstream is found out anew when a job
-comes, goes, or says something else of its place; numbers when one of both jobs changed.
+comes, goes, or says something else of its place; numbers when one of both jobs changed. It tells
+which times of markers are missing for them: of the job, when it began, and of its upstream those
+of all tasks, unless its newest was done in time.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from operator import is_
 
 from exporter.model.stages.upstream import (
-    TOLERANCE_SECONDS,
     JobKey,
     Kin,
     Progress,
@@ -19,35 +21,52 @@ from exporter.model.stages.upstream import (
 )
 from exporter.scanning.root.state import RootState
 
-_Numbers = tuple[Upstream, Progress, Progress | None, Upstream]
-"""An upstream as it was found, how far the job and its upstream were, and what follows."""
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """An upstream as it was `found`, how far the job and its upstream were, and what follows: the
+    upstream with its numbers, and the job of which times of markers are `wanted` for them."""
+
+    found: Upstream
+    of_job: Progress
+    progress: Progress | None
+    upstream: Upstream
+    wanted: JobKey | None
 
 
 class Pipeline:
     """The jobs of all roots as one pipeline. Used by one thread."""
 
-    def __init__(self, tolerance_seconds: float = TOLERANCE_SECONDS) -> None:
+    def __init__(self, tolerance_seconds: float) -> None:
         self._tolerance_seconds = tolerance_seconds
         self._kin: tuple[Mapping[str, Kin], ...] = ()
         self._found: dict[JobKey, Upstream] = {}
-        self._numbers: dict[JobKey, _Numbers] = {}
+        self._links: dict[JobKey, _Link] = {}
 
     def connect(self, roots: Iterable[RootState]) -> None:
-        """Tell every job of these roots its upstream. A job for which nothing changed stays the
-        very same object."""
+        """Tell every job of these roots its upstream, and each root which times of markers are
+        wanted of its jobs. A job for which nothing changed stays the very same object."""
         states = {root.config.name: root for root in roots}
         before = self._found
         self._find(states)
         changed = defaultdict[str, dict[str, Upstream | None]](dict)
+        wanted = defaultdict[str, dict[str, bool]](dict)
         for key in {**before, **self._found}:
             root, name = key
             job = states[root].job_named(name) if root in states else None
-            if job is not None:
-                upstream = self._upstream(key, states)
-                if upstream is not job.upstream and upstream != job.upstream:
-                    changed[root][name] = upstream
-        for root, of_root in changed.items():
-            states[root].connect(of_root)
+            if job is None:
+                continue
+            link = self._link(key, states)
+            upstream = None if link is None else link.upstream
+            if upstream is not job.upstream and upstream != job.upstream:
+                changed[root][name] = upstream
+            if link is not None and link.wanted is not None:
+                of_root, of_job = wanted[link.wanted[0]], link.wanted[1]
+                of_root[of_job] = of_root.get(of_job, False) or link.wanted != key
+        for root, state in states.items():
+            state.wanted = wanted[root]
+            if root in changed:
+                state.connect(changed[root])
 
     def _find(self, states: Mapping[str, RootState]) -> None:
         """Find out which job is whose upstream, if that may have changed."""
@@ -61,18 +80,21 @@ class Pipeline:
         }
         order = {root: state.config.stage_order for root, state in states.items()}
         self._kin, self._found = kin, upstreams(jobs, order)
-        self._numbers = {key: kept for key, kept in self._numbers.items() if key in self._found}
+        self._links = {key: kept for key, kept in self._links.items() if key in self._found}
 
-    def _upstream(self, key: JobKey, states: Mapping[str, RootState]) -> Upstream | None:
-        """The upstream of a job with its numbers; None if there is none, or if nothing is known of
-        the job any more."""
+    def _link(self, key: JobKey, states: Mapping[str, RootState]) -> _Link | None:
+        """The upstream of a job; None if there is none, or if nothing is known of the job."""
         found, of_job = self._found.get(key), states[key[0]].progress_of(key[1])
         if found is None or of_job is None:
             return None
         progress = states[found.root].progress_of(found.job_name)
-        kept = self._numbers.get(key)
-        if kept is not None and all(map(is_, kept, (found, of_job, progress))):
-            return kept[3]
-        upstream = with_progress(found, progress, of_job, self._tolerance_seconds)
-        self._numbers[key] = found, of_job, progress, upstream
-        return upstream
+        kept = self._links.get(key)
+        if kept is None or not (
+            kept.found is found and kept.of_job is of_job and kept.progress is progress
+        ):
+            upstream = with_progress(found, progress, of_job, self._tolerance_seconds)
+            wanted = None
+            if upstream.late is None and progress is not None:
+                wanted = key if of_job.began is None else upstream.key
+            kept = self._links[key] = _Link(found, of_job, progress, upstream, wanted)
+        return kept

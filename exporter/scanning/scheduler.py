@@ -24,6 +24,7 @@ from functools import partial
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
+from exporter.model.stages.upstream import TOLERANCE_SECONDS
 from exporter.scanning.event_queue import EventQueue
 from exporter.scanning.pipeline import Pipeline
 from exporter.scanning.root.scan import RootScan
@@ -36,6 +37,8 @@ from exporter.workers import Workers
 
 _LOG = logging.getLogger("exporter.scheduler")
 _HEARTBEAT_SECONDS = 1.0
+_ROUNDS_BETWEEN_ROOTS = 2
+# First of a job, when it began; then of its upstream.
 _BATCH_SECONDS = 0.1  # for longer, other roots' deadlines would have to wait
 
 
@@ -50,9 +53,14 @@ class _ScheduledRoot:
         self.schedule = Schedule(config.scan_interval_seconds, now)
         self.scan: RootScan | None = None
 
-    def begin_scan(self, report: Callable[[RootScan, VisitReport], None], now: float) -> None:
+    def begin_scan(
+        self,
+        report: Callable[[RootScan, VisitReport], None],
+        connect: Callable[[], None],
+        now: float,
+    ) -> None:
         """Begin a scan, whose visitors call `report` on their threads."""
-        self.scan = RootScan(self.state, self.storage, report, now)
+        self.scan = RootScan(self.state, self.storage, report, connect, now)
         self.scan.begin(now)
 
     def skip_scan(self, now: float) -> None:
@@ -79,7 +87,8 @@ class _ScheduledRoot:
 
 
 class Scheduler:
-    """Scans `roots` and publishes what it finds to `latest`."""
+    """Scans `roots` and publishes what it finds to `latest`. A marker is late for what came of it
+    if it is newer by more than the tolerance."""
 
     def __init__(
         self,
@@ -87,6 +96,7 @@ class Scheduler:
         latest: Latest,
         workers: Workers,
         open_storage: OpenStorage = open_storage,
+        late_tolerance_seconds: float = TOLERANCE_SECONDS,
     ) -> None:
         now = time.monotonic()
         self._latest = latest
@@ -96,7 +106,7 @@ class Scheduler:
         self._events: EventQueue[tuple[_ScheduledRoot, RootScan, VisitReport]] = EventQueue()
         self._stopping = threading.Event()
         self._wanted: deque[Sequence[RootConfig]] = deque(maxlen=1)
-        self._pipeline = Pipeline()
+        self._pipeline = Pipeline(late_tolerance_seconds)
         self._changed = True
         self.last_heartbeat = now
         """Monotonic time at which the scheduler last showed that it is alive."""
@@ -109,15 +119,22 @@ class Scheduler:
         return sum(listed for listed, _ in under_way), sum(read for _, read in under_way)
 
     def run_once(self) -> Snapshot:
-        """Scan every root once, until its end or its deadline; returns the result."""
+        """Scan every root once, until its end or its deadline; returns the result. One of several
+        roots is scanned again where only another one told which times of its markers matter."""
+        self._run_once(self._roots)
+        for _ in range(_ROUNDS_BETWEEN_ROOTS if len(self._roots) > 1 else 0):
+            if again := [root for root in self._roots if any(root.state.questions(1, ()))]:
+                self._run_once(again)
+        return self._latest.read()
+
+    def _run_once(self, roots: Sequence[_ScheduledRoot]) -> None:
         now = time.monotonic()
-        for root in self._roots:
+        for root in roots:
             root.schedule.change(now)
         while not self._stopping.is_set() and not all(
             root.scan is None and root.schedule.due == math.inf for root in self._roots
         ):
             self._step(repeating=False)
-        return self._latest.read()
 
     def run(self) -> None:
         """Scan on schedule until `stop`."""
@@ -245,14 +262,17 @@ class Scheduler:
             with self._bugs_kept_to(root):
                 if may_begin:
                     moving += 1
-                    root.begin_scan(partial(self._report, root), now)
+                    root.begin_scan(partial(self._report, root), self._connect, now)
                     self._changed |= root.settle()
                 else:
                     root.skip_scan(now)
                     self._changed = True
 
+    def _connect(self) -> None:
+        self._pipeline.connect(root.state for root in self._roots)
+
     def _publish_changes(self) -> None:
         if self._changed:
-            self._pipeline.connect(root.state for root in self._roots)
+            self._connect()
             self._latest.publish(Snapshot(tuple(root.state.health.root for root in self._roots)))
             self._changed = False

@@ -23,6 +23,7 @@ from exporter.scanning.discovery import (
     wants_subfolders,
 )
 from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.probes.times import Question, Times, ask_times
 from exporter.scanning.root.storage import RootStorage
 from exporter.storage.base import Folder, Storage, or_none
 
@@ -34,7 +35,7 @@ _SLICE_SECONDS = 0.05
 class Visit:
     """A folder to visit, what is known of it, and if that may not be taken on trust. `search`:
     it is time to see whether it holds more, should it lie at `max_depth`. A *check* only asks
-    whether the root is still there."""
+    whether the root is still there. With a `question` nothing but that is asked of a known job."""
 
     target: FolderToVisit
     folder: Folder | None = None
@@ -43,6 +44,7 @@ class Visit:
     look_thoroughly: bool = True
     search: bool = True
     is_check: bool = False
+    question: Question | None = None
 
 
 CHECK = Visit(FolderToVisit(()), is_check=True)
@@ -52,8 +54,8 @@ CHECK = Visit(FolderToVisit(()), is_check=True)
 class VisitReport:
     """One step of a visit: the listing of a folder with the folders to visit `below` it; then
     the scan of the job in it, or an error, and that this visit is over. `holds_more` says of a
-    folder at `max_depth` whether there are folders in it, None if nobody looked. Without a
-    `visit`: the visitor itself has ended."""
+    folder at `max_depth` whether there are folders in it, None if nobody looked; `times` answer a
+    question. Without a `visit`: the visitor itself has ended."""
 
     visitor: "Visitor"
     visit: Visit | None
@@ -62,6 +64,7 @@ class VisitReport:
     holds_more: bool | None = None
     error: StorageError | None = None
     job: JobScan | None = None
+    times: Times | None = None
     is_over: bool = False
     waited: float = 0.0
     """Seconds that the visit spent waiting and not working so far."""
@@ -152,6 +155,9 @@ class Visitor:
             started, began = time.monotonic(), time.thread_time()
             if visit.is_check:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
+                return
+            if visit.question is not None:
+                report(times=ask_times(storage, target.path, visit.question))
                 return
             folder, holds_more = self._list(storage, visit)
             listed = partial(report, folder=folder, holds_more=holds_more)

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass, replace
 from operator import is_
 
-from exporter.datatrove.ranks import NO_MARKERS
+from exporter.datatrove.ranks import NO_MARKERS, Ranks
 from exporter.errors import Reason
 from exporter.model.snapshot import Job, Reading
 from exporter.model.stages.upstream import NO_KIN, Kin, Progress
 from exporter.scanning.job_scan import Memory
+from exporter.scanning.probes.times import Question, Times
 
 
 @dataclass(slots=True)
@@ -29,9 +30,11 @@ class JobState:
     reached: int = -1
     reached_at: float = 0.0
     kin: Kin = NO_KIN
+    began_at: float | None = None
+    """When a scan saw that it had begun, which the one before did not; infinity until it ends."""
     _progress: Progress | None = None
-    _progress_of: tuple[object, ...] = (None, None, None)
-    """Reading, error and markers that this follows from."""
+    _progress_of: tuple[object, ...] = (None,) * 5
+    """What this follows from."""
 
     def remembered(self, memory: Memory | None) -> bool:
         """Take in what a scan found out beside the reading, if it did; whether the job says
@@ -52,22 +55,56 @@ class JobState:
         if reading is None:
             return None
         markers = memory.look.markers if memory is not None else NO_MARKERS
-        seen = (reading, self.job.error, markers)
+        times = memory.times if memory is not None else None
+        seen = (reading, self.job.error, markers, times, self.began_at)
         if self._progress is None or not all(map(is_, seen, self._progress_of)):
-            history, self._progress_of = reading.history, seen
+            self._progress_of = seen
+            if times is not None and times.modified_ns is not None and reading.is_complete:
+                markers = replace(
+                    markers, ranks=Ranks.first(times.asked), modified_ns=times.modified_ns
+                )
             self._progress = Progress(
                 reading.tasks,
                 reading.tasks_completed,
                 is_readable=self.job.error is None,
                 last=reading.last_completion_timestamp,
-                began=history.sampled[0] if history is not None else None,
+                began=self._began(reading, times),
                 markers=markers,
             )
         return self._progress
 
+    def _began(self, reading: Reading, times: Times | None) -> float | None:
+        signs = [math.inf if self.began_at is None else self.began_at]
+        if reading.history is not None:
+            signs.append(reading.history.sampled[0])
+        elif times is not None and times.oldest_ns is not None and times.asked >= reading.tasks:
+            signs.append(times.oldest_ns / 1e9)
+        began = min(signs)
+        return None if began == math.inf else began
+
+    def question(self, most: int, *, keeps_all: bool) -> Question | None:
+        """What to ask for the times of its markers, of so many at `most`; None where nothing can
+        be asked or nothing is left to ask."""
+        memory, reading = self.memory, self.job.reading
+        if memory is None or reading is None or not reading.is_complete or self.job.error:
+            return None
+        times = memory.times or Times()
+        if times.asked >= reading.tasks and (times.modified_ns is not None or not keeps_all):
+            return None
+        return Question(reading.tasks, most, keeps_all, times)
+
+    def learned(self, times: Times) -> None:
+        """Take in the answer to such a question."""
+        if self.memory is not None:
+            self.memory = replace(self.memory, times=times)
+
     def was_read(self, reading: Reading | None) -> None:
         job = self.job
         was_good = job.error is None and job.as_of is None
+        if reading is not None and not reading.started:
+            self.began_at = None
+        elif reading is not None and job.reading is not None and not job.reading.started:
+            self.began_at = math.inf
         if not was_good or (job.reading is not reading and job.reading != reading):
             self.job = replace(job, reading=reading, error=None, as_of=None)
         self.failed_since, self.logged = math.inf, None

@@ -4,7 +4,8 @@ It queues the visits to make, has visitors make them on worker threads, and ente
 report into the root's state. It never waits: its owner calls it when there are reports, now
 and then in between, and at the deadline.
 
-It ends when every folder was visited, or when it is given up. Visits that run on beyond that
+When every folder was visited, times of markers are asked for that are wanted now that the jobs
+are known. Then it ends, or earlier, when it is given up. Visits that run on beyond that
 are stuck: their folders are not visited again until they return, and what they return is
 thrown away. What it sees of a root that goes meanwhile, or of a storage that breaks down, is
 no result (see ``check``).
@@ -24,22 +25,27 @@ from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitRe
 from exporter.storage.base import Path
 from exporter.workers import OVERDUE_PER_OWNER, Call
 
+_MARKERS_ASKED = 10_000
+# For so many times a scan asks at most beyond those that it takes to read the jobs.
 _NO_PROGRESS_SECONDS = 0.2
 # After so long without the end of a visit, one folder may hold up the only visitor.
 
 
 class RootScan:
     """Used by the scheduler's thread. Visitors call `report` on theirs with each report, which
-    the scan's owner gives to `handle`. The workers' calls belong to `storage`."""
+    the scan's owner gives to `handle`. The workers' calls belong to `storage`. `connect` finds out
+    which times of markers are wanted."""
 
     def __init__(
         self,
         state: RootState,
         storage: RootStorage,
         report: Callable[["RootScan", VisitReport], None],
+        connect: Callable[[], None],
         started: float,
     ) -> None:
         self._state = state
+        self._connect = connect
         self._storage = storage
         self._workers = storage.workers
         self._report = partial(report, self)
@@ -57,6 +63,9 @@ class RootScan:
         self._found: set[Path] = set()
         self._read: set[Path] = set()
         self._denied = 0
+        self._asked: set[tuple[Path, bool]] = set()
+        self._may_ask = _MARKERS_ASKED
+        self._is_asking = False
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -92,7 +101,7 @@ class RootScan:
         if self._unfinished == 0:
             if self.check.is_due_at_end:
                 self._begin_check(now)
-            else:
+            elif not self._ask(now):
                 self._end()
 
     def handle(self, report: VisitReport) -> None:
@@ -104,26 +113,50 @@ class RootScan:
             self._visitors.pop(report.visitor, None)
         else:
             now = time.monotonic()
-            self._handle_visit(report, report.visit, now)
+            if not self._is_asking:
+                self._handle_visit(report, report.visit, now)
+            elif report.times is not None:
+                self._state.times_asked(report.visit.target.path, report.times)
             if report.is_over:
                 self._unfinished -= 1
                 self.last_progress = time.monotonic()
                 self._storage.concurrency.visit_ended(report.waited, report.worked)
+                if self._is_asking:
+                    return
                 self.check.visit_ended(report.job.error if report.job else report.error)
                 if self.check.is_due_at_once:
                     self._begin_check(now)
 
+    def _ask(self, now: float) -> bool:
+        """Ask for times that are wanted, now that all jobs were visited; whether there are any."""
+        if self.check.root_error is not None:
+            return False
+        self._is_asking = True
+        self._connect()
+        for visit in list(self._state.questions(self._may_ask, self._asked)):
+            if visit.question is None or visit.target.path in self._storage.stuck:
+                continue
+            self._asked.add((visit.target.path, visit.question.keeps_all))
+            self._may_ask -= min(visit.question.tasks, visit.question.most)
+            self._unfinished += 1
+            self._queue.add(visit)
+        if not self._unfinished:
+            return False
+        self.go_on(now)
+        return True
+
     def give_up(self) -> None:
-        """The deadline passed: what is under way is stuck, the rest is left."""
+        """The deadline passed: what is under way is stuck, the rest is left. All jobs were read if
+        nothing but times was asked for by now."""
         timeout = self._state.config.scan_timeout_seconds
         late = StorageError("timeout", f"not read within {timeout:g} s")
         for visit in self.drop():
             self._unfinished -= 1
             if visit.is_check:
                 self.check.root_failed(late)
-            else:
+            elif not self._is_asking:
                 self._failed(visit.target, late)
-        if self._unfinished and self.check.root_error is None:
+        if self._unfinished and not self._is_asking and self.check.root_error is None:
             self.check.root_failed(
                 StorageError("timeout", f"not all folders could be visited within {timeout:g} s")
             )

@@ -9,11 +9,12 @@ not end: jobs that a failed scan of the root did not reach stay as they were, an
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
+from exporter.datatrove.layout import path_of
 from exporter.errors import StorageError
 from exporter.model.missed import Seen
 from exporter.model.pause import pauses_of
@@ -34,6 +35,7 @@ from exporter.scanning.discovery import (
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_scan import JobScan, Memory
+from exporter.scanning.probes.times import Times
 from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
@@ -82,6 +84,8 @@ class RootState:
         self._named: dict[str, JobState] | None = None
         """The jobs by name; None once some came, went, or changed their place among others."""
         self._kin: dict[str, Kin] = {}
+        self.wanted: Mapping[str, bool] = {}
+        """Jobs of whose markers the times are wanted: all of these, or the oldest only."""
 
     @property
     def kin(self) -> Mapping[str, Kin]:
@@ -102,6 +106,24 @@ class RootState:
         nothing of that changes."""
         state = (self._named or {}).get(name)
         return None if state is None else state.progress()
+
+    def questions(self, most: int, asked: Container[tuple[Path, bool]]) -> Iterator[Visit]:
+        """Visits that ask for the times that are wanted, of `most` markers together; without those
+        `asked` before."""
+        named = self._named or {}
+        for name, keeps_all in self.wanted.items():
+            path = path_of(name)
+            if most <= 0 or (path, keeps_all) in asked or name not in named:
+                continue
+            question = named[name].question(most, keeps_all=keeps_all)
+            if question is not None:
+                most -= question.tasks - question.before.asked
+                yield Visit(FolderToVisit(path), question=question)
+
+    def times_asked(self, path: Path, times: Times) -> None:
+        """Take in the answer to one of the questions."""
+        if (state := self._jobs.get(path)) is not None:
+            state.learned(times)
 
     def connect(self, upstreams: Mapping[str, Upstream | None]) -> None:
         """Take in the upstreams of these jobs, each of which is another one than before."""
@@ -379,6 +401,8 @@ class RootState:
         pauses = pauses_of(readings, self.config.stall)
         circumstances = Circumstances(pauses, self._read_again_at)
         for state in self._jobs.values():
+            if state.began_at == math.inf:
+                state.began_at = wall_time
             job = with_state(state.job, self.config, wall_time, circumstances)
             state.job = with_steps(job, self.config.read_stats, wall_time)
         jobs = [state.job for state in self._jobs.values()]

@@ -2,18 +2,26 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from support import real_jobs, slurm_jobs
+from support import archives, real_jobs, slurm_jobs
+from support.in_memory_s3 import Objects
 from support.jobs import LAUNCH, write_executor, write_marker
+from support.servers import BUCKET, HttpServer
 
 from exporter.config.labels import parse_label_pattern
-from exporter.config.settings import RootConfig
-from exporter.model.snapshot import Job, Latest
+from exporter.config.settings import RootConfig, StorageOptions
+from exporter.errors import StorageError
+from exporter.model.snapshot import Job, Latest, Root
 from exporter.model.stages.upstream import Upstream
+from exporter.scanning.root import scan
 from exporter.scanning.scheduler import Scheduler
+from exporter.storage.base import Path as JobPath
+from exporter.storage.local.storage import LocalStorage
 from exporter.workers import Workers
 
 MakeJob = Callable[..., Path]
@@ -39,9 +47,12 @@ def waits_for(path: str) -> dict[str, object]:
 class Exporter:
     """What it says of some roots over scans that remember one another."""
 
-    def __init__(self, *roots: RootConfig) -> None:
+    def __init__(self, *roots: RootConfig, tolerance_seconds: float = 60.0) -> None:
         self._workers = Workers(4)
-        self.scheduler = Scheduler(roots, Latest(), self._workers)
+        self.latest = Latest()
+        self.scheduler = Scheduler(
+            roots, self.latest, self._workers, late_tolerance_seconds=tolerance_seconds
+        )
 
     def scan(self) -> dict[str, Job]:
         """Jobs by root and name, joined by a colon."""
@@ -51,6 +62,10 @@ class Exporter:
     def upstreams(self) -> dict[str, Upstream]:
         jobs = self.scan().items()
         return {name: job.upstream for name, job in jobs if job.upstream is not None}
+
+    def requests(self) -> int:
+        """Sent to all storages so far."""
+        return sum(n for root in self.latest.read().roots for _, n in root.requests)
 
     def close(self) -> None:
         self._workers.close()
@@ -153,6 +168,7 @@ def test_a_job_in_which_nothing_changed_is_the_very_same_object(
     make_job("a", tasks=2, completed=[0, 1], **names_itself("/a"))
     make_job("b", tasks=2, completed=[0], **names_itself("/b"), **waits_for("/a"))
     make_job("c", **waits_for("/b"))
+    make_job("d", tasks=1, completed=[0], **waits_for("/b"))
     exporter = watch(root, hide_completed_after_seconds=0.0, abandoned_after_seconds=1e12)
     before = exporter.scan()
     assert before["root:a"].hidden
@@ -162,6 +178,8 @@ def test_a_job_in_which_nothing_changed_is_the_very_same_object(
     after = exporter.scan()
     assert after["root:a"] is before["root:a"]
     assert after["root:c"].upstream == Upstream("root", "b", "depends", tasks=2, completed=2)
+    done = after["root:d"].upstream
+    assert (after["root:d"].hidden, done and done.completed) == (True, 2)
     assert after["root:b"].hidden
     assert after["root:b"].upstream == before["root:b"].upstream
 
@@ -241,3 +259,221 @@ def test_after_a_reload_upstreams_are_those_of_the_roots_there_are_now(
     assert exporter.upstreams() == {}
     exporter.scheduler.reconfigure([here, there])
     assert exporter.upstreams()["root:b"].root == "other"
+
+
+def late_in(exporter: Exporter) -> dict[str, int | None]:
+    return {name: upstream.late for name, upstream in exporter.upstreams().items()}
+
+
+def exporter_of(folder: Path, tolerance_seconds: float) -> Exporter:
+    config = RootConfig(folder.name, str(folder), max_depth=8)
+    return Exporter(config, tolerance_seconds=tolerance_seconds)
+
+
+def test_tasks_that_came_too_late_on_a_real_slurm_cluster(tmp_path: Path) -> None:
+    folder = slurm_jobs.unpack(tmp_path) / "jobs"
+    late = late_in(exporter_of(folder, 0.0))
+    assert {name: n for name, n in late.items() if n} == {"jobs:arrays/buckets": 1}
+    assert None not in late.values()
+
+
+def test_a_task_of_the_stage_before_that_was_launched_again_is_late(tmp_path: Path) -> None:
+    """All is green: 12 of 12, and 4 of 4 that ran on 11. These stages lie 14 s apart."""
+    folder = real_jobs.unpack(tmp_path) / "slurm_run"
+    assert late_in(exporter_of(folder, 0.0)) == {"slurm_run:buckets": 1}
+    assert late_in(exporter_of(folder, 60.0)) == {"slurm_run:buckets": 0}
+
+
+def test_a_chain_that_ran_in_order_has_nothing_late(tmp_path: Path) -> None:
+    folder = archives.unpack("task_states.tar.gz", tmp_path) / "local" / "chain"
+    assert late_in(exporter_of(folder, 0.0)) == {"chain:b": 0, "chain:c": 0}
+
+
+HOUR = 3600.0
+
+
+def make_pair(
+    make_job: MakeJob, *, done: range = range(3), done_at: float = HOUR, read_at: float = 2 * HOUR
+) -> None:
+    """Job b reads a, whose tasks are done within a minute, and completes its own soon after."""
+    keys = {"tasks": 3, "seconds_between": 20.0}
+    make_job("a", completed=done, launch=LAUNCH + done_at, **names_itself("/a"), **keys)
+    make_job("b", completed=range(3), launch=LAUNCH + read_at, **waits_for("/a"), **keys)
+
+
+def test_of_jobs_complete_when_first_seen_times_are_asked_for_at_once(
+    root: Path, make_job: MakeJob, watch: Watch
+) -> None:
+    make_pair(make_job)
+    assert late_in(watch(root)) == {"root:b": 0}
+    write_marker(root / "a", "00002", LAUNCH + 2 * HOUR + 20 + 60)
+    assert late_in(watch(root)) == {"root:b": 0}
+    write_marker(root / "a", "00001", LAUNCH + 2 * HOUR + 20 + 61)
+    assert late_in(watch(root)) == {"root:b": 1}
+
+
+def requests_of(exporter: Exporter) -> int:
+    """Sent by a scan when nothing is new."""
+    exporter.scan()
+    before = exporter.requests()
+    exporter.scan()
+    return exporter.requests() - before
+
+
+def test_they_are_asked_for_once(root: Path, make_job: MakeJob, watch: Watch) -> None:
+    make_pair(make_job, done_at=3 * HOUR)
+    exporter = watch(root)
+    assert late_in(exporter) == {"root:b": 3}
+    steady = requests_of(exporter)
+    write_executor(root / "b", tasks=3, launch=LAUNCH + 2 * HOUR)
+    unrelated = watch(root)
+    assert late_in(unrelated) == {}
+    assert requests_of(unrelated) == steady
+
+
+def test_tasks_of_an_upstream_that_is_launched_again_become_late(
+    root: Path, make_job: MakeJob, watch: Watch
+) -> None:
+    """Its output is new, and the job that reads it is complete: that is stale."""
+    make_pair(make_job)
+    exporter = watch(root)
+    assert late_in(exporter) == {"root:b": 0}
+    write_executor(root / "a", tasks=3, launch=LAUNCH + 9 * HOUR, **names_itself("/a"))
+    shutil.rmtree(root / "a" / "completions")
+    assert late_in(exporter) == {"root:b": 3}
+    for rank in range(3):
+        write_marker(root / "a", f"0000{rank}", LAUNCH + 9 * HOUR + rank)
+        assert late_in(exporter) == {"root:b": 3}
+    assert late_in(watch(root)) == {"root:b": 3}, "and after a restart"
+
+
+def test_a_launch_of_the_job_itself_does_not_hide_what_was_late_before(
+    root: Path, make_job: MakeJob, watch: Watch
+) -> None:
+    """It skips the tasks that ran too early."""
+    make_pair(make_job, done_at=3 * HOUR)
+    exporter = watch(root)
+    assert late_in(exporter) == {"root:b": 3}
+    write_executor(root / "b", tasks=3, launch=LAUNCH + 9 * HOUR, **waits_for("/a"))
+    assert late_in(exporter) == {"root:b": 3}
+    shutil.rmtree(root / "b" / "completions")
+    assert late_in(exporter) == {"root:b": None}
+    for rank in range(3):
+        write_marker(root / "b", f"0000{rank}", LAUNCH + 9 * HOUR + rank)
+    assert late_in(exporter) == {"root:b": 0}, "completions/ was deleted, as the advice says"
+
+
+def test_a_job_begins_when_a_scan_sees_it_to(root: Path, make_job: MakeJob, watch: Watch) -> None:
+    """Its first marker may come hours later, and markers of its upstream before that."""
+    make_job("a", completed=[0], **names_itself("/a"))
+    make_job("b", partition="cpu", **waits_for("/a"))
+    exporter = watch(root)
+    assert late_in(exporter) == {"root:b": None}
+    (root / "b" / "logs").mkdir()
+    (root / "b" / "logs" / "task_00000.log").touch()
+    assert late_in(exporter) == {"root:b": 3}
+    now = time.time()
+    for rank in (1, 2, 3):
+        write_marker(root / "a", f"0000{rank}", now + HOUR)
+    write_marker(root / "b", "00000", now + 2 * HOUR)
+    assert late_in(exporter) == {"root:b": 3}
+    assert late_in(watch(root)) == {"root:b": 0}, "nobody else saw it begin"
+
+
+def test_times_are_asked_for_between_roots_too(
+    tmp_path: Path, root: Path, make_job: MakeJob, watch: Watch
+) -> None:
+    make_pair(make_job, done_at=3 * HOUR)
+    other = tmp_path / "other"
+    for name in ("a", "b"):
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(root, other)
+        shutil.rmtree(other / name)
+        moved = tmp_path / f"without-{name}"
+        other.rename(moved)
+    assert late_in(watch(tmp_path / "without-a", tmp_path / "without-b")) == {"without-a:b": 3}
+
+
+def test_jobs_in_a_bucket_name_each_other_by_bucket_and_key() -> None:
+    objects = Objects(BUCKET)
+    for name, at, keys in (("b", 0.0, waits_for), ("a", 600.0, names_itself)):
+        objects.now = LAUNCH + at
+        content = {"start_method": "spawn", **keys(f"{BUCKET}/logs/a"), "world_size": 2}
+        objects.put(f"logs/{name}/executor.json", json.dumps(content, indent=4).encode())
+        for rank in range(2):
+            objects.now += 100
+            objects.put(f"logs/{name}/completions/{rank:05d}")
+    with HttpServer(objects.answer) as server:
+        options = StorageOptions({"endpoint_url": server.url, "key": "any", "secret": "any"})
+        exporter = Exporter(RootConfig("s3", f"s3://{BUCKET}/logs", storage_options=options))
+        late = Upstream("s3", "a", "depends", tasks=2, completed=2, late=2)
+        assert exporter.upstreams() == {"s3:b": late}
+        assert exporter.upstreams() == {"s3:b": late}
+        listed = objects.answered["list"]
+        assert exporter.upstreams() == {"s3:b": late}
+        assert objects.answered["list"] - listed == 2, (
+            "of the root: jobs that are done, and times, are known"
+        )
+        exporter.close()
+
+
+class Doubtful(LocalStorage):
+    """Local folders of which markers' times cannot be had, after so many calls in which they can
+    be; it hangs or fails then."""
+
+    def __init__(self, root: str, calls: int, *, hangs: bool = False) -> None:
+        super().__init__(root)
+        self.asked: list[tuple[JobPath, int]] = []
+        self._calls, self._hangs = calls, hangs
+        self.released = threading.Event()
+
+    def marker_times(self, path: JobPath, ranks: Iterable[int]) -> list[int | None]:
+        listed = list(ranks)
+        self.asked.append((path, len(listed)))
+        if len(self.asked) > self._calls:
+            if self._hangs:
+                self.released.wait(60)
+            raise StorageError("unavailable", "no answer")
+        return super().marker_times(path, listed)
+
+
+def scanned(storage: Doubtful, folder: Path, **options: object) -> tuple[Root, Scheduler, Workers]:
+    workers = Workers(4, patience_seconds=0.2)
+    config = RootConfig("root", str(folder), **options)
+    scheduler = Scheduler([config], Latest(), workers, lambda *_: storage)
+    return scheduler.run_once().roots[0], scheduler, workers
+
+
+def lates(root: Root) -> dict[str, int | None]:
+    return {job.name: job.upstream.late for job in root.jobs if job.upstream is not None}
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_trouble_with_the_times_of_markers_costs_no_job_and_no_root(
+    root: Path, make_job: MakeJob, hangs: bool
+) -> None:
+    make_pair(make_job, done_at=3 * HOUR)
+    storage = Doubtful(str(root), 0, hangs=hangs)
+    found, _, workers = scanned(storage, root, scan_timeout_seconds=0.5)
+    assert (found.up, found.error) == (True, None)
+    assert [(job.name, job.error) for job in found.jobs] == [("a", None), ("b", None)]
+    assert lates(found) == {"b": None}
+    assert storage.asked == [(("b",), 3)], "once in a scan"
+    storage.released.set()
+    workers.close()
+
+
+def test_a_scan_asks_for_ten_thousand_times_at_most_and_the_next_one_goes_on(
+    root: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_MARKERS_ASKED", 4)
+    make_pair(make_job, done_at=3 * HOUR)
+    storage = Doubtful(str(root), 99)
+    found, scheduler, workers = scanned(storage, root)
+    assert lates(found) == {"b": None}
+    assert storage.asked == [(("b",), 3), (("a",), 1)]
+    assert lates(scheduler.run_once().roots[0]) == {"b": 3}
+    assert storage.asked[2:] == [(("a",), 2)]
+    scheduler.run_once()
+    assert len(storage.asked) == 3
+    workers.close()

@@ -16,6 +16,7 @@ from exporter.datatrove.ranks import Markers
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
+from exporter.model.stages.upstream import Upstream
 from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.job_scan import JobScan, Memory
 from exporter.scanning.root.state import RootState
@@ -583,3 +584,23 @@ def test_another_folder_in_a_jobs_place_does_not_undo_its_work() -> None:
     assert job.reading is not None
     assert job.reading.by_hour == WORKED.by_hour
     assert departed(state.health.root) == []
+
+
+def test_an_upstream_that_changes_between_two_scans_shows_at_once_and_hides_nothing() -> None:
+    """That of a job in another root, which was scanned later."""
+    state = state_of(hide_completed_after_seconds=0.0)
+    root = scan(state, {"done": COMPLETE, "other": READING, "under way": READING})
+    assert set(state.kin) == {"done", "other", "under way"}
+    upstream = Upstream("q", "before", "depends", tasks=3, completed=1)
+    state.connect({"done": upstream, "under way": upstream})
+    done, other, under_way = state.health.root.jobs
+    assert (done.hidden, done.upstream) == (True, upstream)
+    assert other is root.jobs[1]
+    assert (under_way.hidden, under_way.upstream) == (False, upstream)
+    assert scan(state, {"done": COMPLETE, "other": READING, "under way": READING}).jobs == (
+        done,
+        other,
+        under_way,
+    )
+    state.connect({"done": None})
+    assert state.health.root.jobs[0].upstream is None
