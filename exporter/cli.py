@@ -122,8 +122,10 @@ def status(
         raise click.UsageError("--tail is how many lines to show with --failed")
     with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
         config = with_roots(config_of(targets, config_file, max_depth, prefix), only_roots)
-    more = (wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict)
-    if wanted.by is not None and (wanted.watch or wanted.missing or wanted.failed or wanted.sort):
+    more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
+    more.append(wanted.steps)
+    of_each = wanted.missing or wanted.failed or wanted.steps
+    if wanted.by is not None and (wanted.watch or of_each or wanted.sort):
         raise click.UsageError("--by has no line for each job, so it goes with no list of them")
     if wanted.problems and (wanted.by is not None or wanted.sort or wanted.watch):
         raise click.UsageError("--problems is a table of its own, in an order of its own")

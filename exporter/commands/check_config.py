@@ -48,7 +48,7 @@ def describe(config: Config) -> str:
 def _describe_root(root: RootConfig) -> list[str]:
     shown = {}
     for field, text in {**_texts_of(root), "url": without_query(root.url)}.items():
-        if field not in ("name", "shard", "storage_options", "asks_completed"):
+        if field not in ("name", "shard", "storage_options"):
             shown[_LABELS.get(field) or field.removesuffix("_seconds").replace("_", " ")] = text
     options = root.storage_options.masked()
     shown |= {f"storage_options.{key}": value for key, value in options.items()}

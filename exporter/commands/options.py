@@ -154,6 +154,12 @@ _STATUS = (
         metavar="LINES",
         help="With --failed: the last lines of each log, at most 200. They may hold secrets.",
     ),
+    click.option(
+        "--steps",
+        is_flag=True,
+        help="Also list the steps of each job's pipeline: documents in, out and dropped, and time, "
+        "from the stats of all completed tasks.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts."),
     click.option("--watch", is_flag=True, help="Draw the table again and again; needs a terminal."),
     click.option(

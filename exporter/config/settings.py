@@ -100,12 +100,15 @@ it came from; and the first line of its message."""
 ReadStats = Literal["never", "totals", "steps"]
 """Whether what tasks counted is read: not at all, for sums of each job, or of each step, too."""
 
+Asked = Literal["pipelines", "stats"]
+"""Whether different pipelines ran its tasks; what all of its tasks counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
     """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
-    of the command line where no name can begin with it and with `prefix`; `asks_completed`, too:
-    of complete jobs that is asked as well which costs a call for each marker."""
+    of the command line where no name can begin with it and with `prefix`; `asked` is
+    what its user wants to know of each job, whatever that costs."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature
@@ -125,7 +128,7 @@ class RootConfig:
     stall: StallRule = DEFAULT_STALL_RULE
     prefix: str = ""
     asked_prefix: str = ""
-    asks_completed: bool = False
+    asked: tuple[Asked, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     folders: tuple[PathPattern, ...] = ()

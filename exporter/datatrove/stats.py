@@ -160,6 +160,11 @@ class JobStats:
     unusable: int = 0
     to_read: int = 0
 
+    @property
+    def left_out(self) -> int:
+        """Tasks that were looked at and are not in the sums."""
+        return self.of_another_pipeline + self.unusable
+
 
 def parse_stats(data: bytes) -> Stats:
     """The content of a task's file, or of the one that merges all. Raises StatsFileError."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from exporter.config.settings import ReadStats
 from exporter.datatrove.stats import Stats, Step
+from exporter.model.formatting import count, series
 from exporter.model.snapshot import Job, Reading
 
 SHOWN_AFTER_COMPLETION_SECONDS = 3600.0
@@ -48,6 +49,30 @@ def steps_of(reading: Reading | None) -> list[Step]:
     if reading is None or reading.stats is None or reading.stats.stats is None:
         return []
     return reading.stats.stats.steps()
+
+
+def coverage(reading: Reading | None) -> str | None:
+    """Of how many tasks the sums are, and why of no more; None where nothing is read."""
+    if reading is None or reading.stats is None:
+        return None
+    stats, completed = reading.stats, reading.tasks_completed
+    of = f"the {count(completed)} completed tasks" if completed != 1 else "the one completed task"
+    if stats.tasks < completed:
+        of = f"{count(stats.tasks)} of {of}"
+    elif completed > 1:
+        of = f"all {count(completed)} completed tasks"
+    reasons = [
+        f"{count(number)} {why}"
+        for number, why in (
+            (stats.to_read, "not read yet"),
+            (stats.of_another_pipeline, "of another pipeline"),
+            (stats.unusable, "without a usable file"),
+        )
+        if number
+    ]
+    if older := completed - stats.tasks - stats.to_read - stats.left_out:
+        reasons.append(f"{count(older)} of an earlier launch")
+    return f"Counted by {of}{f' ({series(reasons)})' if reasons else ''}."
 
 
 def step_documents(job: Job) -> Iterable[StepSample]:

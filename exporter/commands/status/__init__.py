@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from exporter import log
-from exporter.config.settings import Config
+from exporter.config.settings import Asked, Config
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter, sort_rows
 from exporter.model.state import State
@@ -23,7 +23,7 @@ class Options:
     to scan then, in seconds. `by` is what jobs are put together by, in place of a line for each.
     Only jobs in one of the `states` and with `match` in their names are asked for, empty for all;
     `limit` is how many lines there are at most. With `problems` these are what needs somebody, in
-    place of jobs."""
+    place of jobs. `steps`: what the steps of each job's pipeline did."""
 
     sort: str | None
     interval: float | None
@@ -40,6 +40,7 @@ class Options:
     match: str = ""
     limit: int | None = None
     problems: bool = False
+    steps: bool = False
 
     @property
     def filter(self) -> Filter:
@@ -69,7 +70,9 @@ def run(config: Config, options: Options) -> int:
             from exporter.commands.status.once import show
             from exporter.commands.status.scanned import Scanned
 
-            return show(Scanned(config, asks_completed=options.strict), options)
+            asked: list[Asked] = ["pipelines"] if options.strict else []
+            asked += ["stats"] if options.steps else []
+            return show(Scanned(config, tuple(asked)), options)
         from exporter.commands.status.watch import watch
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)

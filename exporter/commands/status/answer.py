@@ -18,7 +18,8 @@ class Answer:
 
     `wanted` are the rows that the filters keep, None without filters: sums are of these, also of
     those of them that are not shown. `left_out` is how many lines ``--limit`` leaves out.
-    `missing` and `failed` are what was asked of single jobs, None if that was not.
+    `missing` and `failed` are what was asked of single jobs, None if that was not. `with_steps`:
+    what the steps of each did is shown, too.
     """
 
     report: Report
@@ -30,6 +31,7 @@ class Answer:
     left_out: int = 0
     missing: Mapping[JobKey, Logs] | None = None
     failed: Mapping[JobKey, Failed] | None = None
+    with_steps: bool = False
 
     @property
     def could_all_be_read(self) -> bool:

@@ -10,6 +10,7 @@ from exporter.commands.status.tables.jobs import job_columns, summary
 from exporter.commands.status.tables.layout import Column, lines
 from exporter.commands.status.tables.parts import part_columns
 from exporter.commands.status.tables.problems import problem_columns
+from exporter.commands.status.tables.steps import step_lines
 from exporter.model import formatting
 from exporter.model.open_tasks import WORDS
 from exporter.model.report import Row
@@ -69,6 +70,9 @@ def _unknown_label(answer: Answer) -> Iterator[str]:
 
 def _of_jobs(answer: Answer, *, with_root: bool, most_logs: int | None) -> Iterator[str]:
     """What was asked of single jobs."""
+    if answer.with_steps:
+        for row in answer.rows:
+            yield from step_lines(row, with_root=with_root)
     if answer.missing is not None:
         for row in answer.rows:
             if row.key in answer.missing or _repeats(row):

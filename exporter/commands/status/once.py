@@ -49,6 +49,7 @@ def _ask(source: Source, options: Options) -> Answer:
         left_out=total - len(rows if problems is None else problems),
         missing=source.missing(rows) if options.missing else None,
         failed=source.failed(rows, options.tail) if options.failed else None,
+        with_steps=options.steps,
     )
 
 

@@ -11,7 +11,7 @@ from exporter.commands.status.logs.failed import Failed, failed_tasks
 from exporter.commands.status.logs.missing import Logs, logs_of_missing
 from exporter.commands.status.logs.per_job import JobKey
 from exporter.config.addresses import without_query
-from exporter.config.settings import Config, RootConfig
+from exporter.config.settings import Asked, Config, RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model import formatting
 from exporter.model.report import Report, Row, report_on
@@ -25,11 +25,11 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 class Scanned:
-    """The roots of a configuration, as a `Source`. With `asks_completed`, more is asked of complete
-    jobs than a service would."""
+    """The roots of a configuration, as a `Source`. What is `asked` of their jobs is found out
+    whatever it costs, which a service would not do."""
 
-    def __init__(self, config: Config, *, asks_completed: bool = False) -> None:
-        self._roots = [replace(root, asks_completed=asks_completed) for root in config.roots]
+    def __init__(self, config: Config, asked: tuple[Asked, ...] = ()) -> None:
+        self._roots = [replace(root, asked=asked) for root in config.roots]
         self._workers = Workers(config.scan_workers)
 
     def report(self) -> Report:

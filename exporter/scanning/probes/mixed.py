@@ -6,7 +6,7 @@ So once a launch completed its first task, the steps of one task from before it 
 those of one since. That is two small reads for each launch.
 
 Where a job is complete when it is first seen, the times of its markers are unknown on disks. They
-are asked for only where somebody waits for the answer (`RootConfig.asks_completed`).
+are asked for only where somebody waits for the answer (`RootConfig.asked`).
 """
 
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class MixedWatch:
     """Compares the pipelines of the jobs of one root. `look` is for any thread."""
 
     def __init__(self, config: RootConfig) -> None:
-        self._asks_completed = config.asks_completed
-        self._is_on_everywhere = config.read_stats != "never" or config.asks_completed
+        self._is_asked = "pipelines" in config.asked
+        self._is_on_everywhere = config.read_stats != "never" or self._is_asked
         self._budget = Budget(_LIMITS)
 
     def begin(self) -> None:
@@ -69,7 +69,7 @@ class MixedWatch:
         since_launch = reading.tasks_completed_since_launch
         if since_launch is not None and 0 < since_launch < reading.tasks_completed:
             return {r: t for r, t in done.markers.by_rank().items() if r < world_size}
-        if since_launch is not None or not (self._asks_completed and storage.is_local):
+        if since_launch is not None or not (self._is_asked and storage.is_local):
             return {}
         ranks = list(done.ranks())
         asked = zip(ranks, storage.marker_times(path, ranks), strict=True)

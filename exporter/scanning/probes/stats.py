@@ -15,7 +15,7 @@ in which nothing changed costs nothing.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig
@@ -37,6 +37,9 @@ from exporter.storage.base import Path, Storage
 _LIMITS = Limits(reads_of_job=200, reads=200, stats=10_000)
 _ENOUGH_SECONDS = 5.0
 # After so long the others have their turn, however slow the storage is.
+_OF_ONE_ANSWER = Limits(reads_of_job=20_000, reads=20_000, stats=20_000)
+_ENOUGH_OF_ONE_ANSWER_SECONDS = 240.0
+# Somebody waits for the answer, and there is no scan that could bring the rest.
 _DENIED_PAUSE_SECONDS = 600.0
 _FOR_GOOD: tuple[Reason, ...] = ("not_found", "invalid", "too_large")
 
@@ -96,8 +99,12 @@ class StatsWatch:
     """Reads the stats of the jobs of one root. `look` is for any thread."""
 
     def __init__(self, config: RootConfig) -> None:
-        self.is_on = config.read_stats != "never"
-        self._budget = Budget(_LIMITS)
+        self._reads_all = "stats" in config.asked
+        self.is_on = config.read_stats != "never" or self._reads_all
+        self._limits = _OF_ONE_ANSWER if self._reads_all else _LIMITS
+        self._budget = Budget(self._limits)
+        all_of_it = _ENOUGH_OF_ONE_ANSWER_SECONDS
+        self._enough_seconds = all_of_it if self._reads_all else _ENOUGH_SECONDS
 
     def begin(self) -> None:
         """A scan begins."""
@@ -119,7 +126,9 @@ class StatsWatch:
             is_known = before is not None and before.launch_ns == done.launch_ns
             if before is not None and is_known and not before.waiting:
                 return replace(before, seen=done.markers)
-            return self._merged(storage, path, done)
+            merged = self._merged(storage, path, done)
+            if merged.stats is not None or not self._reads_all:
+                return merged
         if before is None or before.of_all:
             before = StatsMemory(done.launch_ns)
         return self._read(storage, path, done, _still_holding(before, done))
@@ -153,7 +162,7 @@ class StatsWatch:
         since_launch = reading.tasks_completed_since_launch
         if done.executor.is_slice or since_launch is not None or done.launch_ns is None:
             return not done.executor.is_slice and since_launch == reading.tasks
-        if not storage.is_local or reading.tasks > _LIMITS.stats:
+        if not storage.is_local or reading.tasks > self._limits.stats:
             return False
         if self._budget.stats(reading.tasks, path) < reading.tasks:
             return None
@@ -162,7 +171,7 @@ class StatsWatch:
 
     def _read(self, storage: Storage, path: Path, done: Done, memory: StatsMemory) -> StatsMemory:
         """The memory with the stats of ranks that it does not have yet, the newest first."""
-        ranks, times, now_ns = done.ranks(), done.markers.by_rank(), time.time_ns()
+        ranks, times, now_ns = done.ranks(), self._times(storage, path, done), time.time_ns()
         new = ranks - memory.counted - memory.others - memory.unusable
         known = memory.waiting if memory.seen is not None else new
         memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=None)
@@ -173,7 +182,7 @@ class StatsWatch:
         }
         order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
         taken = _Sums(memory)
-        enough = time.monotonic() + _ENOUGH_SECONDS
+        enough = time.monotonic() + self._enough_seconds
         for rank in order[: self._budget.reads(len(order), path) if order else 0]:
             try:
                 data = storage.read_file(path, stats_file(rank), STATS_LIMIT_BYTES)[1]
@@ -192,6 +201,17 @@ class StatsWatch:
             if time.monotonic() > enough:
                 break
         return taken.entered(memory, new)
+
+    def _times(self, storage: Storage, path: Path, done: Done) -> Mapping[int, int]:
+        """When tasks were done, by rank, as far as that is known."""
+        if done.markers.modified_ns is not None or not (self._reads_all and storage.is_local):
+            return done.markers.by_rank()
+        ranks = list(done.ranks())
+        try:
+            times = storage.marker_times(path, ranks)
+        except StorageError:
+            return {}
+        return {rank: ns for rank, ns in zip(ranks, times, strict=True) if ns is not None}
 
 
 class _Sums:

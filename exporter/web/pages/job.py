@@ -10,6 +10,7 @@ from exporter.model.advice import advice, unknowable
 from exporter.model.open_tasks import WORDS, ranks_in_states, runs_of
 from exporter.model.report import Report, Row
 from exporter.model.stall import last_sign_of_life
+from exporter.model.steps import coverage, steps_of
 from exporter.web.pages.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
 from exporter.web.urls import shell_path
@@ -27,6 +28,7 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         chart = chart_of(row, reading, reading.history, now)
     ratio = "" if reading is None else f", {formatting.percent(reading.completion_ratio)}"
     selector = f'root="{escape(row.root.name)}",job_name="{escape(row.job_name)}"'
+    steps = steps_of(reading)
     return {
         "title": f"{row.state}{ratio} – {row.job_name} – datatrove jobs",
         "icon": icon([row.state]),
@@ -42,6 +44,9 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         "last_sign": None if reading is None else last_sign_of_life(reading),
         "missing": _missing(row),
         "states": _states(row),
+        "steps": steps,
+        "steps_of": coverage(reading),
+        "most_seconds": max((step.seconds for step in steps), default=0.0),
         "ranks": lambda ranks: _some(runs_of(ranks)),
         "advice": advice(row.job),
         "unknowable": unknowable(row.job, row.root.url),

@@ -85,7 +85,7 @@ def test_of_a_complete_job_markers_are_asked_only_where_somebody_waits_for_it(
 ) -> None:
     job = relaunched(make_job, OTHER, tasks=3)
     served = Scanned.on_disk(job, read_stats="never")
-    asked = Scanned.on_disk(job, read_stats="never", asks_completed=True)
+    asked = Scanned.on_disk(job, read_stats="never", asked=("pipelines",))
     assert served.requests()["stat"] + 3 == asked.requests()["stat"]
     assert served.scan().mixed_pipelines is None
     assert asked.scan().mixed_pipelines is True

@@ -16,15 +16,13 @@ from support.pages import (
     text_of,
     views_of,
 )
-from support.readings import (
-    NOW,
-    a_job,
-    a_root,
-)
+from support.readings import NOW, a_job, a_reading, a_root
+from support.stats import a_pipeline, as_bytes
 
 from exporter.config.settings import ShowErrors
 from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import Ranks
+from exporter.datatrove.stats import JobStats, parse_stats
 from exporter.web.pages.environment import new_environment
 
 
@@ -98,3 +96,27 @@ def test_a_slow_pace_is_told_as_time_per_task() -> None:
         "1.2 tasks an hour",
         "a task in 10 h",
     ]
+
+
+def page_with(stats: JobStats | None) -> str:
+    job = a_job("j", reading=a_reading(stats=stats))
+    return shown(views_of(a_root("prod", job)).job(below("prod/j")))
+
+
+def test_the_page_shows_which_step_threw_away_what_and_of_how_many_tasks_that_is() -> None:
+    page = page_with(JobStats(38, parse_stats(as_bytes(a_pipeline(read=1000, kept=600))), 1, 0, 1))
+    text = text_of(page)
+    assert "by 38 of the 40 completed tasks (1 not read yet and 1 of another pipeline)." in text
+    assert "00_reader_jsonl 1,000" in text
+    assert "01_filter_lambda 1,000 600 400 40 %" in text
+    assert '<progress class="halted" max="1" value="0.4" aria-label="Dropped by 01' in page
+    assert page.count('<progress max="0.5"') == 3  # time in steps, against the longest
+
+
+def test_a_job_whose_stats_are_not_read_has_no_steps_on_its_page() -> None:
+    assert "steps did" not in page_with(None)
+
+
+def test_before_any_stats_were_read_the_page_says_how_many_are_to_come() -> None:
+    page = page_with(JobStats(0, to_read=40))
+    assert "Counted by 0 of the 40 completed tasks (40 not read yet)." in text_of(page)
