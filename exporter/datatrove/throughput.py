@@ -20,8 +20,8 @@ _MOST_HOURS = 2 * KEPT_HOURS  # clocks that run ahead make hours to come, but no
 class Hourly:
     """How many tasks were completed in each hour that had some, in ascending order."""
 
-    hours: "array[int]" = field(default_factory=lambda: array("L"))
-    tasks: "array[int]" = field(default_factory=lambda: array("L"))
+    hours: "array[int]" = field(default_factory=lambda: array("I"))
+    tasks: "array[int]" = field(default_factory=lambda: array("I"))
 
     def __bool__(self) -> bool:
         return bool(self.hours)
@@ -37,7 +37,7 @@ class Hourly:
         at = bisect_left(ordered_ns, (now_ns // _HOUR_NS - KEPT_HOURS + 1) * _HOUR_NS)
         if at == len(ordered_ns):
             return NOTHING
-        hours, tasks = array("L"), array("L")
+        hours, tasks = array("I"), array("I")
         while at < len(ordered_ns) and len(hours) < _MOST_HOURS:
             hour = ordered_ns[at] // _HOUR_NS
             end = bisect_left(ordered_ns, (hour + 1) * _HOUR_NS, at)
@@ -53,7 +53,7 @@ class Hourly:
         sample = cls.of_ordered(ordered, now_ns)
         of_each = tasks / max(1, len(ordered))
         ends = [round(of_each * upto) for upto in accumulate((0, *sample.tasks))]
-        return cls(sample.hours, array("L", (end - begin for begin, end in pairwise(ends))))
+        return cls(sample.hours, array("I", (end - begin for begin, end in pairwise(ends))))
 
     def with_all_of(self, before: "Hourly") -> "Hourly":
         """What was counted before and now, of each hour the most: a marker that went was a task
@@ -64,7 +64,7 @@ class Hourly:
         for hour, tasks in self:
             most[hour] = max(tasks, most.get(hour, 0))
         hours = sorted(most)[-KEPT_HOURS:]
-        merged = Hourly(array("L", hours), array("L", map(most.__getitem__, hours)))
+        merged = Hourly(array("I", hours), array("I", map(most.__getitem__, hours)))
         return before if merged == before else merged
 
 

@@ -13,6 +13,7 @@ and of two equally far the one that was done first.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from itertools import chain, groupby
 from operator import itemgetter
 from statistics import fmean
@@ -29,6 +30,7 @@ LEFT_OUT: tuple[State, ...] = ("stalled", "failed", "abandoned", "waiting")
 failed ones are launched again and the waiting ones begin. The tasks of abandoned ones are not
 counted among those that are left."""
 _NEVER = float("inf")
+_ITEMS_ENOUGH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class _Progress:
     launched: float = _NEVER
 
     def add(self, row: Row) -> None:
-        if (reading := row.reading) is not None:
+        if (reading := row.job.reading) is not None:
             self.tasks += reading.tasks
             self.completed += reading.tasks_completed
             self.last = max(self.last, reading.last_completion_timestamp or 0.0)
@@ -165,10 +167,11 @@ def _natural_order(by_stage: dict[str, list[Row]]) -> list[str]:
     place among all stages."""
     of_stages = defaultdict[str, _Progress](_Progress)
     of_items = defaultdict[tuple[str, str], dict[str, _Progress]](dict)
+    some = {item for rows in by_stage.values() for item in _some_items(rows)}
     for stage, rows in by_stage.items():
         for row in rows:
             of_stages[stage].add(row)
-            if row.group.item:
+            if row.group.item in some:
                 of_item = of_items[row.root.name, row.group.item]
                 of_item.setdefault(stage, _Progress()).add(row)
     places = defaultdict[str, list[float]](list)
@@ -179,6 +182,11 @@ def _natural_order(by_stage: dict[str, list[Row]]) -> list[str]:
     among_all = _places(of_stages)
     mean = {s: fmean(places[s]) if s in places else among_all[s] for s in by_stage}
     return sorted(by_stage, key=lambda stage: (mean[stage], among_all[stage], stage))
+
+
+def _some_items(rows: Iterable[Row]) -> list[str]:
+    """As many of their items as tell how the stages follow one another."""
+    return nsmallest(_ITEMS_ENOUGH, {row.group.item for row in rows if row.group.item})
 
 
 def _places(stages: dict[str, _Progress]) -> dict[str, float]:

@@ -6,11 +6,10 @@ A *day* is 24 hours up to the time of the report, so that it is the same in ever
 Completions are known by the hour; of an hour that a day begins in, a part counts.
 """
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from operator import add
 
 from exporter.datatrove.throughput import HOUR_SECONDS, KEPT_HOURS, Hourly
 from exporter.model.report import Row
@@ -50,31 +49,30 @@ class Throughput:
     known_since: float = 0.0
     began: float | None = None
     jobs_finished: list[float] = field(default_factory=list)
-    _tasks: Counter[int] = field(default_factory=Counter)
+    _first: int = field(init=False)
+    _tasks: list[int] = field(default_factory=lambda: [0] * KEPT_HOURS)
+    """Tasks completed in each hour from the `_first` on; the last is under way."""
 
     def __post_init__(self) -> None:
-        oldest = self._hour - KEPT_HOURS + 1
-        self.known_since = max(self.known_since, float(oldest * HOUR_SECONDS))
-
-    @property
-    def _hour(self) -> int:
-        return int(self.now // HOUR_SECONDS)
+        self._first = int(self.now // HOUR_SECONDS) - KEPT_HOURS + 1
+        self.known_since = max(self.known_since, float(self._first * HOUR_SECONDS))
 
     def add(self, row: Row) -> None:
         """Count one job more."""
-        reading = row.reading
+        reading = row.job.reading
         if reading is None:
             return
         last, by_hour = reading.last_completion_timestamp, reading.by_hour
-        if row.state == "complete" and last is not None and last <= self.now:
+        if row.job.state == "complete" and last is not None and last <= self.now:
             self.jobs_finished.append(last)
         if by_hour is None:
             if last is not None:
                 self.known_since = max(self.known_since, min(last, self.now))
         elif by_hour:
             self.add_hours(by_hour)
-        worked_lately = by_hour and by_hour.hours[-1] > self._hour - 24 * _DAYS_OF_PACE
-        if worked_lately or row.state == "running":
+        week_ago = self._first + KEPT_HOURS - 1 - 24 * _DAYS_OF_PACE
+        worked_lately = by_hour and by_hour.hours[-1] > week_ago
+        if worked_lately or row.job.state == "running":
             if reading.launch_timestamp is not None:
                 self._begins(reading.launch_timestamp)
             if by_hour and worked_lately:
@@ -82,13 +80,14 @@ class Throughput:
 
     def add_hours(self, by_hour: Hourly) -> None:
         """Count what a job completed, of which nothing else is known any more."""
-        tasks = self._tasks
+        first, tasks = self._first, self._tasks
         for hour, completed in by_hour:
-            tasks[hour] += completed
+            if 0 <= hour - first < KEPT_HOURS:
+                tasks[hour - first] += completed
 
     def add_all(self, other: "Throughput") -> None:
         """Count other jobs, too."""
-        self._tasks.update(other._tasks)  # noqa: SLF001
+        self._tasks = list(map(add, self._tasks, other._tasks))  # noqa: SLF001
         self.jobs_finished += other.jobs_finished
         self.known_since = max(self.known_since, other.known_since)
         if other.began is not None:
@@ -99,8 +98,7 @@ class Throughput:
 
     def by_hour(self) -> tuple[int, ...]:
         """Tasks completed in each of the last 48 hours by the clock, the one under way last."""
-        first = self._hour - HOURS_SHOWN + 1
-        return tuple(self._tasks[hour] for hour in range(first, self._hour + 1))
+        return tuple(self._tasks[-HOURS_SHOWN:])
 
     def by_day(self) -> tuple[int, ...]:
         """Tasks completed in each of the last 14 days, the one that ends now last."""
@@ -150,10 +148,13 @@ class Throughput:
 
     def _up_to(self, moments: Iterable[float]) -> Iterator[float]:
         """Tasks completed before each of these moments, none of which lies ahead."""
-        hours = sorted(hour for hour in self._tasks if hour <= self._hour)
-        totals = [0, *accumulate(self._tasks[hour] for hour in hours)]
+        totals = [0, *accumulate(self._tasks)]
         for moment in moments:
             hour, passed = divmod(moment, HOUR_SECONDS)
-            length = self.now % HOUR_SECONDS if hour == self._hour else HOUR_SECONDS
+            at = int(hour) - self._first
+            if at < 0:
+                yield 0.0
+                continue
+            length = self.now % HOUR_SECONDS if at == KEPT_HOURS - 1 else HOUR_SECONDS
             part = passed / length if length else 1.0
-            yield totals[bisect_left(hours, hour)] + self._tasks[int(hour)] * part
+            yield totals[at] + self._tasks[at] * part
