@@ -128,5 +128,7 @@ def test_the_view_fits_the_layout(layout: str, view: str) -> None:
     assert default_view(rows_named(*(name for name, _, _ in LAYOUTS[layout][1]))) == view
 
 
-def test_nothing_is_a_list() -> None:
+def test_few_jobs_of_a_stage_are_a_list() -> None:
+    assert default_view(rows_named(*dumps(2, "filter"), *dumps(3, "tokenize"))) == "list"
+    assert default_view(rows_named(*dumps(3, "filter"), *dumps(3, "tokenize"))) == "stages"
     assert default_view(()) == "list"

@@ -8,7 +8,7 @@ from support.stages import daily, finished, rows_of, rows_of_states, worked
 
 from exporter.model.report import Row
 from exporter.model.selection import Filter
-from exporter.model.snapshot import DepartedJob
+from exporter.model.snapshot import DepartedJob, Reading
 from exporter.model.stages.grouping import Group, groups_of
 from exporter.model.stages.table import StageRow, StageTable, report_table, stage_table
 
@@ -99,6 +99,25 @@ def test_stages_come_as_the_items_go_through_them() -> None:
     expected = [f"minhash/*/{step}" for step in ("signatures", "buckets", "clusters", "filter")]
     assert stages_of(rows) == expected
     assert stages_of(rows[::-1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (worked(60, tasks=2), worked(90, tasks=5)),  # further, though not the first of late
+        (finished(ago=DAY), finished(ago=HOUR)),
+        (worked(launched=9), worked(launched=8)),
+    ],
+)
+def test_of_two_stages_of_an_item_the_first_is_further_or_was_earlier(
+    first: Reading, second: Reading
+) -> None:
+    for names in (("filter", "tokenize"), ("tokenize", "filter")):
+        jobs = [
+            a_job(f"{n}/CC-MAIN-2020-05", reading=r)
+            for n, r in zip(names, (first, second), strict=True)
+        ]
+        assert stages_of(rows_of(*jobs)) == [f"{name}/*" for name in names]
 
 
 def test_a_stage_that_shares_no_item_comes_by_how_far_it_is() -> None:

@@ -96,3 +96,11 @@ def test_two_together_are_as_if_counted_at_once() -> None:
     together = throughput_of(first)
     together.add_all(throughput_of(second))
     assert together == throughput_of(first, second)
+
+
+def test_what_was_completed_before_the_last_two_weeks_is_nothing_now() -> None:
+    found = Throughput(NOW + 14.6 * DAY)
+    for row in rows_of(daily(1, 2, 3)):
+        found.add(row)
+    assert found.by_day() == (0,) * 14
+    assert found.since(NOW) == 0
