@@ -20,6 +20,8 @@ local rulesWith(file, change) = file { groups: [g { rules: std.map(change, g.rul
   }),
   grafanaDashboards+:: {
     'datatrove-overview.json': import '../grafana/dashboards/overview.json',
+    'datatrove-stage.json': import '../grafana/dashboards/stage.json',
+    'datatrove-job.json': import '../grafana/dashboards/job.json',
     'datatrove-exporter.json': import '../grafana/dashboards/exporter.json',
   },
 }

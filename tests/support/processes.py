@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -183,6 +184,21 @@ class Prometheus:
         assert answer.status == 200, answer.body
         result = json.loads(answer.body)["data"]["result"]
         return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def over(self, promql: str, seconds: float, step: float) -> list[dict[str, str]]:
+        """Labels of each series of a query over this time until now, however short it was."""
+        now = time.time()
+        asked = {"query": promql, "start": now - seconds, "end": now, "step": step}
+        answer = get(self._port, f"/api/v1/query_range?{urlencode(asked)}")
+        assert answer.status == 200, answer.body
+        return [series["metric"] for series in json.loads(answer.body)["data"]["result"]]
+
+    def label_names(self, metric: str) -> list[str]:
+        """The names of the labels that series of this metric have."""
+        answer = get(self._port, f"/api/v1/labels?{urlencode({'match[]': metric})}")
+        assert answer.status == 200, answer.body
+        names: list[str] = json.loads(answer.body)["data"]
+        return names
 
     def value(self, promql: str) -> float | None:
         """The value of the one series, or None if there is no series."""

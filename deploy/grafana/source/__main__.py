@@ -12,11 +12,18 @@ from typing import Any
 from exporters import exporters
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from job import job
 from overview import overview
+from stage import stage
 
 FOLDER = Path(__file__).parent.parent / "dashboards"
 
-BOARDS = {"overview.json": overview, "exporter.json": exporters}
+BOARDS = {
+    "overview.json": overview,
+    "stage.json": stage,
+    "job.json": job,
+    "exporter.json": exporters,
+}
 
 
 def encode(built: dashboard.Dashboard) -> str:
@@ -26,7 +33,7 @@ def encode(built: dashboard.Dashboard) -> str:
 
 
 def main() -> None:
-    """Write both files, into another folder if one is named."""
+    """Write all files, into another folder if one is named."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     for name, build in BOARDS.items():
         (folder / name).write_text(encode(build()))

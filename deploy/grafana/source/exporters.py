@@ -89,15 +89,21 @@ def _graphs_of_scans() -> list[timeseries.Panel]:
     return [
         graph(
             "Age of the data",
-            "Time since the last complete scan of each root.",
+            "Time since the last complete scan of each root, and from when on that is too long by "
+            "its own scan interval.",
             "s",
             [
                 (
                     f"time() - datatrove_root_last_successful_scan_timestamp_seconds{{{WATCHED}}}",
                     legend,
-                )
+                ),
+                (
+                    f"clamp_min(3 * datatrove_root_scan_interval_seconds{{{WATCHED}}}, 600)"
+                    f" + datatrove_root_last_scan_duration_seconds{{{WATCHED}}}",
+                    f"{legend} too old",
+                ),
             ],
-        ),
+        ).override_by_query("B", [setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]),
         graph(
             "Scan duration",
             "How long the last scan of each root took, and the time between two scans.",

@@ -1,35 +1,53 @@
-"""The dashboard of the jobs: how far they are, which have stalled, when they will be done."""
+"""The dashboard of all jobs: which states they are in, where the pipeline waits, when it ends."""
 
-from grafana_foundation_sdk.builders import common, dashboard, stat, table, timeseries
-from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
+from grafana_foundation_sdk.builders import bargauge, dashboard, stat, table, timeseries
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    GraphDrawStyle,
+    VizOrientation,
+)
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
 from panels import (
+    KEPT,
+    MERGED,
+    NOT_OF_A_JOB,
+    OF_A_JOB,
+    RUNBOOKS,
     SOURCE,
+    TASKS_AN_HOUR,
+    TO_PAGE,
     Step,
     board,
     columns,
     graph,
     instant,
+    job_links,
+    lines,
+    link,
     mark,
     number,
+    one_of,
     order,
+    page,
+    progress,
     setting,
+    stacked,
+    steps,
     variable,
 )
+from queries import KEYS, NOW, PER_JOB, ROOT, idle, pace, ratio, with_rest
 
-ROOT = 'job=~"$job", root=~"$root"'
-JOB = f'{ROOT}, job_name=~"$job_name"'
-
-PER_JOB = "root_job_name:datatrove_job_"
-UNFINISHED = f"{PER_JOB}tasks_remaining:max{{{JOB}}} > 0"
-STATE = f"{PER_JOB}state:group{{{JOB}}}"
-LAST = f"max without (instance, pod) (datatrove_job_last_completion_timestamp_seconds{{{JOB}}})"
-LONGEST = f"max without (instance, pod) (datatrove_job_longest_completion_gap_seconds{{{JOB}}})"
-IDLE = f"clamp_min(time() - {LAST}, 0)"
-
-MERGED = DataTransformerConfig(id_val="merge", options={})
-OF_A_JOB = {"root": "Root", "job_name": "Job"}
-NOT_OF_A_JOB = ("job", "__name__", "instance")
+STATES = {
+    "unreadable": "red",
+    "failed": "red",
+    "stalled": "orange",
+    "running": "blue",
+    "waiting": "text",
+    "abandoned": "text",
+    "complete": "green",
+}
+NO_LABELS = "Stages and items need `labels` in the exporter's configuration: see docs/stages.md."
+FIRING = 'ALERTS{alertname=~"Datatrove.+", alertstate="firing", job=~"$job"}'
 
 
 def overview() -> dashboard.Dashboard:
@@ -37,243 +55,253 @@ def overview() -> dashboard.Dashboard:
     built = board(
         "Datatrove / Overview",
         "datatrove-overview",
-        "How far datatrove's jobs are, which have stalled, and when they will be done.",
+        "Which states datatrove's jobs are in, which stage is the slowest, and when all is done.",
     )
     roots = 'label_values(root:datatrove_root_tasks:sum{job=~"$job"}, root)'
-    jobs = f"label_values({PER_JOB}tasks:max{{{ROOT}}}, job_name)"
     built = built.with_variable(variable("root", "Root", roots))
-    built = built.with_variable(variable("job_name", "Datatrove job", jobs))
-    stalls = f'ALERTS{{alertname=~"DatatroveJob.+", alertstate="firing", {JOB}}}'
-    launches = f"changes(datatrove_job_launch_timestamp_seconds{{{JOB}}}[2m]) > 0"
-    built = built.annotation(mark("Alerts", stalls, "red", "{{alertname}} {{job_name}}"))
-    built = built.annotation(mark("Launches", launches, "blue", "Launch {{job_name}}"))
+    known = "__name__|job|instance|pod|cluster|namespace|team|root|job_name|stage|exported_.*"
+    item = one_of("item", "Rows of the matrix", "label_names(datatrove_job_labels)")
+    built = built.with_variable(item.regex(f"/^(?!({known})$).*$/"))
+    built = built.with_variable(page())
+    stalls = f'ALERTS{{alertname=~"DatatroveJob.+", alertstate="firing", {ROOT}}}'
+    by_alert = f"count by (alertname, root) ({stalls})"
+    built = built.annotation(mark("Alerts", by_alert, "red", "{{alertname}} {{root}}"))
     for row, panels in (
-        ("Now", [*_numbers_of_jobs(), _jobs_by_state(), *_failures()]),
-        ("Jobs", [_unfinished_jobs(), _firing_alerts()]),
-        ("Progress", _graphs_of_jobs()),
+        ("Now", [_states(), *_numbers()]),
+        ("Stages", [_remaining(), _stages(), _matrix()]),
+        ("To do", [_firing_alerts(), _jobs_to_look_at()]),
+        ("Progress", _graphs()),
     ):
         built = built.with_row(dashboard.Row(row))
         for panel in panels:
             built = built.with_panel(panel)
-    return built.with_row(dashboard.Row("Complete").with_panel(_complete_jobs()))
+    return built
 
 
-def _numbers_of_jobs() -> list[stat.Panel]:
+def _states() -> stat.Panel:
+    panel = stat.Panel().title("Jobs by state").datasource(SOURCE).unit("none")
+    panel = panel.description(
+        "As the last scans found them, jobs that are shown no more included. Unreadable, failed "
+        "and stalled ones need somebody; abandoned ones nobody."
+    )
+    panel = panel.text_mode("value_and_name").height(4).span(24).no_value("none")
+    for ref, (state, colour) in zip("ABCDEFG", STATES.items(), strict=True):
+        counted = f'sum(root:datatrove_root_jobs_in_state:sum{{{ROOT}, state="{state}"}})'
+        panel = panel.with_target(instant(counted, ref, state))
+        none = (None, "text")
+        ranges = steps(none, (1, colour)).build()
+        coloured = {
+            "mode": "absolute",
+            "steps": [{"value": step.value, "color": step.color} for step in ranges.steps],
+        }
+        settings = [setting("displayName", state), setting("thresholds", coloured)]
+        settings.append(link("On the exporter's page", f"${{page:raw}}/?state={state}"))
+        panel = panel.override_by_query(ref, settings)
+    return panel
+
+
+def _numbers() -> list[stat.Panel]:
     plain: Step = (None, "blue")
     good: Step = (None, "green")
+    done, tasks = "root:datatrove_root_tasks_completed:sum", "root:datatrove_root_tasks:sum"
+
+    def today(series: str) -> str:
+        selected = f"{series}{{{ROOT}}}"
+        return f"sum(clamp_min({selected} - {selected} offset $__range, 0))"
+
     return [
         number(
             "Tasks completed",
             "Completed tasks over all tasks of the chosen roots, jobs that are shown no more "
             "included.",
-            f"sum(root:datatrove_root_tasks_completed:sum{{{ROOT}}})"
-            f" / sum(root:datatrove_root_tasks:sum{{{ROOT}}})",
+            f"sum({done}{{{ROOT}}}) / sum({tasks}{{{ROOT}}})",
             "percentunit",
             plain,
             (1, "green"),
         ),
         number(
-            "Unfinished",
-            "Jobs with tasks left.",
-            f"count({UNFINISHED}) or vector(0)",
+            "Tasks completed today",
+            "Since midnight, in roots that were known then. Markers that were removed meanwhile "
+            "are taken off.",
+            today(done),
             "none",
             plain,
-        ),
+        ).time_from("now/d"),
         number(
-            "Failed or stalled",
-            "Jobs that their last launch cannot finish, and jobs idle or silent for longer than "
-            "their own pace explains.",
-            f'count({PER_JOB}state:group{{{JOB}, state=~"failed|stalled"}}) or vector(0)',
+            "Jobs completed today",
+            "Since midnight, in roots that were known then.",
+            today("root:datatrove_root_jobs_completed:sum"),
             "none",
-            good,
-            (1, "red"),
-        ),
+            plain,
+        ).time_from("now/d"),
         number(
             "Last to finish",
-            "When the last of the jobs will be complete at its pace so far. Stalled and overdue "
-            "jobs, and those that have completed nothing yet, are left out.",
-            f"(time() + max({PER_JOB}time_left_seconds:max{{{JOB}}})) * 1000",
+            "When the last of the running jobs will be complete at its pace so far. Those that "
+            "wait, are stalled or overdue, or have completed nothing yet are left out.",
+            f"(time() + max({PER_JOB}time_left_seconds:max{{{ROOT}}})) * 1000",
             "dateTimeFromNow",
             plain,
         ),
         number(
-            "Oldest data",
-            "Age of what is known of the root that was scanned longest ago.",
-            f"max(root:datatrove_root_data_age_seconds:max{{{ROOT}}})",
-            "s",
-            good,
-            (600, "orange"),
-            (900, "red"),
-        ),
-        number(
-            "Alerts",
-            "Alerts about the jobs and their exporters.",
-            'count(ALERTS{alertname=~"Datatrove.+", alertstate="firing", job=~"$job"})'
+            "Roots with old data",
+            "Roots of which no exporter knows anything recent, by each root's own scan interval. "
+            "What is shown of them is old, and stalls in them go unseen.",
+            f"count(max by (job, root) (instance_root:datatrove_root_is_fresh:bool{{{ROOT}}}) == 0)"
             " or vector(0)",
             "none",
             good,
             (1, "red"),
         ),
+        number(
+            "Alerts",
+            "Alerts about the jobs and their exporters.",
+            f"count({FIRING}) or vector(0)",
+            "none",
+            good,
+            (1, "red"),
+        ),
     ]
 
 
-def _jobs_by_state() -> stat.Panel:
-    by_state = f"sum by (state) (root:datatrove_root_jobs_in_state:sum{{{ROOT}}})"
-    panel = number(
-        "Jobs by state",
-        "As the last scans found them, jobs that are shown no more included. Abandoned ones need "
-        "nobody.",
-        by_state,
-        "none",
-        (None, "blue"),
-        legend="{{state}}",
+def _by_stage(name: str, at: str = "") -> str:
+    """A sum of each stage; of a root without stages, of the root."""
+    stages = f"sum by (root, stage) (root_stage:datatrove_stage_{name}:sum{{{ROOT}}}{at})"
+    return f"{stages} or on (root) sum by (root) (root:datatrove_root_{name}:sum{{{ROOT}}}{at})"
+
+
+def _left_by_stage(at: str = "") -> str:
+    return f"clamp_min(({_by_stage('tasks', at)}) - ({_by_stage('tasks_completed', at)}), 0)"
+
+
+def _remaining() -> timeseries.Panel:
+    most, rest = with_rest(_left_by_stage(), _left_by_stage(NOW))
+    return stacked(
+        graph(
+            "Remaining tasks",
+            "Tasks that are not completed, of the stages that have most of them now, and of all "
+            f"others together. A root without stages is one area. {NO_LABELS}",
+            "none",
+            [(most, "{{root}} {{stage}}"), (rest, "all others")],
+        )
     )
-    return panel.text_mode("value_and_name").span(24)
 
 
-def _failures() -> list[timeseries.Panel]:
+def _stages() -> bargauge.Panel:
+    panel = bargauge.Panel().title("Completion of stages").datasource(SOURCE)
+    panel = panel.description(
+        "Completed tasks over tasks of each stage, the twenty that are least complete; click one "
+        f"for its jobs. A root without stages is one bar. {NO_LABELS}"
+    )
+    panel = panel.unit("percentunit").min(0).max(1).height(9).span(12).no_value("none")
+    panel = panel.thresholds(steps((None, "orange"), (0.5, "blue"), (1, "green")))
+    panel = panel.display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL)
+    share = f"({_by_stage('tasks_completed')}) / (({_by_stage('tasks')}) > 0)"
+    one = instant(f"sort(bottomk(20, {share}))", legend="{{root}} {{stage}}")
+    to_stage = (
+        f"/d/datatrove-stage?{KEPT}&var-root=${{__field.labels.root:percentencode}}"
+        "&var-stage=${__field.labels.stage:percentencode}"
+    )
+    return panel.with_target(one).override_by_regexp(".*", [link("Its jobs", to_stage)])
+
+
+def _matrix() -> table.Panel:
+    """Whatever label the variable names becomes the label `item`."""
+    labels = f"topk by ({KEYS}) (1, datatrove_job_labels{{{ROOT}}})"
+    items = f'label_replace({labels}, "item", "$1", "$item", "(.+)")'
+
+    def summed(name: str) -> str:
+        of_job = f"{PER_JOB}{name}:max{{{ROOT}}}"
+        return f"sum by (item, stage) ({of_job} * on ({KEYS}) group_left (item, stage) {items})"
+
+    panel = lines(
+        "Items and stages",
+        f"Completed tasks over tasks of each item in each stage. {NO_LABELS}",
+        f"{summed('tasks_completed')} / {summed('tasks')}",
+    )
+    matrix = {"columnField": "stage", "rowField": "item", "valueField": "Value"}
+    panel = panel.with_transformation(
+        DataTransformerConfig(id_val="groupingToMatrix", options=matrix)
+    )
+    panel = panel.unit("percentunit").min(0).max(1).no_value(NO_LABELS).height(14)
+    panel = panel.thresholds(
+        steps((None, "dark-red"), (0.01, "dark-orange"), (0.5, "dark-blue"), (1, "dark-green"))
+    )
+    to_stage = (
+        f"/d/datatrove-stage?{KEPT}&${{root:queryparam}}&var-stage=${{__field.name:percentencode}}"
+    )
+    cell = setting("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+    return panel.override_by_regexp("^(?!item).*$", [cell, link("Jobs of this stage", to_stage)])
+
+
+def _firing_alerts() -> table.Panel:
+    renamed = {"severity": "Severity", "alertname": "Alert", "root": "Root", "stage": "Stage"}
+    renamed |= {"job_name": "Job", "instance": "Exporter"}
+    panel = lines("Firing alerts", "About the jobs and their exporters, by severity.", FIRING)
+    panel = panel.height(7)
+    hidden = ("Value", "__name__", "alertstate", "job", "state")
+    panel = panel.with_transformation(columns(renamed, hidden))
+    runbook = link("What to do", f"{RUNBOOKS}/${{__value.raw}}.md")
+    panel = panel.override_by_name("Alert", [runbook])
+    panel = panel.override_by_name("Job", [link("Its page on the exporter", TO_PAGE)])
+    return panel.sort_by([order("Severity", descending=False)])
+
+
+def _jobs_to_look_at() -> table.Panel:
+    state = f'{PER_JOB}state:group{{{ROOT}, state=~"failed|stalled|unreadable"}}'
+    these = f"and on ({KEYS}) {state}"
+    panel = lines(
+        "Failed, stalled and unreadable jobs",
+        "The newest first. Their pages on the exporter say which tasks are left, why, and what to "
+        "do.",
+        state,
+        f"{ratio(ROOT)} {these}",
+        f"{PER_JOB}tasks_remaining:max{{{ROOT}}} {these}",
+        f"{idle(ROOT)} {these}",
+    )
+    renamed = OF_A_JOB | {"state": "State", "Value #B": "Progress", "Value #C": "Tasks left"}
+    renamed |= {"Value #D": "Idle"}
+    panel = panel.with_transformation(MERGED)
+    panel = panel.with_transformation(columns(renamed, (*NOT_OF_A_JOB, "Value #A")))
+    panel = panel.override_by_name("Progress", progress()).override_by_name("Job", [job_links()])
+    panel = panel.override_by_name("Idle", [setting("unit", "s")])
+    return panel.sort_by([order("Idle", descending=False)])
+
+
+def _graphs() -> list[timeseries.Panel]:
     """Several exporters may watch a root: each task counts once."""
-    failed = (
-        "topk(9, sum by (reason) (max by (job, root, reason) "
-        f"(datatrove_root_tasks_failed{{{ROOT}}})))"
+    done = "root:datatrove_root_tasks_completed:sum"
+    at_pace, others = with_rest(
+        f"sum by (root) ({pace(f'{done}{{{ROOT}}}')})",
+        f"sum by (root) (clamp_min(delta({done}{{{ROOT}}}[1h]{NOW}), 0))",
     )
-    in_state = 'max by (job, root, job_name) (datatrove_job_tasks_in_state{{{}, state="{}"}})'
+
+    def why(at: str = "") -> str:
+        return f"sum by (reason) (root:datatrove_root_tasks_failed:sum{{{ROOT}}}{at})"
+
+    reasons, more = with_rest(f"{why()} > 0", f"{why(NOW)} > 0")
+
+    def in_state(state: str) -> str:
+        selected = f'datatrove_job_tasks_in_state{{{ROOT}, state="{state}"}}'
+        return f"sum(max by (job, root, job_name) ({selected})) or vector(0)"
+
     return [
+        graph(
+            "Pace",
+            "Tasks completed in the hour before, by root.",
+            TASKS_AN_HOUR,
+            [(at_pace, "{{root}}"), (others, "all others")],
+        ).draw_style(GraphDrawStyle.BARS),
         graph(
             "Failed and silent tasks",
             "Tasks of jobs under way that failed, and those whose logs were not written for too "
             "long. The job's page on the exporter says which, and what to do.",
             "none",
-            [
-                (f"sum({in_state.format(JOB, state)}) or vector(0)", state)
-                for state in ("failed", "silent")
-            ],
+            [(in_state(state), state) for state in ("failed", "silent")],
         ),
         graph(
             "Failed tasks by reason",
             "Why tasks of jobs under way failed, hidden jobs included.",
             "none",
-            [(failed, "{{reason}}")],
+            [(reasons, "{{reason}}"), (more, "all others")],
         ),
     ]
-
-
-def _unfinished_jobs() -> table.Panel:
-    done, tasks = f"{PER_JOB}tasks_completed:max", f"{PER_JOB}tasks:max"
-    queries = (
-        f"{done}{{{JOB}}} / {tasks}{{{JOB}}} and {UNFINISHED}",
-        f"{done}{{{JOB}}} and {UNFINISHED}",
-        f"{tasks}{{{JOB}}} and {UNFINISHED}",
-        f"{STATE} and ignoring (state) {UNFINISHED}",
-        f"{IDLE} and {UNFINISHED}",
-        f"{LONGEST} and {UNFINISHED}",
-        f"(time() + {PER_JOB}time_left_seconds:max{{{JOB}}}) * 1000",
-    )
-    panel = table.Panel().title("Unfinished jobs").datasource(SOURCE).unit("none")
-    panel = panel.description(
-        "A line per job, first those that completed something longest ago. The state says whether "
-        "that is too long by the job's own pace."
-    )
-    panel = panel.height(10).span(24).no_value("")
-    for ref, expression in zip("ABCDEFG", queries, strict=True):
-        panel = panel.with_target(instant(expression, ref))
-    names = {"A": "Progress", "B": "Completed", "C": "Tasks", "E": "Idle", "F": "Longest wait"}
-    named = {f"Value #{ref}": name for ref, name in {**names, "G": "Done"}.items()}
-    renamed = OF_A_JOB | {"state": "State"} | named
-    hidden = (*NOT_OF_A_JOB, "Value #D")
-    panel = panel.with_transformation(MERGED).with_transformation(columns(renamed, hidden))
-    panel = panel.sort_by([order("Idle", descending=True)])
-    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-    panel = panel.override_by_name(
-        "Progress",
-        [
-            setting("unit", "percentunit"),
-            setting("min", 0),
-            setting("max", 1),
-            setting("custom.cellOptions", cell),
-        ],
-    )
-    link = {
-        "title": "Only this job",
-        "url": "/d/datatrove-overview?${__url_time_range}&${datasource:queryparam}"
-        "&${job:queryparam}&var-root=${__data.fields.Root:percentencode}&var-job_name=${__value.raw:percentencode}",
-    }
-    return (
-        panel.override_by_name("Job", [setting("links", [link])])
-        .override_by_name("Idle", [setting("unit", "s")])
-        .override_by_name("Longest wait", [setting("unit", "s")])
-        .override_by_name("Done", [setting("unit", "dateTimeFromNow")])
-    )
-
-
-def _firing_alerts() -> table.Panel:
-    panel = table.Panel().title("Firing alerts").datasource(SOURCE).unit("none")
-    panel = panel.description("Alerts about the jobs and their exporters, by severity.")
-    panel = panel.height(6).span(24).no_value("")
-    firing = 'ALERTS{alertname=~"Datatrove.+", alertstate="firing", job=~"$job"}'
-    renamed = {"severity": "Severity", "alertname": "Alert", **OF_A_JOB, "instance": "Exporter"}
-    panel = panel.with_target(instant(firing))
-    return panel.with_transformation(
-        columns(renamed, ("Value", "__name__", "alertstate", "job"))
-    ).sort_by([order("Severity", descending=False)])
-
-
-def _graphs_of_jobs() -> list[timeseries.Panel]:
-    done, tasks = f"{PER_JOB}tasks_completed:max", f"{PER_JOB}tasks:max"
-    legend = "{{root}} {{job_name}}"
-    return [
-        graph(
-            "Completion",
-            "Completed tasks over tasks of each job that was unfinished.",
-            "percentunit",
-            [(f"{done}{{{JOB}}} / {tasks}{{{JOB}}} and {UNFINISHED}", legend)],
-        ).max(1),
-        graph(
-            "Remaining tasks",
-            "Tasks without a completion marker, of all jobs of a root.",
-            "none",
-            [(f"sum by (root) ({PER_JOB}tasks_remaining:max{{{JOB}}})", "{{root}}")],
-        )
-        .stacking(common.StackingConfig().mode(StackingMode.NORMAL))
-        .fill_opacity(20),
-        graph(
-            "Pace",
-            "Tasks completed in the hour before, of all jobs of a root.",
-            "none",
-            [(f"sum by (root) (clamp_min(delta({done}{{{JOB}}}[1h]), 0))", "{{root}}")],
-        ).draw_style(GraphDrawStyle.BARS),
-        graph(
-            "Idle, and the longest wait",
-            "Time since the last completion, and the longest wait since the job's start, which is "
-            "the measure of its pace.",
-            "s",
-            [
-                (f"{IDLE} and {UNFINISHED}", f"{legend} idle"),
-                (f"{LONGEST} and {UNFINISHED}", f"{legend} longest"),
-            ],
-        ).override_by_query("B", [setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]),
-    ]
-
-
-def _complete_jobs() -> table.Panel:
-    complete = f"{PER_JOB}tasks_remaining:max{{{JOB}}} == 0"
-    launch = f"max without (instance, pod) (datatrove_job_launch_timestamp_seconds{{{JOB}}})"
-    panel = table.Panel().title("Complete jobs").datasource(SOURCE).unit("none")
-    panel = panel.description(
-        "Jobs whose tasks are all completed, newest first. The duration is from the last launch "
-        "to the last completion."
-    )
-    panel = panel.height(10).span(24).no_value("")
-    queries = (
-        f"{PER_JOB}tasks:max{{{JOB}}} and {complete}",
-        f"{LAST} * 1000 and {complete}",
-        f"clamp_min({LAST} - {launch}, 0) and {complete}",
-    )
-    for ref, expression in zip("ABC", queries, strict=True):
-        panel = panel.with_target(instant(expression, ref))
-    renamed = OF_A_JOB | {"Value #A": "Tasks", "Value #B": "Completed", "Value #C": "Duration"}
-    panel = panel.with_transformation(MERGED).with_transformation(columns(renamed, NOT_OF_A_JOB))
-    panel = panel.sort_by([order("Completed", descending=True)])
-    return panel.override_by_name("Completed", [setting("unit", "dateTimeAsIso")]).override_by_name(
-        "Duration", [setting("unit", "s")]
-    )

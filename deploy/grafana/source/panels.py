@@ -1,12 +1,20 @@
-"""Queries, panels and what both dashboards have in common."""
+"""Panels, and what all dashboards have in common."""
 
 from collections.abc import Sequence
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.models.common import (
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
+    StackingMode,
     TooltipDisplayMode,
 )
 from grafana_foundation_sdk.models.dashboard import (
@@ -17,6 +25,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
     Threshold,
     ThresholdsMode,
+    VariableHide,
     VariableRefresh,
     VariableSort,
 )
@@ -79,12 +88,78 @@ def graph(
     return panel
 
 
-def variable(name: str, label: str, values: str) -> dashboard.QueryVariable:
+def variable(name: str, label: str, values: str, all_value: str = ".+") -> dashboard.QueryVariable:
     """A choice of any number of label values."""
+    return one_of(name, label, values).multi(True).include_all(True).all_value(all_value)
+
+
+def one_of(name: str, label: str, values: str) -> dashboard.QueryVariable:
+    """A choice of one value."""
     chosen = dashboard.QueryVariable(name).label(label).datasource(SOURCE).query(values)
     chosen = chosen.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-    chosen = chosen.sort(VariableSort.ALPHABETICAL_ASC)
-    return chosen.multi(True).include_all(True).all_value(".+")
+    return chosen.sort(VariableSort.ALPHABETICAL_ASC)
+
+
+def page() -> dashboard.QueryVariable:
+    """Where the exporter's page is reached, for links; nothing to choose."""
+    urls = 'label_values(datatrove_exporter_web_info{job=~"$job"}, external_url)'
+    return one_of("page", "Status page", urls).hide(VariableHide.HIDE_VARIABLE)
+
+
+def link(title: str, url: str) -> DynamicConfigValue:
+    """Where a value leads."""
+    return setting("links", [{"title": title, "url": url}])
+
+
+KEPT = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}"
+"""What a link to another dashboard takes along."""
+TO_JOB = (
+    f"/d/datatrove-job?{KEPT}&var-root=${{__data.fields.Root:percentencode}}"
+    "&var-job_name=${__value.raw:percentencode}"
+)
+TO_PAGE = (
+    "${page:raw}/jobs/-?root=${__data.fields.Root:percentencode}"
+    "&job_name=${__value.raw:percentencode}"
+)
+
+
+def job_links() -> DynamicConfigValue:
+    """Of a column of jobs: their dashboard, and their page, which knows tasks, causes and what to
+    do."""
+    links = [{"title": "Dashboard of this job", "url": TO_JOB}]
+    return setting("links", [*links, {"title": "Its page on the exporter", "url": TO_PAGE}])
+
+
+def lines(title: str, description: str, *queries: str) -> table.Panel:
+    """A table of what all queries find, a line for each set of labels."""
+    panel = table.Panel().title(title).description(description).datasource(SOURCE).unit("none")
+    for ref, expression in zip("ABCDEFGH", queries, strict=False):
+        panel = panel.with_target(instant(expression, ref))
+    return panel.height(10).span(24).no_value("none")
+
+
+def progress() -> list[DynamicConfigValue]:
+    """How a column of completion is drawn."""
+    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+    return [
+        setting("unit", "percentunit"),
+        setting("min", 0),
+        setting("max", 1),
+        setting("custom.cellOptions", cell),
+    ]
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    """Areas, one on the other."""
+    stacking = common.StackingConfig().mode(StackingMode.NORMAL)
+    return panel.stacking(stacking).fill_opacity(30)
+
+
+RUNBOOKS = "https://github.com/datatrove-exporter/datatrove-exporter/blob/main/docs/runbooks"
+TASKS_AN_HOUR = "suffix: tasks/h"
+MERGED = DataTransformerConfig(id_val="merge", options={})
+OF_A_JOB = {"root": "Root", "job_name": "Job"}
+NOT_OF_A_JOB = ("job", "cluster", "namespace", "team", "__name__", "instance")
 
 
 def setting(name: str, value: object) -> DynamicConfigValue:
@@ -108,7 +183,7 @@ def columns(renamed: dict[str, str], hidden: Sequence[str]) -> DataTransformerCo
 
 
 def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
-    """What both dashboards have in common."""
+    """What all dashboards have in common."""
     built = dashboard.Dashboard(title).uid(uid).description(description).tags(["datatrove"])
     built = built.readonly().refresh("1m").time("now-24h", "now").timezone("browser")
     built = built.tooltip(DashboardCursorSync.CROSSHAIR)
