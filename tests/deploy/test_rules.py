@@ -43,6 +43,8 @@ ABOUT_A_JOB = {
     "DatatroveJobStalled",
     "DatatroveJobUnreadable",
     "DatatroveJobStrayMarkers",
+    "DatatroveJobRanOnIncompleteUpstream",
+    "DatatroveJobBlocked",
     "DatatroveJobMixedPipelines",
     "DatatroveTasksSilent",
 }

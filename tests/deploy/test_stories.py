@@ -3,6 +3,7 @@
 Each story has real folders scanned by the program as its time goes by (``support.stories``).
 """
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -267,6 +268,76 @@ def test_a_job_that_fails_at_once_however_often_it_is_launched(
         job.fails(0, launch + 90)
     fired = [Fired(FAILED, (0, SOON), times=3, ends=(48 * HOUR, 48 * HOUR))]
     told(tmp_path, world, [Watcher(clock, (root(world),))], fired, until=48 * HOUR)
+
+
+def named(path: str) -> str:
+    """A job's folder as datatrove writes it into executor.json."""
+    return f"DataFolder(path={path!r}, fs=<fsspec.implementations.local.LocalFileSystem at 0x7>)"
+
+
+def a_stage_with_a_failed_task(world: World) -> None:
+    """Slurm starts the stage after it all the same where the last of its arrays is through."""
+    job = world.job("signatures")
+    job.launched(0, tasks=20, logging_dir=named("/signatures"))
+    job.works(60, DAY, seconds=600, tasks=19, workers=19)
+    job.logs(19, 300)
+    job.fails(19, 600)
+
+
+def test_a_stage_that_begins_before_its_input_is_complete(
+    tmp_path: Path, clock: Clock, world: World
+) -> None:
+    """All is green two hours later, and it goes on being told, until the stage runs once more."""
+    a_stage_with_a_failed_task(world)
+    before, after = world.job("signatures"), world.job("buckets")
+    waits = {"tasks": 4, "depends": {"logging_dir": named("/signatures")}}
+    after.launched(0, **waits)
+    begins = 15 * MINUTE
+    after.works(begins, DAY, seconds=600, tasks=4)
+    before.launched(2 * HOUR, tasks=20, logging_dir=named("/signatures"))
+    before.works(2 * HOUR + 60, DAY, seconds=600, first=19, tasks=1)
+    world.at(6 * HOUR, lambda: shutil.rmtree(after.folder / "completions"))
+    after.launched(6 * HOUR, **waits)
+    after.works(6 * HOUR + 60, DAY, seconds=600, tasks=4)
+    again = 6 * HOUR + 660
+    fired = [
+        Fired(FAILED, (600, 600 + SOON), labels={"job_name": "signatures"}),
+        Fired(
+            "DatatroveJobRanOnIncompleteUpstream",
+            (begins + 10 * MINUTE, begins + 10 * MINUTE + SOON),
+            ends=(6 * HOUR, again + 30 * MINUTE + SOON),
+            labels={"job_name": "buckets", "severity": "critical"},
+        ),
+    ]
+    told(tmp_path, world, [Watcher(clock, (root(world),))], fired, until=12 * HOUR)
+
+
+def test_a_stage_that_waits_for_one_that_failed(tmp_path: Path, clock: Clock, world: World) -> None:
+    """The one after it waits for it, and is not told of."""
+    a_stage_with_a_failed_task(world)
+    waits = {"logging_dir": named("/buckets"), "depends": {"logging_dir": named("/signatures")}}
+    world.job("buckets").launched(0, tasks=4, **waits)
+    world.job("filter").launched(0, tasks=4, depends={"logging_dir": named("/buckets")})
+    fired = [
+        Fired(FAILED, (600, 600 + SOON), labels={"job_name": "signatures"}),
+        Fired(
+            "DatatroveJobBlocked",
+            (600 + 10 * MINUTE, 600 + 10 * MINUTE + SOON),
+            labels={"job_name": "buckets", "upstream_job_name": "signatures"},
+        ),
+    ]
+    told(tmp_path, world, [Watcher(clock, (root(world),))], fired, until=6 * HOUR)
+
+
+def test_a_chain_of_stages_in_order_is_told_of_by_nobody(
+    tmp_path: Path, clock: Clock, world: World
+) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        job = world.job(name)
+        keys = {"depends": {"logging_dir": named(f"/{'xab'[number]}")}} if number else {}
+        job.launched(0, tasks=8, logging_dir=named(f"/{name}"), **keys)
+        job.works((2 * number + 1) * HOUR, DAY, seconds=1800, tasks=8)
+    told(tmp_path, world, [Watcher(clock, (root(world),))], [], until=10 * HOUR)
 
 
 def test_one_exporter_is_down_and_another_ones_root_is_stale(

@@ -101,13 +101,19 @@ class JobState:
     def was_read(self, reading: Reading | None) -> None:
         job = self.job
         was_good = job.error is None and job.as_of is None
-        if reading is not None and not reading.started:
-            self.began_at = None
-        elif reading is not None and job.reading is not None and not job.reading.started:
-            self.began_at = math.inf
+        if reading is not None:
+            self._see_begin(job.reading, reading)
         if not was_good or (job.reading is not reading and job.reading != reading):
             self.job = replace(job, reading=reading, error=None, as_of=None)
         self.failed_since, self.logged = math.inf, None
+
+    def _see_begin(self, before: Reading | None, reading: Reading) -> None:
+        """See if it has begun; anew if its markers were deleted so that all tasks run again."""
+        lost_all = before is not None and before.tasks_completed and not reading.tasks_completed
+        if not reading.started or lost_all:
+            self.began_at = None
+        elif before is not None and not before.started:
+            self.began_at = math.inf
 
     def was_not_read(self, reason: Reason, now: float) -> None:
         if self.job.error != reason or self.job.as_of is not None:

@@ -378,6 +378,10 @@ def test_a_job_begins_when_a_scan_sees_it_to(root: Path, make_job: MakeJob, watc
     write_marker(root / "b", "00000", now + 2 * HOUR)
     assert late_in(exporter) == {"root:b": 3}
     assert late_in(watch(root)) == {"root:b": 0}, "nobody else saw it begin"
+    shutil.rmtree(root / "b" / "completions")
+    assert late_in(exporter) == {"root:b": None}, "all of its tasks run again"
+    write_marker(root / "b", "00000", now + 3 * HOUR)
+    assert late_in(exporter) == {"root:b": 0}
 
 
 def test_times_are_asked_for_between_roots_too(
