@@ -36,6 +36,7 @@ docker-lint: $(VENV)/.dev ## The Dockerfile
 	$(BIN)/hadolint Dockerfile
 
 test: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache/slurm/ready ## Tests, against real servers (ARGS="-k name" to choose)
+	@echo "Running the tests, two files at a time; all of them take half an hour or more"
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 deployed: wheel .cache/servers/ready ## Start all of deploy/: image, compose, systemd, pods (as root, ten minutes)
@@ -122,28 +123,36 @@ endif
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON")'
+	@echo "Making $(VENV), with Python and pip of its own"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt $(shell find exporter -type f -not -name "*.pyc")
+	@echo "Installing the exporter into $(VENV)"
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing the exporter and what the checks need into $(VENV) (a minute or two)"
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
 	@touch $@
 
 .cache/servers/ready: scripts/install-servers $(VENV)/.dev
+	@echo "Fetching Prometheus, Alertmanager, HDFS, Azurite and web servers (some minutes, once)"
 	scripts/install-servers .cache/servers $(BIN)/python
 
 .cache/lowest/ready: scripts/install-lowest pyproject.toml constraints.txt $(VENV)/.dev
+	@echo "Installing the lowest versions that pyproject.toml allows (a minute, once)"
 	scripts/install-lowest .cache/lowest $(BIN)/python
 
 .cache/browser/ready: scripts/install-browser tests/support/browser/package-lock.json
+	@echo "Installing Chromium, Java and what checks pages (some minutes, once)"
 	scripts/install-browser $@
 
 .cache/fuse/ready: scripts/install-fuse
+	@echo "Fetching file systems in user space"
 	scripts/install-fuse .cache/fuse
 
 .cache/slurm/ready: scripts/install-slurm
+	@echo "Fetching Slurm"
 	scripts/install-slurm .cache/slurm
