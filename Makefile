@@ -54,8 +54,9 @@ newest: wheel .cache/servers/ready .cache/browser/ready .cache/fuse/ready .cache
 	$(BIN)/uv pip install --quiet --python .cache/newest --no-deps --reinstall dist/*.whl
 	.cache/newest/bin/python -P -m pytest -n 2 --dist loadfile -p no:cacheprovider $(ARGS)
 
-bench: wheel .cache/fuse/ready ## Benchmarks: ratios within one run
+bench: wheel .cache/fuse/ready .cache/servers/ready ## Benchmarks: ratios within one run
 	scripts/install-strace
+	$(BIN)/python tests/benchmarks/scaling.py
 	$(BIN)/python tests/benchmarks/scrape.py
 	$(BIN)/python tests/benchmarks/pages.py
 	$(BIN)/python tests/benchmarks/status.py

@@ -85,8 +85,9 @@ class Server(asyncio.Protocol):
             self.transport.write(f"HTTP/1.1 {answer.status} X\r\n{head}\r\n".encode() + body)
 
 
-async def serve() -> None:
-    Server.objects = filled(*map(int, sys.argv[1:4]))
+async def serve(objects: Objects) -> None:
+    """Serve these on a port that is printed."""
+    Server.objects = objects
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, HOST, 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -94,4 +95,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(filled(*map(int, sys.argv[1:4]))))

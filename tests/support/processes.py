@@ -177,6 +177,7 @@ class Prometheus:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.url = f"http://{HOST}:{port}"
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each series of an instant query's result."""
