@@ -100,6 +100,15 @@ def clock(timestamp: float, now: float) -> str:
     return f"{day}{year} {time.strftime('%H:%M UTC', there)}"
 
 
+def day(timestamp: float, now: float) -> str:
+    """``9 Dec``, with the year when that is another; within two days of `now` as `clock`."""
+    if abs(timestamp - now) < 2 * 86_400:
+        return clock(timestamp, now)
+    there, here = _calendar(timestamp), _calendar(now)
+    year = "" if there.tm_year == here.tm_year else f" {there.tm_year}"
+    return f"{there.tm_mday} {time.strftime('%b', there)}{year}"
+
+
 def _calendar(timestamp: float) -> time.struct_time:
     # A file may have any modification time, and an estimate may lie at any distance.
     return time.gmtime(min(max(timestamp, 0), _LATEST))

@@ -19,7 +19,7 @@ from exporter.model.stages.table import report_table
 from exporter.model.state import BY_NAME, STATES
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
-FILTERS = frozenset({"name", "root", "state", "hide_complete"})
+FILTERS = frozenset({"name", "root", "state", "stage", "item", "label", "hide_complete", "strays"})
 """Parameters that say which jobs are meant."""
 _RUNS = 1000
 

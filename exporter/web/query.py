@@ -1,9 +1,9 @@
 """Filters, order and paging from the query of a URL: one meaning for page and API."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, cast, get_args
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from exporter.model.facts import SORTS
 from exporter.model.report import Row
@@ -11,7 +11,7 @@ from exporter.model.selection import Filter, sort_rows
 from exporter.model.state import STATES
 
 Order = Literal["asc", "desc"]
-View = Literal["", "list", "problems"]
+View = Literal["", "stages", "grid", "list", "problems"]
 """What the status page shows; empty for what suits the jobs."""
 Each = TypeVar("Each")
 
@@ -19,8 +19,8 @@ PER_PAGE = 200
 MAX_PER_PAGE = 1000
 _MAX_PAGE = 1_000_000
 _MAX_TEXT = 1024
-_SINGLE = ("name", "hide_complete", "sort", "order", "page", "per_page", "view")
-_NAMES = frozenset({*_SINGLE, "root", "state"})
+_SINGLE = ("name", "hide_complete", "strays", "sort", "order", "page", "per_page", "view")
+_NAMES = frozenset({*_SINGLE, "root", "state", "stage", "item", "label"})
 _OF_PAGES = frozenset({"view"})
 
 
@@ -71,20 +71,32 @@ class Query:
 
     def encode(self) -> str:
         """The shortest query that means this."""
+        return urlencode(self.pairs())
+
+    def encode_for_api(self) -> str:
+        """The same for the API, which knows no views, and every page of it."""
+        return urlencode(replace(self, view="", page=1, per_page=PER_PAGE).pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The names and values of that query."""
         wanted = self.filter
         is_default = self.sort == "attention" and self.order == "asc"
         pairs = [
             ("name", wanted.name),
             *(("root", root) for root in sorted(wanted.roots)),
             *(("state", state) for state in STATES if state in wanted.states),
+            *(("stage", stage) for stage in sorted(wanted.stages)),
+            *(("item", item) for item in sorted(wanted.items)),
+            *(("label", f"{name}:{value}") for name, value in sorted(wanted.labels)),
             ("hide_complete", "true" if wanted.hide_complete else ""),
+            ("strays", "true" if wanted.has_strays else ""),
             ("sort", "" if is_default else self.sort),
             ("order", "" if self.is_natural else self.order),
             ("page", "" if self.page == 1 else str(self.page)),
             ("per_page", "" if self.per_page == PER_PAGE else str(self.per_page)),
             ("view", self.view),
         ]
-        return urlencode([(name, value) for name, value in pairs if value])
+        return [(name, value) for name, value in pairs if value]
 
 
 def natural_order(sort: str) -> Order:
@@ -111,14 +123,18 @@ def parse_query(
     one = {name: values[0] for name, values in given.items()}
     sort = _choice("sort", one.get("sort", "attention"), SORTS)
     states = frozenset(_choice("state", state, STATES) for state in given.get("state", ()))
-    hide = _choice("hide_complete", one.get("hide_complete", "false"), ("true", "false"))
+    labels = frozenset(map(_label, given.get("label", ())))
     order = _choice("order", one.get("order", natural_order(sort)), get_args(Order))
     return Query(
         Filter(
             name=one.get("name", ""),
             roots=frozenset(given.get("root", ())),
             states=states,
-            hide_complete=hide == "true",
+            hide_complete=_flag("hide_complete", one),
+            stages=frozenset(given.get("stage", ())),
+            items=frozenset(given.get("item", ())),
+            labels=labels,
+            has_strays=_flag("strays", one),
         ),
         sort=sort,
         order=cast("Order", order),
@@ -128,10 +144,30 @@ def parse_query(
     )
 
 
+def came_from_query(pairs: Iterable[tuple[str, str]]) -> Query:
+    """What the page showed from which a job was reached, where its address says so (``from``)."""
+    query = dict(pairs).get("from", "")
+    try:
+        return parse_query(parse_qsl(query), strict=False)
+    except (QueryError, ValueError):
+        return Query()
+
+
 def _choice(name: str, value: str, choices: Collection[str]) -> str:
     if value not in choices:
         raise QueryError(f"{name}: expected one of {', '.join(choices)}")
     return value
+
+
+def _flag(name: str, one: Mapping[str, str]) -> bool:
+    return _choice(name, one.get(name, "false"), ("true", "false")) == "true"
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (name and colon and value):
+        raise QueryError("label: expected name:value")
+    return name, value
 
 
 def _number(name: str, value: str, largest: int) -> int:

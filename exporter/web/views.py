@@ -14,7 +14,7 @@ from exporter.web import api
 from exporter.web.answer import TEXT, Answer, Request
 from exporter.web.negotiation import prefers_csv
 from exporter.web.pages import Pages
-from exporter.web.query import QueryError, parse_query
+from exporter.web.query import QueryError, came_from_query, parse_query
 from exporter.web.spreadsheet import jobs_csv
 from exporter.web.urls import Addresses
 
@@ -56,8 +56,10 @@ class Views:
         row = self._find(report, request)
         if row is None:
             return _answer(request, lambda: self._pages.missing(up), _HTML, 404)
-        addresses = self._addresses()
-        return _answer(request, lambda: self._pages.job(report, row, up, addresses), _HTML)
+        addresses, came_from = self._addresses(), came_from_query(request.query)
+        return _answer(
+            request, lambda: self._pages.job(report, row, up, addresses, came_from), _HTML
+        )
 
     def api_jobs(self, request: Request) -> Answer:
         """Jobs as JSON, or as CSV: then all that match, unless a page is asked for."""

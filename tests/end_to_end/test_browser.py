@@ -99,7 +99,14 @@ def test_a_state_in_the_summary_leads_to_its_jobs_and_back(plain: Page) -> None:
     plain.goto("/")
     plain.get_by_role("link", name="2 waiting").click()
     assert len(names(plain)) == 2
-    expect(plain.get_by_label("State", exact=True)).to_have_value("waiting")
+    expect(plain.locator(".chosen")).to_contain_text("2 of 24 jobs")
+    plain.get_by_role("link", name="1 stalled").click()
+    assert len(names(plain)) == 3
+    plain.get_by_label("Job name contains").fill("minhash/c")
+    plain.get_by_role("button", name="Show").click()
+    assert names(plain) == ["CC-MAIN-2024-18/minhash/cluster"]
+    plain.get_by_role("link", name="name contains").click()
+    plain.get_by_role("link", name="1 stalled").click()
     plain.get_by_role("link", name="2 waiting").click()
     assert len(names(plain)) == 24
 

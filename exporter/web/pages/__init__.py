@@ -9,6 +9,8 @@ from exporter.web.urls import Addresses
 
 __all__ = ["CONTENT_SECURITY_POLICY", "Pages"]
 
+_ALL = Query()
+
 
 class Pages:
     """Renders the pages. `addresses` are those of the report's jobs, `up` leads from a page's
@@ -20,12 +22,16 @@ class Pages:
     def status(self, report: Report, query: Query, addresses: Addresses) -> bytes:
         """The status page."""
         values = status(report, query, self._templates.cells)
-        return self._templates.render("jobs.html", addresses, up="", **values)
+        return self._templates.render("jobs.html", addresses, up="", back=query.encode(), **values)
 
-    def job(self, report: Report, row: Row, up: str, addresses: Addresses) -> bytes:
-        """The page of one row of the report."""
+    def job(
+        self, report: Report, row: Row, up: str, addresses: Addresses, came_from: Query = _ALL
+    ) -> bytes:
+        """The page of one row of the report, and the way back to what was `came_from`."""
         values = job(report, row, self._templates.entries)
-        return self._templates.render("job.html", addresses, up=up, **values)
+        return self._templates.render(
+            "job.html", addresses, up=up, back=came_from.encode(), **values
+        )
 
     def missing(self, up: str) -> bytes:
         """The page in place of a job that is not known."""

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Sequence
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.runtime import Macro
@@ -61,7 +62,7 @@ def new_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters = ("ago", "clock", "count", "duration", "moment", "percent")
+    filters = ("ago", "clock", "count", "day", "duration", "moment", "percent")
     environment.filters |= {name: getattr(formatting, name) for name in filters}
     environment.globals |= {
         "SORTS": facts.SORTS,
@@ -91,17 +92,30 @@ class Templates:
     def __init__(self) -> None:
         self._environment = new_environment()
         self._addresses = Addresses(())
-        self._environment.globals["link"] = lambda row: self._addresses.link(row.key)
+        self._back = ""
+        self._environment.globals |= {"link": self._link, "address": self._address}
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now, not for the first request
         self.cells = self._macros("_cells.html", "page")
         self.entries = self._macros("_entries.html", "job")
 
-    def render(self, template: str, addresses: Addresses, **values: Any) -> bytes:
-        """The document; `addresses` are those of the jobs that it links to."""
-        self._addresses = addresses
-        document = self._environment.get_template(template).render(values)
+    def render(self, template: str, addresses: Addresses, back: str = "", **values: Any) -> bytes:
+        """The document; `addresses` are those of the jobs that it links to, and `back` is the query
+        of the status page to which their pages lead back."""
+        self._addresses, self._back = addresses, back
+        document = self._environment.get_template(template).render(values, back=back)
         return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", document).encode()
+
+    def _address(self, row: Row) -> str:
+        """Where the job's page is, and its JSON."""
+        return self._addresses.link(row.key)
+
+    def _link(self, row: Row) -> str:
+        """The same, with the way back."""
+        link = self._address(row)
+        if not self._back:
+            return link
+        return f"{link}{'&' if '?' in link else '?'}{urlencode([('from', self._back)])}"
 
     def _macros(self, template: str, place: Place) -> list[Drawn]:
         module = self._environment.get_template(template).module

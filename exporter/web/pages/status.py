@@ -1,15 +1,26 @@
 """What the status page shows, from a report and a query."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from exporter.model import facts
 from exporter.model.problems import first_of, problems_of
-from exporter.model.report import Report, count_states
+from exporter.model.report import Report, Row, count_states
 from exporter.model.selection import Filter
-from exporter.model.state import BY_NAME, NEED_ATTENTION, STATES, State
+from exporter.model.stages.table import report_table
+from exporter.model.state import NEED_ATTENTION, State
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
+from exporter.web.pages.grid import grid_page, suited_view
+from exporter.web.pages.overview import overview
+from exporter.web.pages.scope import (
+    chosen,
+    hidden_fields,
+    page_query,
+    page_sizes,
+    scope_of,
+    with_states,
+)
+from exporter.web.pages.stage_rows import stage_rows
 from exporter.web.query import Query
 
 _PROBLEMS = 12
@@ -17,39 +28,85 @@ _PROBLEMS = 12
 
 def status(report: Report, query: Query, cells: list[Drawn]) -> dict[str, Any]:
     """The values of the template."""
-    states = count_states(report.rows)
+    scope = scope_of(report, query.filter)
+    states = count_states(scope.rows)
     fresh = freshness(report.roots)
-    selected = query.select(report.rows)
-    pages = query.pages(len(selected))
-    query = replace(query, page=min(query.page, pages))
-    ends = (row.eta_timestamp for row in report.rows if row.eta_timestamp is not None)
+    view = query.view or suited_view(scope)
+    table = report_table(report, query.filter)
+    grid = grid_page(scope, query) if view == "grid" else None
+    listed = query if view == "list" else replace(query, view="list", page=1)
     return {
-        "title": _title(report, states, fresh["failing"]),
-        "icon": "bad" if fresh["failing"] else icon([row.state for row in report.rows]),
+        "title": _title(scope, states, fresh["failing"]),
+        "icon": "bad" if fresh["failing"] else icon([row.state for row in scope.rows]),
         "now": report.time,
         "freshness": fresh,
         "report": report,
+        "scope": scope,
+        "query": query,
+        "view": view,
         "problems": _problems(report, query),
         "abandoned": states["abandoned"],
-        "abandoned_query": _only({"abandoned"}, query),
-        "query": query,
-        "tiles": [_tile(state, jobs, query) for state, jobs in states.items()],
-        "last_end": max(ends, default=None),
-        "overdue": sum(row.overdue_seconds is not None for row in report.rows),
-        "root_choices": [("", "All"), *((row.root.name, row.root.name) for row in report.roots)],
-        "state_choices": [("", "All"), *((state, state.capitalize()) for state in STATES)],
-        "sort_choices": [(sort.name, sort.label) for sort, _ in facts.SORTS.values()],
-        "columns": [(fact, column) for _, fact, column in cells],
-        "rows": [(row, drawn(cells, row)) for row in query.cut(selected)],
-        "first": (query.page - 1) * query.per_page + 1,
-        "total": len(selected),
-        "pages": pages,
-        "previous_page": _page(query, query.page - 1, pages),
-        "next_page": _page(query, query.page + 1, pages),
+        "abandoned_query": with_states(replace(query, view="list"), {"abandoned"}).encode(),
+        "views": [
+            (each, replace(query, view=each, page=1).encode())
+            for each in ("stages", "grid", "list")
+        ],
+        "stages": stage_rows(table, query, is_whole=view == "stages"),
+        "grid": grid,
+        "jobs": None if view in ("stages", "problems") else _jobs(scope, listed, cells, grid),
+        "csv_query": listed.encode_for_api(),
+        "slowest": next((row.stage for row in table.stages if row.is_slowest), None),
+        **overview(report, scope, table.whole, query),
+        **_form(report, query, view),
     }
 
 
-def _title(report: Report, states: dict[State, int], failing: int) -> str:
+def _form(report: Report, query: Query, view: str) -> dict[str, Any]:
+    """What is asked for, and the form to ask for something else."""
+    shown = {"name", "hide_complete", *({"sort"} if view == "list" else ())}
+    if len(query.filter.roots) < 2:
+        shown.add("root")
+    roots = [("", "All"), *((row.root.name, row.root.name) for row in report.roots)]
+    return {
+        "chosen": chosen(query),
+        "of_root": lambda root: _of_root(query, root),
+        "without_filter": replace(query, filter=Filter(), page=1).encode(),
+        "hidden_fields": hidden_fields(query, shown),
+        "root_choices": roots if "root" in shown and len(report.roots) > 1 else [],
+        "sort_choices": (
+            [(sort.name, sort.label) for sort, _ in facts.SORTS.values()] if "sort" in shown else []
+        ),
+    }
+
+
+def _of_root(query: Query, root: str) -> str:
+    wanted = replace(query.filter, roots=frozenset({root}))
+    return replace(query, filter=wanted, page=1).encode()
+
+
+def _jobs(
+    scope: Report, query: Query, cells: list[Drawn], grid: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The table of jobs: a page of all, or the first of those that are in no grid."""
+    selected: list[Row] = query.select(scope.rows) if grid is None else grid["apart"]
+    total = len(selected) if grid is None else grid["number_apart"]
+    pages = query.pages(total) if grid is None else 1
+    query = replace(query, page=min(query.page, pages))
+    return {
+        "query": query,
+        "columns": [(fact, column) for _, fact, column in cells],
+        "rows": [(row, drawn(cells, row)) for row in query.cut(selected)],
+        "first": (query.page - 1) * query.per_page + 1,
+        "total": total,
+        "page": query.page,
+        "pages": pages,
+        "previous": page_query(query, query.page - 1, pages),
+        "next": page_query(query, query.page + 1, pages),
+        "sizes": page_sizes(query),
+    }
+
+
+def _title(scope: Report, states: dict[State, int], failing: int) -> str:
     """The bad news first, as far as there is any."""
     parts = []
     if failing:
@@ -57,24 +114,10 @@ def _title(report: Report, states: dict[State, int], failing: int) -> str:
     parts += [
         f"{jobs} {state}" for state, jobs in states.items() if jobs and state in NEED_ATTENTION
     ]
-    if not parts and report.rows:
-        done = states["complete"] == len(report.rows)
+    if not parts and scope.rows:
+        done = states["complete"] == len(scope.rows)
         parts.append("all complete" if done else f"{states['running']} running")
     return f"{', '.join(parts) or 'no jobs'} – datatrove jobs"
-
-
-def _tile(state: State, jobs: int, query: Query) -> dict[str, object]:
-    """The number of jobs in a state; its `query` leads to them, and from them back to all."""
-    is_chosen = query.filter.states == {state}
-    states: frozenset[State] = frozenset() if is_chosen else frozenset({state})
-    to = replace(query, filter=replace(query.filter, states=states), page=1)
-    return {"of": BY_NAME[state], "jobs": jobs, "query": to.encode(), "is_chosen": is_chosen}
-
-
-def _only(states: Collection[State], query: Query) -> str:
-    """The same query for jobs in these states."""
-    wanted = replace(query.filter, states=frozenset(states), hide_complete=False)
-    return replace(query, filter=wanted, page=1).encode()
 
 
 def _problems(report: Report, query: Query) -> dict[str, Any]:
@@ -92,12 +135,7 @@ def _problems(report: Report, query: Query) -> dict[str, Any]:
         "folded": 0 if is_alone else len(problems) - len(lines),
         "query": replace(query, view="problems", page=1).encode(),
         "pages": pages,
-        "previous": _page(query, query.page - 1, pages),
-        "next": _page(query, query.page + 1, pages),
         "page": query.page,
+        "previous": page_query(query, query.page - 1, pages),
+        "next": page_query(query, query.page + 1, pages),
     }
-
-
-def _page(query: Query, page: int, pages: int) -> str | None:
-    """The query of a neighbouring page, if there is such a page."""
-    return replace(query, page=page).encode() if 1 <= page <= pages else None

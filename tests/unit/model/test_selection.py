@@ -18,6 +18,7 @@ from support.readings import (
 from exporter.model.facts import SORTS, job_json
 from exporter.model.report import report_on
 from exporter.model.selection import Filter, sort_rows
+from exporter.model.stages.grouping import groups_of
 
 
 @pytest.mark.parametrize("by", SORTS)
@@ -82,3 +83,26 @@ def test_filters_keep_what_they_say(chosen: Filter, names: set[str]) -> None:
         a_job("c", reading=replace(UNDER_WAY, tasks_completed=100), error="denied"),
     )
     assert {row.job_name for row in report.rows if chosen.keeps(row)} == names
+
+
+def test_stage_item_labels_and_stray_markers_choose_jobs() -> None:
+    names = ("minhash/CC-MAIN-2014-23/sigs", "minhash/CC-MAIN-2015-11/sigs", "tokens/books")
+    jobs = [
+        a_job(
+            name,
+            reading=replace(UNDER_WAY, stray_markers=at),
+            labels=(("dump", str(at)), ("u", "v")),
+        )
+        for at, name in enumerate(names)
+    ]
+    rows = report_of(*jobs, groups=groups_of(names)).rows
+
+    def found(**wanted: object) -> list[int]:
+        return [names.index(row.job_name) for row in rows if Filter(**wanted).keeps(row)]  # type: ignore[arg-type]
+
+    assert found(stages=frozenset({"minhash/*/sigs"})) == [0, 1]
+    assert found(items=frozenset({"CC-MAIN-2015-11"})) == [1]
+    assert found(labels=frozenset({("u", "v")})) == [0, 1, 2]
+    assert found(labels=frozenset({("u", "v"), ("dump", "2")})) == [2]
+    assert found(labels=frozenset({("u", "w")})) == []
+    assert found(has_strays=True) == [1, 2]

@@ -11,7 +11,14 @@ from exporter.model.facts import SORTS
 from exporter.model.report import Row
 from exporter.model.selection import Filter
 from exporter.model.state import STATES
-from exporter.web.query import MAX_PER_PAGE, Query, QueryError, natural_order, parse_query
+from exporter.web.query import (
+    MAX_PER_PAGE,
+    Query,
+    QueryError,
+    came_from_query,
+    natural_order,
+    parse_query,
+)
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _QUERIES = st.builds(
@@ -22,6 +29,10 @@ _QUERIES = st.builds(
         roots=st.frozensets(_TEXTS.filter(bool), max_size=3),
         states=st.frozensets(st.sampled_from(STATES)),
         hide_complete=st.booleans(),
+        stages=st.frozensets(_TEXTS.filter(bool), max_size=3),
+        items=st.frozensets(_TEXTS.filter(bool), max_size=3),
+        labels=st.frozensets(st.tuples(st.just("dump"), _TEXTS.filter(bool)), max_size=3),
+        has_strays=st.booleans(),
     ),
     sort=st.sampled_from(list(SORTS)),
     order=st.sampled_from(["asc", "desc"]),
@@ -54,6 +65,9 @@ def test_the_default_query_is_empty() -> None:
     [
         ([("state", "gone")], f"state: expected one of {', '.join(STATES)}"),
         ([("sort", "size")], f"sort: expected one of {', '.join(SORTS)}"),
+        ([("label", "dump")], "label: expected name:value"),
+        ([("label", "dump:")], "label: expected name:value"),
+        ([("strays", "1")], "strays: expected one of true, false"),
         ([("order", "up")], "order: expected one of asc, desc"),
         ([("hide_complete", "yes")], "hide_complete: expected one of true, false"),
         ([("page", "0")], "page: must be between 1 and 1000000"),
@@ -90,6 +104,19 @@ def test_a_view_is_for_the_page_alone() -> None:
         parse_query([("view", "list")], strict=True)
     with pytest.raises(QueryError, match="view: expected one of"):
         parse_query([("view", "tree")], strict=False)
+
+
+def test_where_a_job_was_reached_from_is_a_query_or_nothing() -> None:
+    back = Query(Filter(name="a&b"), view="grid", page=2)
+    assert came_from_query([("from", back.encode())]) == back
+    assert came_from_query([("from", "state=none")]) == Query()
+    assert came_from_query([("from", "name=" + "x" * 2000)]) == Query()
+    assert came_from_query([("name", "x")]) == Query()
+
+
+def test_the_api_is_asked_for_all_pages_and_no_view() -> None:
+    query = Query(Filter(name="x"), view="grid", page=2, per_page=50, sort="name")
+    assert query.encode_for_api() == "name=x&sort=name"
 
 
 def test_pages_divide_the_rows_and_the_last_may_be_short() -> None:

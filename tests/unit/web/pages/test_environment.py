@@ -160,7 +160,7 @@ def test_every_value_in_an_attribute_is_quoted() -> None:
         assert not re.search(r"<[^>]*=\s*\{", source), name
         assert not re.search(r'\s(on\w+|style|src)="?', source), name
         for href in re.findall(r'href="([^"]*)', source):
-            assert re.match(r"[#?]|jobs/|data:|\{\{ up ", href), (name, href)
+            assert re.match(r"[#?]|jobs/|api/|data:|\{\{ up ", href), (name, href)
 
 
 def test_no_template_is_compiled_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,13 @@
 """What the status page says, and the whole of some pages."""
 
+import html
 import os
 import re
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import pytest
+from support.many_jobs import an_estate
 from support.pages import (
     READING,
     Skeleton,
@@ -31,6 +34,8 @@ from support.readings import (
 from exporter import __version__
 from exporter.datatrove.ranks import Ranks
 from exporter.model.snapshot import Job, Reading, Root
+from exporter.web.answer import Request
+from exporter.web.query import Query, parse_query
 
 
 @pytest.mark.parametrize(
@@ -202,3 +207,68 @@ def test_a_whole_page_is_as_it_was(page: str) -> None:
     if os.environ.get("PAGES_AS_THEY_ARE"):
         (DATA / "pages" / f"{page}.html").write_text(whole, "utf-8")
     assert whole == (DATA / "pages" / f"{page}.html").read_text("utf-8")
+
+
+# --- Many jobs
+
+
+@pytest.mark.parametrize(("dumps", "experiments"), [(96, 1356), (0, 2000), (3000, 2000)])
+def test_the_first_screen_of_many_jobs_is_light(dumps: int, experiments: int) -> None:
+    """2,000 jobs, most of them in a grid or none; and 20,000."""
+    views = views_of(*an_estate(dumps=dumps, experiments=experiments))
+    request = Request(headers={"Accept-Encoding": "gzip"})
+    assert sum(map(len, views.index(request).body)) <= 30_000
+
+
+def test_the_page_answers_three_questions_before_its_first_table() -> None:
+    text = text_of(page_of(*an_estate()).partition("<main>")[2].partition("<table>")[0])
+    assert text.index("Needs you (8)") < text.index("All done about 1 Dec (28 Nov – 12 Dec)")
+    assert "Slowest: tokenize/*" in text
+
+
+def parsed(link: str) -> Query:
+    return parse_query(parse_qsl(link), strict=False)
+
+
+@pytest.mark.parametrize("view", ["stages", "grid", "list", "problems", ""])
+def test_every_link_keeps_what_is_asked_for_unless_it_is_about_that(view: str) -> None:
+    views = views_of(*an_estate(dumps=40, experiments=400))
+    asked_for = [("name", "c"), ("root", "fineweb"), ("item", "CC-MAIN-2014-21"),
+                 ("state", "waiting"), ("state", "complete"), ("per_page", "50"),
+                 ("sort", "name"), ("order", "desc"), ("view", view)]  # fmt: skip
+    page = shown(views.index(asked(*asked_for)))
+    wanted = parse_query(asked_for, strict=False)
+    links = [html.unescape(href) for href in re.findall(r'href="\?([^"]*)"', page)]
+    assert len(links) > 8
+    others = [query.filter for query in map(parsed, links)
+              if (query.filter.name, query.filter.items) != ("c", wanted.filter.items)]  # fmt: skip
+    assert len(others) <= 4  # without the name, without the item, all jobs, what is elsewhere
+    assert {parsed(link).per_page for link in links} <= {50, 200, 1000}
+    form = page.partition("<form")[2].partition("</form>")[0]
+    for name, value in [("item", "CC-MAIN-2014-21"), ("state", "waiting"), ("order", "desc")]:
+        assert f'name="{name}" value="{value}"' in form
+
+
+def test_a_job_leads_back_to_what_was_asked_for() -> None:
+    views = views_of(*an_estate(dumps=12, experiments=0))
+    page = shown(views.index(asked(("state", "running"), ("view", "list"), ("page", "1"))))
+    (href, *_) = re.findall(r'href="jobs/fineweb/([^"]+)"', page.partition('id="jobs"')[2])
+    path, _, query = html.unescape(href).partition("?")
+    job = shown(views.job(Request(below=f"fineweb/{path}", query=tuple(parse_qsl(query)))))
+    assert '?state=running&amp;view=list">All jobs</a>' in job
+    assert "from=" not in job.partition("api/v1/jobs/")[2].partition('"')[0]
+    hostile = Request(below=f"fineweb/{path}", query=(("from", 'name="><script>'),))
+    assert "<script>" not in shown(views.job(hostile)).partition("<main")[2].partition("</main>")[0]
+
+
+def test_a_view_that_suits_comes_without_asking_and_the_others_are_a_link_away() -> None:
+    estate = an_estate(dumps=12, experiments=0)
+    assert 'aria-current="page" data-view="grid"' in page_of(*estate)
+    one_stage = shown(views_of(*estate).index(asked(("stage", "tokenize/*"))))
+    assert 'aria-current="page" data-view="list"' in one_stage
+    stages = shown(views_of(*estate).index(asked(("view", "stages"))))
+    assert 'class="grid"' not in stages
+    assert 'class="jobs list"' not in stages
+    nothing = views_of(a_root("r", a_job("x", reading=done())))
+    assert "has a stage" in shown(nothing.index(asked(("view", "stages"))))
+    assert "to make a grid" in shown(nothing.index(asked(("view", "grid"))))

@@ -1,0 +1,71 @@
+"""Items × stages: which of the items are on a page, so that none is too heavy to look at."""
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from exporter.model.report import Report
+from exporter.model.stages.grid import Grid, ItemRow, View, default_view, grids_of
+from exporter.web.pages.scope import page_query
+from exporter.web.query import Query
+
+_CELLS = 600
+_APART = 20
+
+
+@dataclass(frozen=True, slots=True)
+class GridPage:
+    """One grid as far as it is on a page: some of its open items, and some of the complete ones."""
+
+    grid: Grid
+    open: tuple[ItemRow, ...]
+    complete: tuple[ItemRow, ...]
+
+
+def suited_view(scope: Report) -> View:
+    """The view that suits one of the roots, the richest of them."""
+    of_roots = {
+        default_view(list(rows))
+        for _, rows in groupby(
+            sorted(scope.rows, key=lambda row: row.root.name), key=lambda row: row.root.name
+        )
+    }
+    return next((view for view in _RICHEST_FIRST if view in of_roots), "list")
+
+
+_RICHEST_FIRST: tuple[View, ...] = ("grid", "stages")
+
+
+def grid_page(scope: Report, query: Query) -> dict[str, Any]:
+    """The values of the template. Open items of all grids come before complete ones."""
+    grids = grids_of(scope.rows)
+    items = [(at, item) for at, grid in enumerate(grids.grids) for item in grid.open]
+    items += [(at, item) for at, grid in enumerate(grids.grids) for item in grid.complete]
+    widest = max((len(grid.stages) for grid in grids.grids), default=1)
+    per_page = max(1, _CELLS // widest)
+    pages = max(1, -(-len(items) // per_page))
+    page = min(query.page, pages)
+    shown = sorted(items[(page - 1) * per_page : page * per_page], key=itemgetter(0))
+    return {
+        "grids": [
+            _page_of(grids.grids[at], [item for _, item in of_grid])
+            for at, of_grid in groupby(shown, key=itemgetter(0))
+        ],
+        "apart": grids.apart[:_APART],
+        "number_apart": len(grids.apart),
+        "list_query": replace(query, view="list", page=1).encode(),
+        "page": page,
+        "pages": pages,
+        "previous": page_query(query, page - 1, pages),
+        "next": page_query(query, page + 1, pages),
+    }
+
+
+def _page_of(grid: Grid, items: list[ItemRow]) -> GridPage:
+    complete = set(map(id, grid.complete))
+    return GridPage(
+        grid,
+        tuple(item for item in items if id(item) not in complete),
+        tuple(item for item in items if id(item) in complete),
+    )
