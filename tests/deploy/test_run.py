@@ -306,13 +306,13 @@ def test_the_stacks_commands_and_configurations_are_good(
     for name in ("jobs", "exporter"):
         check_command(services[name]["command"])
     stack = DEPLOY / "compose"
-    assert load_config(str(stack / "exporter.yaml")).roots[0].name == "demo"
-    (tmp_path / "rules").symlink_to(DEPLOY / "prometheus")
+    assert load_config(str(stack / "exporter" / "config.yaml")).roots[0].name == "demo"
     config = tmp_path / "prometheus.yaml"
-    config.write_text((stack / "prometheus.yaml").read_text())
+    text = (stack / "prometheus" / "prometheus.yaml").read_text()
+    config.write_text(text.replace("/etc/datatrove-rules", str(DEPLOY / "prometheus")))
     checked = run(needs("promtool"), "check", "config", config).stdout
     assert f"{len(RULES)} rule files found" in checked
-    run(needs("amtool"), "check-config", stack / "alertmanager.yaml")
+    run(needs("amtool"), "check-config", stack / "alertmanager" / "alertmanager.yaml")
 
 
 # --- systemd and cron
