@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from exporter import log
 from exporter.commands import options, python_tuning
-from exporter.commands.targets import config_of, load_config, with_roots
+from exporter.commands.targets import ExporterAt, config_of, is_exporter, load_config, with_roots
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
 from exporter.errors import CommandError, ConfigError, Mistake
@@ -95,7 +95,7 @@ def check_config(file: str, *, reach: bool) -> None:
 
 
 @main.command()
-@click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG]...")
+@click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG|EXPORTER]...")
 @options.status_options
 def status(
     *,
@@ -108,9 +108,21 @@ def status(
 ) -> None:
     """Scan once and show every job: how far, since when, at what pace.
 
-    PATH is a folder of jobs (default: the current one), URL any that fsspec reads,
-    CONFIG a configuration file. Exit codes: 0 everything was read, 1 something could not
-    be, 3 see --fail-incomplete and --strict.
+    PATH is a folder of jobs (default: the current one), URL any that fsspec reads, CONFIG a
+    configuration file, EXPORTER the http(s):// address of a running exporter, which is asked in
+    place of a scan; its user and password are in DATATROVE_EXPORTER_STATUS_USER and _PASSWORD.
+
+    \b
+    Exit codes: 0 everything was read, 1 something could not be,
+                2 wrong usage, 3 see --fail-incomplete and --strict.
+
+    \b
+    Examples:
+      status /data/logs --problems            what needs somebody, newest first
+      status --by stage                       a line for each stage
+      status --state stalled --match 2022     some of many jobs
+      status -p minhash/ --strict && next.sh  a gate between two stages
+      status http://localhost:10170/          what a running exporter knows
     """
     from exporter.commands import status as command
 
@@ -120,8 +132,13 @@ def status(
     config_file = _unless_named(targets, config_file)
     if wanted.tail and not wanted.failed:
         raise click.UsageError("--tail is how many lines to show with --failed")
-    with _failing_in_words(nothing_to_look_at=3 if wanted.strict else 1):
-        config = with_roots(config_of(targets, config_file, max_depth, prefix), only_roots)
+    code_of_none = 3 if wanted.strict else 1
+    target: Config | ExporterAt
+    if any(map(is_exporter, targets)):
+        target = ExporterAt(_only_exporter(targets, config_file, wanted), only_roots, prefix)
+    else:
+        with _failing_in_words(code_of_none):
+            target = with_roots(config_of(targets, config_file, max_depth, prefix), only_roots)
     more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
     more.append(wanted.steps)
     of_each = wanted.missing or wanted.failed or wanted.steps
@@ -133,7 +150,23 @@ def status(
         raise click.UsageError("--watch shows the table and nothing else")
     if wanted.watch and not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
-    _end(command.run(config, wanted))
+    with _failing_in_words(code_of_none):
+        code = command.run(target, wanted)
+    _end(code)
+
+
+def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: Any) -> str:
+    """The one target, and what goes with no exporter."""
+    if len(targets) > 1 or config_file is not None:
+        raise click.UsageError("an exporter's URL stands alone")
+    if wanted.tail or wanted.steps:
+        raise click.UsageError("--tail and --steps read files of jobs, and an exporter serves none")
+    if wanted.watch:
+        raise click.UsageError("--watch is for folders so far")
+    source = click.get_current_context().get_parameter_source("max_depth")
+    if source is not ParameterSource.DEFAULT:
+        raise click.UsageError("--max-depth is for folders; an exporter has its own")
+    return targets[0]
 
 
 @main.command()

@@ -204,7 +204,7 @@ def test_the_addresses_of_the_api_on_the_page_about_it_answer() -> None:
     operations = Operations(Publisher(Latest()), ProcessMetrics(), lambda: True, None)
     table = {route.path: route for route in routes(Views(Snapshot), operations)}
     addresses = re.findall(r"^\| `(/api/v1/[^`]+)` \|", WEB, re.MULTILINE)
-    assert len(addresses) == 5
+    assert len(addresses) == 6
     for address in addresses:
         path, _, query = address.partition("?")
         path, placeholder, _ = path.partition("{")

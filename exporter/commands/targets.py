@@ -8,7 +8,7 @@ what to name instead.
 import json
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
@@ -51,6 +51,21 @@ def config_of(
             raise CommandError(f"{shown}: {_what_is_wrong_with(argument)}")
     unique = {root.name: _with_prefix(root, prefix) for root in reversed(roots)}
     return replace(config, roots=tuple(reversed(unique.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterAt:
+    """A running exporter, whose page is at `url`; those of its roots that are named, or all, and
+    those of their jobs whose names start with `prefix`."""
+
+    url: str
+    roots: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+def is_exporter(argument: str) -> bool:
+    """Whether it is the address of a running exporter: folders over HTTP need a configuration."""
+    return argument.lower().startswith(("http://", "https://"))
 
 
 def with_roots(config: Config, names: Collection[str]) -> Config:

@@ -362,6 +362,9 @@ ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
         "missed. At least so many where each costs a request: no more than a hundred are asked in "
         "each verify_interval. As of the last scan that read the whole root.",
         schema=COUNT_OR_NULL),
+    of_row("folders_unread", lambda row: row.root.folders_unread,
+        "Folders that could not be listed, and are no jobs by their own names: what lies in them "
+        "is not known.", schema=COUNT),
     of_root("folders_denied",
         lambda root: None if root.totals is None else root.folders_denied,
         "Folders that a wildcard in folders found and that are closed to the exporter, such as the "

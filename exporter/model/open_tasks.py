@@ -35,8 +35,15 @@ WORDS: Mapping[TaskState, str] = {
 
 def in_words(tasks: OpenTasks) -> str:
     """``2 failed · 18 running · 343 not started``."""
-    counted = tasks.in_states().items()
-    return " · ".join(f"{count(number)} {WORDS[state]}" for state, number in counted if number)
+    return counts_in_words(tasks.in_states())
+
+
+def counts_in_words(in_state: Mapping[TaskState, int]) -> str:
+    """The same of the number of tasks in each state."""
+    counted = in_state.items()
+    return " · ".join(
+        f"{count(number)} {WORDS.get(state, state)}" for state, number in counted if number
+    )
 
 
 def ranks_in_states(reading: Reading) -> dict[TaskState, Runs]:

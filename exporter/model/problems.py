@@ -64,6 +64,19 @@ def problems_of(report: Report, wanted: Filter = _ALL) -> list[Problem]:
     return sorted((*lost, *of_jobs), key=_newest_first)
 
 
+def problem_json(problem: Problem) -> dict[str, object]:
+    """One problem, for JSON; without a job where it is the root as a whole."""
+    row = problem.row
+    return {
+        "kinds": problem.kinds,
+        "root": problem.root.root.name,
+        "job_name": None if row is None else row.job_name,
+        "state": None if row is None else row.state,
+        "last_sign_of_life_timestamp": problem.since,
+        "why": problem.why,
+    }
+
+
 def first_of(problems: list[Problem], most: int) -> list[Problem]:
     """So many of them, in their order, and every root beside. Folders that nobody can read and
     stray markers may be hundreds: they leave two thirds of the room to what else there is."""

@@ -14,7 +14,7 @@ from exporter.model import formatting
 from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
 from exporter.model.stages.grouping import UNKNOWN, Group
 from exporter.model.stall import idle_seconds
-from exporter.model.state import STATES, State
+from exporter.model.state import STATES, State, urgency_of
 
 _ROOTS_NAMED = 3
 
@@ -163,7 +163,7 @@ def attention(row: Row) -> tuple[int, float, str, str]:
     elif row.state == "complete" and row.reading is not None:
         last = row.reading.last_completion_timestamp
         within = within if last is None else -last
-    return STATES.index(row.state), within, row.job.name, row.root.name
+    return urgency_of(row.state), within, row.job.name, row.root.name
 
 
 def time_left(row: Row) -> float | None:
@@ -173,8 +173,7 @@ def time_left(row: Row) -> float | None:
 
 def count_states(rows: Iterable[Row]) -> dict[State, int]:
     """How many rows are in each state, every state named."""
-    counted = Counter(row.state for row in rows)
-    return {state: counted[state] for state in STATES}
+    return dict.fromkeys(STATES, 0) | Counter(row.state for row in rows)
 
 
 def _root_row(root: Root, now: float) -> RootRow:

@@ -35,8 +35,23 @@ _TABLE = (
 # What needs attention first comes first.
 
 BY_NAME = {row.name: row for row in _TABLE}
+_OTHER = StateRow("", "?", "quiet", "")
+
+
+def looks_of(state: State) -> StateRow:
+    """The row of a state; of one that a newer exporter has, how to show it."""
+    return BY_NAME.get(state, _OTHER)
+
+
 HIDDEN_FIRST: tuple[State, ...] = ("complete", "abandoned", "waiting")
 """What loses its series first where there is no room for all. A hidden job in another state
 is one that no alert watches and somebody may need."""
 STATES: tuple[State, ...] = tuple(BY_NAME)
+
+
+def urgency_of(state: State) -> int:
+    """Its place among the states; one that is not known here comes after those that are."""
+    return STATES.index(state) if state in BY_NAME else len(STATES)
+
+
 NEED_ATTENTION = frozenset(row.name for row in _TABLE if row.tone in ("bad", "warn"))

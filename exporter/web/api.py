@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter.model import facts
 from exporter.model.fact import Fact
+from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
 from exporter.model.stages.facts import STAGE_FACTS, stage_json
@@ -39,8 +40,9 @@ def description() -> dict[str, Any]:
         if "properties" in schema:  # every field is always there, and no other
             schema |= {"required": list(schema["properties"]), "additionalProperties": False}
     of_jobs = whole["paths"]["/api/v1/jobs"]["get"]["parameters"]
-    of_stages = whole["paths"]["/api/v1/stages"]["get"]["parameters"]
-    of_stages += [parameter for parameter in of_jobs if parameter["name"] in FILTERS]
+    for path in ("/api/v1/stages", "/api/v1/problems"):
+        described = whole["paths"][path]["get"]["parameters"]
+        described += [parameter for parameter in of_jobs if parameter["name"] in FILTERS]
     for parameter in of_jobs:
         schema = parameter["schema"]
         match parameter["name"]:
@@ -105,6 +107,17 @@ def stages(report: Report, wanted: Filter) -> bytes:
             "time": report.time,
             "stages": [stage_json(row) for row in table.stages],
             "whole": stage_json(table.whole),
+            "roots_missing": report.roots_missing,
+        }
+    )
+
+
+def problems(report: Report, wanted: Filter) -> bytes:
+    """What needs somebody, of the jobs that match."""
+    return _json(
+        {
+            "time": report.time,
+            "problems": [problem_json(problem) for problem in problems_of(report, wanted)],
             "roots_missing": report.roots_missing,
         }
     )

@@ -50,6 +50,7 @@ def routes(views: Views, operations: Operations) -> tuple[Route, ...]:
         Route("/api/v1/jobs/", views.api_job, "write", serves_below=True),
         Route("/api/v1/roots", views.api_roots, "write"),
         Route("/api/v1/stages", views.api_stages, "write"),
+        Route("/api/v1/problems", views.api_problems, "write"),
         Route("/api/v1/openapi.json", views.api_description, "write"),
         Route("/metrics", operations.metrics, "render"),
         Route("/-/healthy", operations.healthy, "loop"),

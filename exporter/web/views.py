@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from exporter.model.report import Report, Row, report_on
+from exporter.model.selection import Filter
 from exporter.model.snapshot import Snapshot
 from exporter.web import api
 from exporter.web.answer import TEXT, Answer, Request
@@ -80,11 +81,19 @@ class Views:
 
     def api_stages(self, request: Request) -> Answer:
         """Stages as JSON."""
+        return self._of_wanted(request, api.stages)
+
+    def api_problems(self, request: Request) -> Answer:
+        """What needs somebody as JSON."""
+        return self._of_wanted(request, api.problems)
+
+    def _of_wanted(self, request: Request, document: Callable[[Report, Filter], bytes]) -> Answer:
+        """A document about the jobs that the query names."""
         try:
             query = parse_query(request.query, strict=True, names=api.FILTERS)
         except QueryError as error:
             return _refusal(request, error)
-        return _answer(request, lambda: api.stages(self._report(), query.filter), _JSON)
+        return _answer(request, lambda: document(self._report(), query.filter), _JSON)
 
     def api_job(self, request: Request) -> Answer:
         """The job whose ``root/name`` is `below` as JSON."""

@@ -51,7 +51,7 @@ def test_sums_are_those_of_what_was_asked_for_and_say_so(estate: Path) -> None:
     assert (value["selected"]["jobs"], value["selected"]["tasks_completed"]) == (2, 7)
     assert (value["totals"]["jobs"], value["totals"]["tasks"]) == (4, 21)
     whole = status(file, "--json").json
-    assert whole["selected"] == whole["totals"]
+    assert whole["selected"].items() <= whole["totals"].items()
 
 
 def test_a_limit_says_how_many_it_leaves_out(estate: Path) -> None:

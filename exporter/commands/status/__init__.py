@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass, replace
 
 from exporter import log
+from exporter.commands.status.source import Source
+from exporter.commands.targets import ExporterAt
 from exporter.config.settings import Asked, Config
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter, sort_rows
@@ -59,8 +61,8 @@ class Options:
         return sort_rows(filter(wanted.keeps, report.rows), by)
 
 
-def run(config: Config, options: Options) -> int:
-    """Show what the options ask for; returns the exit code."""
+def run(target: Config | ExporterAt, options: Options) -> int:
+    """Show what the options ask for; returns the exit code. Raises CommandError."""
     log.set_up("error", "logfmt")
     for stream in (sys.stdout, sys.stderr):  # names may be what the terminal cannot show
         if isinstance(stream, io.TextIOWrapper):
@@ -68,15 +70,25 @@ def run(config: Config, options: Options) -> int:
     try:
         if not options.watch:
             from exporter.commands.status.once import show
-            from exporter.commands.status.scanned import Scanned
 
-            asked: list[Asked] = ["pipelines"] if options.strict else []
-            asked += ["stats"] if options.steps else []
-            return show(Scanned(config, tuple(asked)), options)
+            return show(_source(target, options), options)
         from exporter.commands.status.watch import watch
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        watch(config, options)
+        assert isinstance(target, Config)
+        watch(target, options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def _source(target: Config | ExporterAt, options: Options) -> Source:
+    if isinstance(target, Config):
+        from exporter.commands.status.scanned import Scanned
+
+        asked: list[Asked] = ["pipelines"] if options.strict else []
+        asked += ["stats"] if options.steps else []
+        return Scanned(target, tuple(asked))
+    from exporter.commands.status.remote.source import Exporter
+
+    return Exporter(target.url, target.roots, target.prefix)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.commands.status.logs.failed import Failed
-from exporter.commands.status.logs.missing import Logs
+from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.logs.per_job import JobKey
-from exporter.model.problems import Problem
+from exporter.commands.status.source import Document
 from exporter.model.report import Report, Row
 from exporter.model.stages.breakdown import Part
 
@@ -27,15 +27,15 @@ class Answer:
     rows: Sequence[Row] = ()
     parts: Sequence[Part] | None = None
     by: str = ""
-    problems: Sequence[Problem] | None = None
+    problems: Sequence[Document] | None = None
     left_out: int = 0
-    missing: Mapping[JobKey, Logs] | None = None
+    missing: Mapping[JobKey, Missing] | None = None
     failed: Mapping[JobKey, Failed] | None = None
     with_steps: bool = False
 
     @property
     def could_all_be_read(self) -> bool:
         """Whether logs could, where they were asked for."""
-        errors = [found.error for found in (self.missing or {}).values()]
+        errors = [found.logs and found.logs.error for found in (self.missing or {}).values()]
         errors += [found.error for found in (self.failed or {}).values()]
         return not any(errors)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter.commands.status.answer import Answer
 from exporter.commands.status.logs.failed_text import failed_lines
-from exporter.commands.status.logs.missing import Logs
+from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.tables.jobs import job_columns, summary
 from exporter.commands.status.tables.layout import Column, lines
 from exporter.commands.status.tables.parts import part_columns
@@ -46,7 +46,7 @@ def _columns(answer: Answer, *, with_bars: bool) -> list[Column]:
     if answer.parts is not None:
         return part_columns(answer.parts, answer.by)
     if answer.problems is not None:
-        return problem_columns(answer.report, answer.problems)
+        return problem_columns(answer.report, answer.problems, answer.rows)
     return job_columns(answer.report, answer.rows, with_bars=with_bars)
 
 
@@ -73,11 +73,11 @@ def _of_jobs(answer: Answer, *, with_root: bool, most_logs: int | None) -> Itera
     if answer.with_steps:
         for row in answer.rows:
             yield from step_lines(row, with_root=with_root)
-    if answer.missing is not None:
-        for row in answer.rows:
-            if row.key in answer.missing or _repeats(row):
-                found = answer.missing.get(row.key, Logs())
-                yield from _missing(row, found, with_root=with_root, most=most_logs)
+    missing = answer.missing
+    for row in answer.rows if missing is not None else ():
+        found = missing and missing.get(row.key)
+        if found is not None or _repeats(row):
+            yield from _missing(row, found or Missing(), with_root=with_root, most=most_logs)
     yield from failed_lines(
         answer.rows, answer.failed or {}, answer.report.time, with_root=with_root
     )
@@ -94,16 +94,18 @@ def _repeats(row: Row) -> str:
     return f"has {of} from an earlier launch, and the last one runs every task again"
 
 
-def _missing(row: Row, logs: Logs, *, with_root: bool, most: int | None) -> Iterator[str]:
+def _missing(row: Row, found: Missing, *, with_root: bool, most: int | None) -> Iterator[str]:
     name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
-    misses = formatting.ranges(row.missing)
+    misses = f"{formatting.ranges(found.runs)}{',…' if found.are_cut else ''}"
     said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
     yield ""
     yield f"{name} {'; '.join(said)}"
-    if logs.error is not None:
-        yield f"  its logs cannot be listed: {logs.error}"
-    for log in logs.found[:most]:
+    if found.logs is None:
+        return
+    if found.logs.error is not None:
+        yield f"  its logs cannot be listed: {found.logs.error}"
+    for log in found.logs.found[:most]:
         state = f"  {WORDS[log.state]}" if log.state is not None else ""
         yield f"  {log.path}{state}"
-    if more := len(logs.found) - len(logs.found[:most]):
+    if more := len(found.logs.found) - len(found.logs.found[:most]):
         yield f"  … and {formatting.count(more)} more logs; all of them in a pipe or with --json"

@@ -8,7 +8,6 @@ from exporter.commands.status.answer_json import json_text
 from exporter.commands.status.answer_text import write_text
 from exporter.commands.status.source import Source
 from exporter.model import formatting
-from exporter.model.problems import problems_of
 from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down
 
@@ -22,7 +21,7 @@ def show(source: Source, options: Options) -> int:
     if options.tail:
         sys.stderr.write(f"{_WARNING}\n")
     if options.as_json:
-        sys.stdout.write(f"{json_text(answer)}\n")
+        sys.stdout.write(f"{json_text(answer, source)}\n")
     else:
         write_text(answer, [*source.remarks(answer.report)])
     return _exit_code(answer, options)
@@ -37,16 +36,20 @@ def _ask(source: Source, options: Options) -> Answer:
         shown = parts[: options.limit]
         left_out = len(parts) - len(shown)
         return Answer(report, wanted, parts=shown, by=options.by, left_out=left_out)
-    problems = problems_of(report, options.filter) if options.problems else None
-    total = len(found) if problems is None else len(problems)
-    problems = None if problems is None else problems[: options.limit]
-    rows = found[: options.limit] if problems is None else [p.row for p in problems if p.row]
+    problems, rows = None, found[: options.limit]
+    left_out = len(found) - len(rows)
+    if options.problems:
+        every = source.problems(report, options.filter)
+        problems, by_key = every[: options.limit], {row.key: row for row in found}
+        keys = ((problem["root"], problem["job_name"]) for problem in problems)
+        rows = [by_key[key] for key in keys if key in by_key]
+        left_out = len(every) - len(problems)
     return Answer(
         report,
         wanted,
         rows,
         problems=problems,
-        left_out=total - len(rows if problems is None else problems),
+        left_out=left_out,
         missing=source.missing(rows) if options.missing else None,
         failed=source.failed(rows, options.tail) if options.failed else None,
         with_steps=options.steps,
@@ -57,7 +60,7 @@ def _exit_code(answer: Answer, options: Options) -> int:
     """What was read counts as a whole, whatever of it the filters show."""
     report = answer.report
     was_read = (
-        all(row.root.up and not row.root.folders_unread for row in report.roots)
+        all(row.is_up_to_date and not row.root.folders_unread for row in report.roots)
         and all(row.state != "unreadable" for row in report.rows)
         and answer.could_all_be_read
     )

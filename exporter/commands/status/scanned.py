@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from shutil import get_terminal_size
 
-from exporter.commands.status.logs.failed import Failed, failed_tasks
-from exporter.commands.status.logs.missing import Logs, logs_of_missing
+from exporter.commands.status.logs.failed import Failed, failed_of
+from exporter.commands.status.logs.missing import Missing, missing_of
 from exporter.commands.status.logs.per_job import JobKey
+from exporter.commands.status.source import Document
 from exporter.config.addresses import without_query
 from exporter.config.settings import Asked, Config, RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model import formatting
-from exporter.model.report import Report, Row, report_on
-from exporter.model.snapshot import Latest, Snapshot
+from exporter.model.facts import job_json, root_json, totals_json
+from exporter.model.problems import problem_json, problems_of
+from exporter.model.report import Report, RootRow, Row, report_on
+from exporter.model.selection import Filter
+from exporter.model.snapshot import Latest, Snapshot, Totals
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 
@@ -31,22 +35,41 @@ class Scanned:
     def __init__(self, config: Config, asked: tuple[Asked, ...] = ()) -> None:
         self._roots = [replace(root, asked=asked) for root in config.roots]
         self._workers = Workers(config.scan_workers)
+        self._totals = Totals()
 
     def report(self) -> Report:
         """Scan once, telling meanwhile how far that is."""
-        return report_on(_scan(Scheduler(self._roots, Latest(), self._workers)), time.time())
+        snapshot = _scan(Scheduler(self._roots, Latest(), self._workers))
+        self._totals = snapshot.totals
+        return report_on(snapshot, time.time())
 
     def remarks(self, report: Report) -> Iterator[str]:
         """As `Source` says, with the reasons that a root may have no jobs."""
         return remarks(self._roots, report)
 
-    def missing(self, rows: Sequence[Row]) -> Mapping[JobKey, Logs]:
-        """Listed now."""
-        return logs_of_missing(self._roots, rows, self._workers)
+    def problems(self, report: Report, wanted: Filter) -> Sequence[Document]:
+        """Those of the report."""
+        return [*map(problem_json, problems_of(report, wanted))]
+
+    def missing(self, rows: Sequence[Row]) -> Mapping[JobKey, Missing]:
+        """With their logs, listed now."""
+        return missing_of(self._roots, rows, self._workers)
 
     def failed(self, rows: Sequence[Row], tail: int) -> Mapping[JobKey, Failed]:
         """Read now."""
-        return failed_tasks(self._roots, rows, self._workers, tail)
+        return failed_of(self._roots, rows, self._workers, tail)
+
+    def job_json(self, row: Row) -> Document:
+        """As the API would have it."""
+        return job_json(row)
+
+    def totals_json(self) -> Document:
+        """As the API would have it."""
+        return totals_json(self._totals)
+
+    def root_json(self, row: RootRow) -> Document:
+        """As the API would have it."""
+        return root_json(row)
 
 
 def _scan(scheduler: Scheduler) -> Snapshot:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from exporter.model.report import Row, count_states
-from exporter.model.state import STATES, State
+from exporter.model.state import State, urgency_of
 
 _OF_ROWS: dict[str, Callable[[Row], str | None]] = {
     "root": lambda row: row.root.name,
@@ -31,7 +31,7 @@ class Part:
     @property
     def worst_state(self) -> State:
         """Of those that its jobs are in, the one that needs attention first."""
-        return next(state for state in STATES if self.jobs_in_state[state])
+        return next(state for state, jobs in self.jobs_in_state.items() if jobs)
 
 
 def break_down(rows: Iterable[Row], by: str) -> list[Part]:
@@ -54,4 +54,4 @@ def _part(value: str | None, rows: list[Row]) -> Part:
 def _urgency(part: Part) -> tuple[int, int, bool, str]:
     state = part.worst_state
     of_state = -part.jobs_in_state[state]
-    return STATES.index(state), of_state, part.value is None, part.value or ""
+    return urgency_of(state), of_state, part.value is None, part.value or ""

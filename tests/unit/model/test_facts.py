@@ -40,7 +40,7 @@ FIELDS = [
 
 ROOT_FIELDS = [
     "root", "url", "up", "attempted", "error", "last_successful_scan_timestamp", "jobs_lost",
-    "folders_unsearched", "folders_denied", "missed", "age_seconds", "is_fresh",
+    "folders_unsearched", "folders_unread", "folders_denied", "missed", "age_seconds", "is_fresh",
     "last_scan_duration_seconds", "scan_interval_seconds", "totals",
 ]  # fmt: skip
 SUM_FIELDS = [

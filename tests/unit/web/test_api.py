@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_schemathesis_finds_no_request_that_the_description_does_not_cover(
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "4 selected / 4 total" in ran.stdout
+    assert "5 selected / 5 total" in ran.stdout
     assert "API Links:    1 covered" in ran.stdout
 
 
@@ -140,12 +141,26 @@ def stages(found: Any, job: Any) -> list[Any]:
     return [sums for sums in found["stages"] if sums["stage"] == job["stage"]]
 
 
+def test_problems_are_as_described_and_those_of_the_page(gallery: Exporter) -> None:
+    found = answered(gallery, "/api/v1/problems")
+    assert problems(json.dumps(found).encode(), "Problems") == []
+    buckets = "CC-MAIN-2024-18/minhash/buckets"
+    assert {("books", "corrupt"), ("scratch", None), ("fineweb", buckets)} <= {
+        (problem["root"], problem["job_name"]) for problem in found["problems"]
+    }
+    of_fineweb = answered(gallery, "/api/v1/problems?root=fineweb&state=stalled")["problems"]
+    assert [(p["job_name"], p["kinds"]) for p in of_fineweb] == [(buckets, ["state"])]
+    page = gallery.get("/").body.decode()
+    assert all(escape(problem["why"]) in page for problem in of_fineweb)
+
+
 def test_a_hostile_query_and_address_are_refused_without_being_repeated(gallery: Exporter) -> None:
     for path, status in (
         ("/api/v1/jobs?canary=1", 400),
         ("/api/v1/jobs?state=canary", 400),
         ("/api/v1/jobs?format=canary", 400),
         ("/api/v1/stages?canary=1", 400),
+        ("/api/v1/problems?canary=1", 400),
         ("/api/v1/jobs/canary/canary", 404),
         ("/api/v1/canary", 404),
         ("/jobs/canary/%0a%ff", 404),

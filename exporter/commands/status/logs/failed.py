@@ -7,7 +7,7 @@ which loguru prints the values of variables.
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from exporter.commands.status.logs.missing import folder_of_logs
@@ -16,9 +16,10 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.failure import Cause, end_of
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.datatrove.log_text import plain_lines
-from exporter.datatrove.task_state import Failure
+from exporter.datatrove.task_state import Failure, TaskState
 from exporter.errors import StorageError
 from exporter.log import without_secrets
+from exporter.model.advice import advice, unknowable
 from exporter.model.formatting import readable
 from exporter.model.report import Row
 from exporter.storage.base import PART_BYTES, File, Path, Storage
@@ -32,23 +33,48 @@ _LINE_CHARACTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class FailedTask:
-    """A task that failed: the path or URL of its log, empty if it has none; why; when the log
-    was written last (Unix time); and the last lines asked for."""
+    """A task that failed: the path or URL of its log, empty if it has none, None where that is not
+    known; why; when the log was written last (Unix time); and the last lines asked for."""
 
     rank: int
-    path: str
+    path: str | None
     cause: Cause
     timestamp: float | None
     lines: tuple[str, ...] = ()
 
 
-Failed = Found[FailedTask]
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The failed tasks of one job, or why they cannot be told; beside those `found`, `others` that
+    nobody can name. What is known of its tasks that are not done, and what to do about it."""
+
+    found: tuple[FailedTask, ...] = ()
+    error: StorageError | None = None
+    others: int = 0
+    in_state: Mapping[TaskState, int] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
 
 
-def failed_tasks(
+def failed_of(
     roots: Iterable[RootConfig], rows: Iterable[Row], workers: Workers, tail: int
 ) -> dict[JobKey, Failed]:
     """The failed tasks of those of the jobs that are not complete, each with so many lines."""
+    by_key = {row.key: row for row in rows}
+    found = _failed_tasks(roots, by_key.values(), workers, tail)
+    return {key: _with_what_is_known(by_key[key], tasks) for key, tasks in found.items()}
+
+
+def _with_what_is_known(row: Row, tasks: Found[FailedTask]) -> Failed:
+    in_state = {} if row.logs is None else row.logs.tasks.in_states()
+    said: tuple[str | None, ...] = (to_do := advice(row.job),)
+    if tasks.found or tasks.error or to_do:
+        said = (to_do, unknowable(row.job, row.root.url))
+    return Failed(tasks.found, tasks.error, 0, in_state, tuple(filter(None, said)))
+
+
+def _failed_tasks(
+    roots: Iterable[RootConfig], rows: Iterable[Row], workers: Workers, tail: int
+) -> dict[JobKey, Found[FailedTask]]:
     incomplete = [
         row
         for row in rows

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from exporter.commands.status.logs.failed import Failed, FailedTask
 from exporter.commands.status.logs.per_job import JobKey
 from exporter.model import formatting
-from exporter.model.advice import advice, unknowable
-from exporter.model.open_tasks import cause_in_words, in_words
+from exporter.model.open_tasks import cause_in_words, counts_in_words
 from exporter.model.report import Row
 
 
@@ -17,23 +16,25 @@ def failed_lines(
     line for each that failed, with its last lines below it."""
     for row in rows:
         found = failed.get(row.key)
-        if found is None or not (found.found or found.error or advice(row.job)):
+        if found is None or not (found.found or found.error or found.others or found.advice):
             continue
         name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
-        states = in_words(row.logs.tasks) if row.logs is not None else ""
+        states = counts_in_words(found.in_state)
         yield ""
         yield f"{name} {states or f'{len(found.found)} failed'}"
         if found.error is not None:
             yield f"  its logs cannot be read: {found.error}"
         for task in found.found:
             yield from _lines_of(task, now)
-        for sentence in filter(None, (advice(row.job), unknowable(row.job, row.root.url))):
-            yield f"  {sentence}"
+        if found.others:
+            yield f"  {formatting.count(found.others)} more whose ranks are not told"
+        yield from (f"  {sentence}" for sentence in found.advice)
 
 
 def _lines_of(task: FailedTask, now: float) -> Iterator[str]:
     ago = formatting.ago(max(0.0, now - task.timestamp)) if task.timestamp is not None else ""
-    where = task.path or f"rank {task.rank}, without a log"
+    no_path = f"rank {task.rank}" if task.path is None else f"rank {task.rank}, without a log"
+    where = task.path or no_path
     yield "  ".join(filter(None, (f"  {where}", cause_in_words(task.cause), ago)))
     yield from (f"    | {line}" for line in task.lines)
 

@@ -30,7 +30,26 @@ Logs = Found[MissingLog]
 """The logs of one job's missing ranks, by rank; or why they cannot be listed."""
 
 
-def logs_of_missing(
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The missing ranks of a job, as runs (first, last), the first of them where they `are_cut`;
+    and their logs, None where nobody can list them."""
+
+    runs: tuple[tuple[int, int], ...] = ()
+    logs: Logs | None = None
+    are_cut: bool = False
+
+
+def missing_of(
+    roots: Iterable[RootConfig], rows: Iterable[Row], workers: Workers
+) -> dict[JobKey, Missing]:
+    """The missing ranks of those of the jobs that are incomplete, with their logs."""
+    by_key = {row.key: row for row in rows}
+    logs = _logs_of_missing(roots, by_key.values(), workers)
+    return {key: Missing(tuple(by_key[key].missing), found) for key, found in logs.items()}
+
+
+def _logs_of_missing(
     roots: Iterable[RootConfig], rows: Iterable[Row], workers: Workers
 ) -> dict[JobKey, Logs]:
     """The logs of every missing rank of those of the jobs that are incomplete."""

@@ -13,7 +13,7 @@ from exporter.model.fact import Format
 from exporter.model.facts import columns_of
 from exporter.model.report import Report, Row, count_states
 from exporter.model.snapshot import Totals
-from exporter.model.state import BY_NAME, NEED_ATTENTION, Tone
+from exporter.model.state import NEED_ATTENTION, Tone, looks_of
 
 _UNKNOWN = "-"
 _BAR_PLACES = 16
@@ -85,7 +85,7 @@ _TEXTS: Mapping[Format, Callable[[Any], str]] = {
     "text": str,
     "job": str,
     "executor": str,
-    "state": lambda state: f"{BY_NAME[state].symbol} {state}",
+    "state": lambda state: f"{looks_of(state).symbol} {state}",
     "count": formatting.count,
     "percent": percent,
     "duration": formatting.token,
@@ -161,7 +161,7 @@ def _filled(column: TextColumn, rows: Sequence[Row], now: float) -> Column:
     cells = [column.cell(row, now) for row in rows]
     styles: Sequence[str] = ()
     if column is _STATE:
-        styles = [STYLES[BY_NAME[row.state].tone] for row in rows]
+        styles = [STYLES[looks_of(row.state).tone] for row in rows]
     elif not column.heading:
         styles = ["cyan"] * len(rows)
     return Column(column.heading, cells, column.kind, column.give_way, styles=styles)

@@ -6,7 +6,7 @@ from exporter.commands.status.tables.jobs import percent
 from exporter.commands.status.tables.layout import Column
 from exporter.model import formatting
 from exporter.model.stages.breakdown import Part
-from exporter.model.state import STATES
+from exporter.model.state import urgency_of
 
 _SHORT = {
     "unreadable": "UNREAD",
@@ -25,12 +25,13 @@ def part_columns(parts: Sequence[Part], by: str) -> list[Column]:
     """A column for each state that any job is in, between the names and the sums."""
 
     def of_state(state: str) -> Column:
-        counts = [str(part.jobs_in_state[state] or "-") for part in parts]
+        counts = [str(part.jobs_in_state.get(state) or "-") for part in parts]
         give_way = _GIVE_WAY.get(state, 0)
         return Column(state.upper(), counts, "number", give_way, _SHORT.get(state, ""))
 
     names = ["-" if part.value is None else formatting.readable(part.value) for part in parts]
-    states = [state for state in STATES if any(part.jobs_in_state[state] for part in parts)]
+    any_in = {state for part in parts for state, jobs in part.jobs_in_state.items() if jobs}
+    states = sorted(any_in, key=lambda state: (urgency_of(state), state))
     tasks = [f"{part.tasks_completed}/{part.tasks}" for part in parts]
     return [
         Column(by.upper(), names, "name"),

@@ -1,69 +1,55 @@
-"""What needs somebody, ``--problems``: as columns of text, or for JSON."""
+"""What needs somebody, ``--problems``, as columns of text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exporter.commands.status.tables.jobs import STYLES, percent
 from exporter.commands.status.tables.layout import Column
 from exporter.model import formatting
-from exporter.model.problems import Problem
-from exporter.model.report import Report
-from exporter.model.state import BY_NAME
+from exporter.model.report import Report, Row
+from exporter.model.state import looks_of
 
 _UNKNOWN = "-"
 _ROOT = "✗ root"
 
 
-def problem_columns(report: Report, problems: Sequence[Problem]) -> list[Column]:
-    """A line for each: which root and job, how far, how long without a sign of life, and why."""
-
-    def has_root(problem: Problem) -> bool:
-        return len(report.roots) > 1 or problem.row is None
-
-    roots = [formatting.readable(problem.root.root.name) for problem in problems]
+def problem_columns(
+    report: Report, problems: Sequence[Mapping[str, Any]], rows: Sequence[Row]
+) -> list[Column]:
+    """A line for each: which root and job, how far, how long without a sign of life, and why. The
+    `rows` are those of the jobs."""
+    by_key = {row.key: row for row in rows}
+    found = [by_key.get((problem["root"], problem["job_name"])) for problem in problems]
+    has_root = len(report.roots) > 1 or any(problem["job_name"] is None for problem in problems)
+    signs = [problem["last_sign_of_life_timestamp"] for problem in problems]
+    whys = [formatting.readable(problem["why"]) for problem in problems]
     columns = [
-        Column("JOB", [_job(problem) for problem in problems], "name"),
-        Column("STATE", [_state(problem) for problem in problems],
-               styles=[_style(problem) for problem in problems]),
-        Column("%", [_done(problem) for problem in problems], "number", give_way=2),
-        Column("SILENT", [_silent(problem, report.time) for problem in problems], give_way=1),
-        Column("WHY", [formatting.readable(problem.why) for problem in problems], "reason"),
-    ]  # fmt: skip
-    return [*([Column("ROOT", roots, "name")] if any(map(has_root, problems)) else []), *columns]
+        _names("ROOT", [problem["root"] for problem in problems]),
+        _names("JOB", [problem["job_name"] for problem in problems]),
+        _states([problem["state"] for problem in problems]),
+        Column("%", [*map(_done, found)], "number", give_way=2),
+        Column("SILENT", [_age(since, report.time) for since in signs], give_way=1),
+        Column("WHY", whys, "reason"),
+    ]
+    return columns if has_root else columns[1:]
 
 
-def _job(problem: Problem) -> str:
-    return _UNKNOWN if problem.row is None else formatting.readable(problem.row.job_name)
+def _names(heading: str, names: Sequence[str | None]) -> Column:
+    shown = [_UNKNOWN if name is None else formatting.readable(name) for name in names]
+    return Column(heading, shown, "name")
 
 
-def _state(problem: Problem) -> str:
-    if problem.row is None:
-        return _ROOT
-    state = problem.row.state
-    return f"{BY_NAME[state].symbol} {state}"
+def _states(states: Sequence[str | None]) -> Column:
+    cells = [_ROOT if state is None else f"{looks_of(state).symbol} {state}" for state in states]
+    tones = ["bad" if state is None else looks_of(state).tone for state in states]
+    return Column("STATE", cells, styles=[STYLES[tone] for tone in tones])
 
 
-def _style(problem: Problem) -> str:
-    return STYLES["bad" if problem.row is None else BY_NAME[problem.row.state].tone]
-
-
-def _done(problem: Problem) -> str:
-    if problem.row is None or problem.row.reading is None:
+def _done(row: Row | None) -> str:
+    if row is None or row.reading is None:
         return _UNKNOWN
-    return percent(problem.row.reading.completion_ratio)
+    return percent(row.reading.completion_ratio)
 
 
-def _silent(problem: Problem, now: float) -> str:
-    return _UNKNOWN if problem.since is None else formatting.token(max(0.0, now - problem.since))
-
-
-def problem_json(problem: Problem) -> dict[str, object]:
-    """One problem, for JSON; `job_name` is null where it is the root as a whole."""
-    row = problem.row
-    return {
-        "kinds": problem.kinds,
-        "root": problem.root.root.name,
-        "job_name": None if row is None else row.job_name,
-        "state": None if row is None else row.state,
-        "last_sign_of_life_timestamp": problem.since,
-        "why": problem.why,
-    }
+def _age(since: float | None, now: float) -> str:
+    return _UNKNOWN if since is None else formatting.token(max(0.0, now - since))
