@@ -56,6 +56,8 @@ def coverage(reading: Reading | None) -> str | None:
     if reading is None or reading.stats is None:
         return None
     stats, completed = reading.stats, reading.tasks_completed
+    if not completed:
+        return "Tasks say what they counted once they are completed; none is."
     of = f"the {count(completed)} completed tasks" if completed != 1 else "the one completed task"
     if stats.tasks < completed:
         of = f"{count(stats.tasks)} of {of}"

@@ -1,11 +1,16 @@
 """What the tasks of real jobs counted, and what datatrove itself merged of it."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import archives
 from support.scans import Watch, jobs_of
+from support.servers import BUCKET, S3Server
+from support.step_pipelines import WORDS, launch, write_documents
 
+from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats
 from exporter.model.snapshot import Reading
 
@@ -116,3 +121,140 @@ def test_relaunches_of_one_pipeline_are_not_mixed(jobs: dict[str, tuple[Path, Re
     told = {name: r.mixed_pipelines for name, (_, r) in jobs.items()}
     assert [name for name, is_mixed in told.items() if is_mixed] == []
     assert [name for name, is_mixed in told.items() if is_mixed is False]
+
+
+# Pipelines that are launched now
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Eighty documents in four files, and a tokenizer that knows each word."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    folder = tmp_path_factory.mktemp("source")
+    words = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token=WORDS[0]))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return {
+        "data": str(write_documents(folder / "data", files=4, documents=20)),
+        "tokenizer": str(folder / "tokenizer.json"),
+    }
+
+
+@pytest.fixture
+def watching() -> Iterator[Callable[..., Watch]]:
+    started: list[Watch] = []
+
+    def watch(root: Path | str, **options: Any) -> Watch:
+        started.append(Watch(root, **{"read_stats": "steps", **options}))
+        return started[-1]
+
+    yield watch
+    for one in started:
+        one.close()
+
+
+KEPT = {
+    "00_reader_jsonl": {"in": 80},
+    "01_filter_lambda": {"in": 80, "out": 52, "dropped": 28},
+    "02_filter_lambda": {"in": 52, "out": 44, "dropped": 8},
+    "03_own_dd_step_a_b_long_long_long_long_long_long_lon": {},
+    "04_tokenizer_counter": {},
+    "05_writer_jsonl": {"in": 44},
+}
+"""Of each file's twenty documents seven are short; and of the others two have a 7 at their end."""
+
+
+def outcomes(reading: Reading) -> dict[str, dict[str, int]]:
+    assert reading.stats is not None
+    assert reading.stats.stats is not None
+    return {step.name: dict(step.outcomes()) for step in reading.stats.stats.steps()}
+
+
+def test_the_steps_of_a_run_add_up_as_datatrove_merges_them(
+    source: dict[str, str], tmp_path: Path, watching: Callable[..., Watch]
+) -> None:
+    """Seen after half of it, after all, and by an exporter that first sees it when it is done."""
+    where = {**source, "output": str(tmp_path / "output")}
+    job = tmp_path / "logs/job"
+    watch = watching(tmp_path / "logs")
+    launch("filters", job, executor={"tasks": 4, "local_tasks": 2}, **where)
+    half = watch.reading("job")
+    assert half.stats is not None
+    assert (half.stats.tasks, half.is_complete) == (2, False)
+    assert outcomes(half)["00_reader_jsonl"] == {"in": 40}
+    rest = {"tasks": 4, "local_tasks": 2, "local_rank_offset": 2}
+    launch("filters", job, executor=rest, **where)
+    reading = watch.reading("job")
+    assert reading.stats is not None
+    assert reading.stats.stats is not None
+    assert (reading.stats.tasks, reading.stats.stats.tokens) == (4, 44 * 10)
+    assert outcomes(reading) == KEPT
+    launch("filters", tmp_path / "logs/at once", executor={"tasks": 4}, **where)
+    at_once = watching(tmp_path / "logs").reading("at once")
+    assert outcomes(at_once) == KEPT
+    merged = parse_stats((tmp_path / "logs/at once/stats.json").read_bytes())
+    assert numbers(merged) == numbers(reading.stats.stats)
+
+
+def test_a_script_that_changed_between_two_launches_is_noticed(
+    source: dict[str, str], tmp_path: Path, watching: Callable[..., Watch]
+) -> None:
+    where = {**source, "output": str(tmp_path / "output")}
+    watch = watching(tmp_path / "logs", read_stats="never")
+    launch("filters", tmp_path / "logs/job", executor={"tasks": 4, "local_tasks": 2}, **where)
+    assert watch.reading("job").mixed_pipelines is None
+    launch("other", tmp_path / "logs/job", executor={"tasks": 4}, **where)
+    reading = watch.reading("job")
+    assert reading.is_complete
+    assert reading.mixed_pipelines is True
+    assert reading.stats is None
+
+
+def test_the_stages_of_minhash_are_read(
+    source: dict[str, str], tmp_path: Path, watching: Callable[..., Watch]
+) -> None:
+    """Two of them count no documents. The environment may colour logs, but not what is counted."""
+    where = {**source, "output": str(tmp_path / "output")}
+    environment = {"DATATROVE_COLORIZE_LOGS": "1", "DATATROVE_COLORIZE_LOG_FILES": "1"}
+    for stage, tasks in (("signatures", 4), ("buckets", 2), ("cluster", 1), ("dedup", 4)):
+        folder = tmp_path / "logs" / stage
+        launch(stage, folder, environment=environment, executor={"tasks": tasks}, **where)
+    found = jobs_of(watching(tmp_path / "logs").scan())
+    readings = {name: job.reading for name, job in found.items() if job.reading is not None}
+    assert {name: outcomes(reading) for name, reading in readings.items()} == {
+        "signatures": {"00_reader_jsonl": {"in": 80}, "01_dedup_minhash_stage_1": {"in": 80}},
+        "buckets": {"00_dedup_minhash_stage_2": {}},
+        "cluster": {"00_dedup_minhash_stage_3": {}},
+        "dedup": {
+            "00_reader_jsonl": {"in": 80},
+            "01_dedup_minhash_stage_4": {"in": 80, "out": 2, "dropped": 78},
+            "02_writer_jsonl": {"in": 2},
+        },
+    }
+
+
+def test_a_run_that_logs_to_s3_is_read_there(
+    source: dict[str, str], tmp_path: Path, s3_server: S3Server, watching: Callable[..., Watch]
+) -> None:
+    url = f"s3://{BUCKET}/documents"
+    environment = {
+        "AWS_ENDPOINT_URL": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret,
+    }
+    where = {**source, "output": str(tmp_path / "output"), "environment": environment}
+    watch = watching(url, storage_options=StorageOptions(s3_server.options))
+    launch("filters", f"{url}/job", executor={"tasks": 4, "local_tasks": 3}, **where)
+    first = watch.reading("job")
+    assert first.stats is not None
+    assert first.stats.tasks == 3
+    rest = {"tasks": 4, "local_tasks": 1, "local_rank_offset": 3}
+    launch("filters", f"{url}/job", executor=rest, **where)
+    assert outcomes(watch.reading("job")) == KEPT
+    launch("filters", f"{url}/at once", executor={"tasks": 4}, **where)
+    options = StorageOptions(s3_server.options)
+    assert outcomes(watching(url, storage_options=options).reading("at once")) == KEPT
