@@ -39,6 +39,7 @@ class Scans:
             completed_scan_interval_seconds=completed_interval,
             scan_timeout_seconds=3000,
             watch_logs="never" if "BENCH_WITHOUT_LOGS" in os.environ else "auto",
+            read_stats="steps" if "BENCH_READ_STATS" in os.environ else "never",
         )
         self.workers = Workers(WORKERS)
         self.scheduler = Scheduler([config], Latest(), self.workers)

@@ -269,6 +269,7 @@ def print_system_calls(folder: Path, jobs: int) -> None:
         print_our_calls(folder, "", theirs)
         print_calls_on_a_mount(folder, 5 * jobs, theirs)
         print_calls_for_logs(jobs)
+        print_calls_for_stats()
     finally:
         shutil.rmtree(few)
         shutil.rmtree(many)
@@ -283,6 +284,9 @@ def print_our_calls(folder: Path, where: str, theirs: float) -> None:
         print_row(f"steady{where} ({name})", [f"{ours:.2f}", f"{theirs / ours:.0f}"])
 
 
+STATS = json.dumps(
+    [{"name": "x", "time_stats": {"total": 1.5}, "stats": {"total": 9}}] * 7, indent=4
+)
 LOG = b"2026-11-26 16:13:41.349 | INFO     | datatrove.pipeline.base:run:9 - goes on\n" * 50
 
 
@@ -307,6 +311,28 @@ def print_calls_for_logs(jobs: int) -> None:
             ]
             watched, alone = ((more - few) / 10 / jobs for few, more in by_kind)
             print_row(f"{count} open", [f"{watched - alone:.2f}", f"{alone:.2f}"])
+
+
+def print_calls_for_stats() -> None:
+    """What the stats of tasks that are done add, once for each, and to a steady scan."""
+    jobs, tasks = 10, 20
+    print_head("stats of jobs half done", "calls more")
+    with scratch() as place:
+        write_tree(place, jobs, tasks, 1)
+        for job in place.iterdir():
+            (job / "stats").mkdir()
+            for rank in range(tasks // 2):
+                (job / "stats" / f"{rank:05d}.json").write_text(STATS)
+        time.sleep(2.5)
+        command = [sys.executable, MEASURED, "steady", str(place), "0"]
+        alone, read = (
+            [system_calls([*command, scans], environment) for scans in ("3", "13")]
+            for environment in ({}, {"BENCH_READ_STATS": "1"})
+        )
+        files = jobs * tasks // 2
+        print_row("of a task, once", [f"{(read[0] - alone[0]) / files:.2f}"])
+        steady = (read[1] - read[0] - (alone[1] - alone[0])) / 10 / jobs
+        print_row("of a job, each later scan", [f"{steady:.2f}"])
 
 
 def print_calls_on_a_mount(folder: Path, jobs: int, theirs: float) -> None:
