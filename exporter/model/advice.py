@@ -16,6 +16,11 @@ _MIXED = (
     "Some of its tasks were done by another pipeline, which ran other steps: if that was not meant,"
     " end this launch, delete completions/ and the output, and run the script again."
 )
+_LATE = (
+    "It read the output of {} before that was complete: see that it is complete now, then delete"
+    " completions/ of this job and its output and run it again; otherwise datatrove skips it as"
+    " completed."
+)
 _FILE_SYSTEMS = frozenset({"file", "hdfs", "viewfs", "webhdfs", "sftp", "ssh", "ftp", "memory"})
 
 
@@ -26,6 +31,8 @@ def advice(job: Job) -> str | None:
     if reading is None:
         return None
     sentences = [*_before(job, reading)]
+    if job.upstream is not None and job.upstream.late:
+        return " ".join((*sentences, _LATE.format(job.upstream.job_name)))
     if reading.mixed_pipelines:
         return " ".join((*sentences, _MIXED))
     if not sentences:

@@ -8,7 +8,13 @@ from exporter.datatrove.failure import FAILURE_REASONS
 from exporter.model.report import RootRow, Row
 from exporter.model.snapshot import Job, Reading, Root, Totals
 
-Value = str | float | tuple[str | int | Mapping[str, object], ...] | Mapping[Any, int | str] | None
+Value = (
+    str
+    | float
+    | tuple[str | int | Mapping[str, object], ...]
+    | Mapping[Any, int | str | None]
+    | None
+)
 Subject = TypeVar("Subject")
 At = TypeVar("At")
 # What a metric reads (Job, Root, Totals), and the same at the time of a report (Row, RootRow,
@@ -108,8 +114,18 @@ RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 UPSTREAM = {
     "type": ["object", "null"],
     "additionalProperties": False,
-    "required": ["root", "job_name", "via"],
-    "properties": {"root": TEXT, "job_name": TEXT, "via": {"enum": ["order", "depends", "slurm"]}},
+    "required": ["root", "job_name", "via", "tasks", "tasks_completed"],
+    "properties": {
+        "root": TEXT,
+        "job_name": TEXT,
+        "via": {
+            "enum": ["order", "depends", "slurm"],
+            "description": "By what it was found: "
+            "stage_order, the folder it waits for, or the Slurm array it waits for.",
+        },
+        "tasks": {**COUNT_OR_NULL, "description": "Null where it cannot be read."},
+        "tasks_completed": COUNT_OR_NULL,
+    },
 }
 MOST_RANKS = 1000
 FAILURES = {

@@ -73,11 +73,17 @@ def _upstream(job: Job) -> Iterable[Sample]:
         yield (upstream.root, upstream.job_name, upstream.via), 1.0
 
 
-def _upstream_json(row: Row) -> dict[str, int | str] | None:
+def _upstream_json(row: Row) -> dict[str, int | str | None] | None:
     upstream = row.job.upstream
     if upstream is None:
         return None
-    return {"root": upstream.root, "job_name": upstream.job_name, "via": upstream.via}
+    return {
+        "root": upstream.root,
+        "job_name": upstream.job_name,
+        "via": upstream.via,
+        "tasks": upstream.tasks,
+        "tasks_completed": upstream.completed,
+    }
 
 
 def _in_states(root: Root) -> Iterable[Sample]:
@@ -235,8 +241,8 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "1 if the last scan that got to the job could read it, else 0. Its other series then keep "
         "their last values for a while. Whether the root can be scanned is datatrove_root_up.",
         as_of_scan=False),
-    Fact("upstream", "The job whose output this one reads: root, job_name, and by what it was "
-        "found (via); null where that is not known.", _upstream_json, Metric(
+    Fact("upstream", "The job whose output this one reads, and how many tasks it has and has "
+        "completed; null where that is not known.", _upstream_json, Metric(
             "datatrove_job_upstream_info",
             "1, with the job whose output this job reads, and by what it was found: order "
             "(stage_order), depends (the folder it waits for) or slurm (the array it waits for).",

@@ -1,5 +1,6 @@
 """What needs somebody, newest first: one line for each lost root, and for each job that is
-unreadable, failed or stalled or, of late, was run by two pipelines or has stray markers. Pure.
+unreadable, failed or stalled, or began before its upstream was done; or, of late, was run by two
+pipelines or has stray markers. Pure.
 
 Jobs of a root that cannot be scanned are that root's one line.
 """
@@ -12,10 +13,11 @@ from exporter.model import formatting
 from exporter.model.open_tasks import failures, in_words
 from exporter.model.report import Report, RootRow, Row
 from exporter.model.selection import Filter
+from exporter.model.stages.neighbours import late_in_words
 from exporter.model.stall import last_sign_of_life
 from exporter.model.state import NEED_ATTENTION
 
-ProblemKind = Literal["root", "state", "mixed", "strays"]
+ProblemKind = Literal["root", "state", "late", "mixed", "strays"]
 
 _RECENT_SECONDS = 86_400.0
 # What is older than a day's silence was there to be seen, and changes nothing any more.
@@ -150,6 +152,10 @@ class _OfJobs(NamedTuple):
 
 _OF_JOBS: dict[ProblemKind, _OfJobs] = {
     "state": _OfJobs(lambda row, _: row.state in NEED_ATTENTION, _why_state),
+    "late": _OfJobs(
+        lambda row, _: row.job.upstream is not None and bool(row.job.upstream.late),
+        lambda row: late_in_words(row.job),
+    ),
     "mixed": _OfJobs(
         lambda row, silent: (
             row.reading is not None

@@ -2,10 +2,11 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs import LAUNCH, write_job, write_marker
 from support.status import status
 from support.task_states import STATES, unpack
 
@@ -104,6 +105,24 @@ def test_strict_lets_nothing_begin_after_what_could_not_be_read(tmp_path: Path) 
     assert status("--strict", tmp_path).code == 3
     (tmp_path / "empty").mkdir()
     assert status("--strict", tmp_path / "empty").code == 3
+
+
+def test_strict_lets_nothing_begin_on_what_was_made_of_incomplete_input(tmp_path: Path) -> None:
+    """Both stages are complete; the first had a task launched again after the second began."""
+    folder = "DataFolder(path='/x/{}', fs=<fsspec.implementations.local.LocalFileSystem at 0x7>)"
+    waits = {"depends": {"logging_dir": folder.format("sig")}}
+    write_job(tmp_path / "sig", completed=range(4), logging_dir=folder.format("sig"))
+    write_job(tmp_path / "buckets", completed=range(4), launch=LAUNCH + 3600, **waits)
+    assert status("--strict", tmp_path).code == 0
+    write_marker(tmp_path / "sig", "00002", LAUNCH + 7200)
+    run = status("--strict", tmp_path)
+    assert run.code == 3
+    assert "buckets: began before 1 task of sig was done\n" in run.err
+    assert "began before 1 task of sig was done" in run.out
+    assert status("--strict", tmp_path / "buckets").code == 0, "nobody read the one before"
+    write_job(tmp_path / "filter", launch=time.time(), partition="cpu", **waits)
+    (tmp_path / "sig" / "completions" / "00001").unlink()
+    assert "blocked by sig (3/4)" in status(tmp_path).out
 
 
 def test_missing_ranks_are_told_with_their_states(launches: Path) -> None:

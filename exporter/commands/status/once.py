@@ -10,6 +10,7 @@ from exporter.commands.status.source import Source
 from exporter.model import formatting
 from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down
+from exporter.model.stages.neighbours import late_in_words
 
 _READ, _NOT_READ, _INCOMPLETE = 0, 1, 3  # exit codes
 _WARNING = "Lines of logs may hold secrets: look before you pass them on."
@@ -68,10 +69,14 @@ def _exit_code(answer: Answer, options: Options) -> int:
     mixed = [row for row in report.rows if row.reading is not None and row.reading.mixed_pipelines]
     if (options.strict or options.fail_incomplete) and answer.wanted is not None:
         _tell_of_others(answer)
+    late = [(row, words) for row in report.rows if (words := late_in_words(row.job))]
     if options.strict:
         for row in mixed:
             sys.stderr.write(f"{row.job_name}: some tasks were done by another pipeline\n")
-        return _READ if was_read and all_complete and not mixed else _INCOMPLETE
+        for row, words in late:
+            sys.stderr.write(f"{formatting.readable(f'{row.job_name}: {words}')}\n")
+        is_right = all_complete and not mixed and not late
+        return _READ if was_read and is_right else _INCOMPLETE
     if not was_read:
         return _NOT_READ
     return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ

@@ -26,6 +26,7 @@ from exporter.model.open_tasks import failures, in_words
 from exporter.model.report import RootRow, Row
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Job
+from exporter.model.stages import neighbours
 from exporter.model.state import BY_NAME, NEED_ATTENTION, State
 from exporter.web.query import Query
 from exporter.web.urls import Addresses
@@ -71,6 +72,7 @@ def new_environment() -> Environment:
         ),
         "formatting": formatting,
         "in_words": in_words,
+        "of_upstream": lambda row: neighbours.in_words(row.job),
         "jobs_of": lambda root: Query(Filter(roots=frozenset({root}))).encode(),
         # The only markup that is no template: two files of this package, never data.
         "script": Markup(_SCRIPT),  # noqa: S704

@@ -9,10 +9,12 @@ from exporter.model import formatting
 from exporter.model.advice import advice, unknowable
 from exporter.model.open_tasks import WORDS, ranks_in_states, runs_of
 from exporter.model.report import Report, Row
+from exporter.model.stages.neighbours import blocked_by, in_words
 from exporter.model.stall import last_sign_of_life
 from exporter.model.steps import coverage, steps_of
 from exporter.web.pages.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
+from exporter.web.pages.pipeline import pipeline
 from exporter.web.urls import shell_path
 
 _RUNS_SHOWN = 200
@@ -38,6 +40,8 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         "freshness": freshness([root_row]),
         "report": report,
         "row": row,
+        **pipeline(report, row),
+        "blocked": in_words(row.job) if blocked_by(row.job) else "",
         "root_row": root_row,
         "entries": drawn(entries, row),
         "chart": chart,

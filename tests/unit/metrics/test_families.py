@@ -94,9 +94,13 @@ def test_a_job_gives_every_per_job_metric() -> None:
     assert job_value(job, "state", state="abandoned") == 1
     assert job_value(job, "tasks_in_state", state="waiting") == 6
     assert job_value(job, "labels", dump="b") == 1
-    named = {"upstream_root": "q", "upstream_job_name": "a/a", "via": "slurm"}
-    assert job_value(job, "upstream_info", **named) == 1
-    assert len(expected) + 5 == len(JOB_FAMILIES)
+    before = {"upstream_root": "q", "upstream_job_name": "a/a", "via": "slurm"}
+    assert job_value(job, "upstream_info", **before) == 1
+    of_steps = {"step_documents", "step_seconds"}
+    of_stats = {"stats_tasks", "documents_read", "documents_written", "tokens", "mixed_pipelines"}
+    named = {"info", "state", "tasks_in_state", "labels", "upstream_info"}
+    every = {f"datatrove_job_{name}" for name in {*expected, *named, *of_stats, *of_steps}}
+    assert every == {family.name for family in JOB_FAMILIES}
 
 
 @pytest.mark.parametrize(

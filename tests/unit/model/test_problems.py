@@ -20,6 +20,7 @@ from support.readings import (
 from exporter.model.problems import first_of, problems_of
 from exporter.model.report import report_on
 from exporter.model.selection import Filter
+from exporter.model.stages.upstream import Upstream
 
 
 def test_what_moved_last_comes_first_and_healthy_jobs_not_at_all() -> None:
@@ -126,3 +127,16 @@ def test_a_root_that_is_not_scanned_in_time_is_a_problem() -> None:
     slow = a_root("slow", last_successful_scan_timestamp=NOW - DAY)
     (problem,) = problems_of(report_on(a_snapshot(slow), NOW))
     assert problem.why.startswith("is not scanned in time: ")
+
+
+def test_a_job_that_began_before_its_upstream_was_done_needs_somebody_though_it_is_complete() -> (
+    None
+):
+    """However long ago: its output is wrong until it runs again."""
+    upstream = Upstream("root", "sig", "slurm", tasks=12, completed=12, late=3)
+    reading = completed(100, ago=30 * DAY, launched=31 * DAY, gap=600)
+    (problem,) = problems_of(report_of(a_job(reading=reading, upstream=upstream)))
+    assert problem.kinds == ("late",)
+    assert problem.why == "began before 3 tasks of sig were done"
+    in_order = replace(upstream, late=0)
+    assert problems_of(report_of(a_job(reading=reading, upstream=in_order))) == []

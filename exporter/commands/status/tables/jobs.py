@@ -13,6 +13,7 @@ from exporter.model.fact import Format
 from exporter.model.facts import columns_of
 from exporter.model.report import Report, Row, count_states
 from exporter.model.snapshot import Totals
+from exporter.model.stages.neighbours import in_words
 from exporter.model.state import NEED_ATTENTION, Tone, looks_of
 
 _UNKNOWN = "-"
@@ -44,6 +45,7 @@ def _note(row: Row, now: float) -> str:
     notes = [] if row.as_of is None else [f"as of {formatting.ago(max(0.0, now - row.as_of))}"]
     if row.error is not None:
         notes.append(formatting.REASONS[row.error])
+    notes += filter(None, [in_words(row.job)])
     if row.reading is not None and (stray := row.reading.stray_markers):
         notes.append(f"{stray} stray marker{'' if stray == 1 else 's'}")
     return "; ".join(notes)

@@ -23,6 +23,7 @@ from exporter.config.settings import ShowErrors
 from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.stats import JobStats, parse_stats
+from exporter.model.stages.upstream import Upstream
 from exporter.web.pages.environment import new_environment
 
 
@@ -120,3 +121,40 @@ def test_a_job_whose_stats_are_not_read_has_no_steps_on_its_page() -> None:
 def test_before_any_stats_were_read_the_page_says_how_many_are_to_come() -> None:
     page = page_with(JobStats(0, to_read=40))
     assert "Counted by 0 of the 40 completed tasks (40 not read yet)." in text_of(page)
+
+
+def test_the_page_of_a_job_leads_to_the_stages_before_and_after_it() -> None:
+    before = a_job("minhash/<sig>", reading=a_reading(tasks=12, tasks_completed=11))
+    upstream = Upstream("q", before.name, "depends", tasks=12, completed=11)
+    waiting = a_reading(
+        tasks_completed=0,
+        started=False,
+        start_timestamp=None,
+        last_completion_timestamp=None,
+        launch_timestamp=NOW - 60,
+    )
+    job = a_job("b", reading=waiting, upstream=upstream)
+    after = (a_job(f"c{n:02}", upstream=Upstream("r", "b", "order")) for n in range(22))
+    views = views_of(a_root("q", before), a_root("r", job, *after))
+    page = shown(views.job(below("r/b")))
+    text = text_of(page)
+    assert "no sign of life since, blocked by minhash/<sig> (11/12)." in text
+    assert "Reads minhash/<sig> q ▶ running 11 / 12 tasks known by the folder it waits for" in text
+    assert "Read by c00" in text
+    assert "c19" in text
+    assert "c20" not in text
+    assert "and 2 more" in text
+    assert 'href="../../jobs/q/minhash/%3Csig%3E"' in page
+    alone = text_of(shown(views_of(a_root("r", a_job("b"))).job(below("r/b"))))
+    assert "Before and after" not in alone
+    assert "blocked by" in text_of(shown(views.index(asked())))
+
+
+def test_a_job_that_read_its_input_too_early_has_a_red_banner_though_it_is_complete() -> None:
+    upstream = Upstream("q", "sig", "slurm", tasks=12, completed=12, late=3)
+    job = a_job("b", reading=a_reading(tasks_completed=100), upstream=upstream)
+    views = views_of(a_root("q", a_job("sig")), a_root("r", job))
+    text = text_of(shown(views.job(below("r/b"))))
+    assert "Its output is not complete: 3 tasks of sig below q were not done when it began." in text
+    assert "What to do: It read the output of sig before that was complete:" in text
+    assert "delete completions/ of this job and its output and run it again" in text
