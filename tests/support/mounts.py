@@ -33,7 +33,8 @@ class Mount:
         self._process.send_signal(signal.SIGCONT)
 
 
-def _command(name: str) -> str:
+def command_path(name: str) -> str:
+    """Where this program is, which pip cannot install."""
     fetched = _FETCHED / "usr" / "bin" / name
     command = shutil.which(name) or (str(fetched) if fetched.exists() else None)
     if command is None:
@@ -83,7 +84,7 @@ def _mounted(
 def bindfs(source: Path, mountpoint: Path) -> Iterator[Mount]:
     """Show the folder `source` at `mountpoint`."""
     options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,negative_timeout=0"]
-    with _mounted([_command("bindfs"), *options, source, mountpoint], mountpoint) as mount:
+    with _mounted([command_path("bindfs"), *options, source, mountpoint], mountpoint) as mount:
         yield mount
 
 
@@ -91,7 +92,7 @@ def bindfs(source: Path, mountpoint: Path) -> Iterator[Mount]:
 def mergerfs(branches: Sequence[Path], mountpoint: Path) -> Iterator[Mount]:
     """Show the union of some folders at `mountpoint`, as mergerfs does by default."""
     union = ":".join(map(str, branches))
-    with _mounted([_command("mergerfs"), "-f", union, mountpoint], mountpoint) as mount:
+    with _mounted([command_path("mergerfs"), "-f", union, mountpoint], mountpoint) as mount:
         yield mount
 
 
@@ -99,7 +100,7 @@ def mergerfs(branches: Sequence[Path], mountpoint: Path) -> Iterator[Mount]:
 def s3fs_fuse(server: S3Server, mountpoint: Path) -> Iterator[Mount]:
     """The bucket at `mountpoint`, by s3fs-fuse as it is by default."""
     options = f"url={server.endpoint_url},use_path_request_style"
-    command = [_command("s3fs"), BUCKET, mountpoint, "-f", "-o", options]
+    command = [command_path("s3fs"), BUCKET, mountpoint, "-f", "-o", options]
     keys = {"AWSACCESSKEYID": server.key, "AWSSECRETACCESSKEY": server.secret}
     with _mounted(command, mountpoint, keys) as mount:
         yield mount
@@ -108,7 +109,7 @@ def s3fs_fuse(server: S3Server, mountpoint: Path) -> Iterator[Mount]:
 @contextmanager
 def rclone(server: S3Server, mountpoint: Path, *options: str) -> Iterator[Mount]:
     """The bucket at `mountpoint`, by ``rclone mount``, whose listings are its own for `options`."""
-    command = [_command("rclone"), "mount", f":s3:{BUCKET}", mountpoint, "--config=", *options]
+    command = [command_path("rclone"), "mount", f":s3:{BUCKET}", mountpoint, "--config=", *options]
     remote = {
         "RCLONE_S3_PROVIDER": "Other",
         "RCLONE_S3_ENDPOINT": server.endpoint_url,
