@@ -398,11 +398,16 @@ def test_times_are_asked_for_between_roots_too(
     assert late_in(watch(tmp_path / "without-a", tmp_path / "without-b")) == {"without-a:b": 3}
 
 
-def test_jobs_in_a_bucket_name_each_other_by_bucket_and_key() -> None:
+def lists_of(named: str, done_at: float) -> tuple[dict[str, Upstream], list[int]]:
+    """The upstreams of a job in a bucket that waits for `logs/a`, where another job is done whose
+    own folder is `named`; and the listings that the server counted of each of three scans."""
     objects = Objects(BUCKET)
-    for name, at, keys in (("b", 0.0, waits_for), ("a", 600.0, names_itself)):
+    for name, at, keys in (
+        ("b", 600.0, waits_for(f"{BUCKET}/logs/a")),
+        ("a", done_at, names_itself(f"{BUCKET}/logs/{named}")),
+    ):
         objects.now = LAUNCH + at
-        content = {"start_method": "spawn", **keys(f"{BUCKET}/logs/a"), "world_size": 2}
+        content = {"start_method": "spawn", **keys, "world_size": 2}
         objects.put(f"logs/{name}/executor.json", json.dumps(content, indent=4).encode())
         for rank in range(2):
             objects.now += 100
@@ -410,15 +415,28 @@ def test_jobs_in_a_bucket_name_each_other_by_bucket_and_key() -> None:
     with HttpServer(objects.answer) as server:
         options = StorageOptions({"endpoint_url": server.url, "key": "any", "secret": "any"})
         exporter = Exporter(RootConfig("s3", f"s3://{BUCKET}/logs", storage_options=options))
-        late = Upstream("s3", "a", "depends", tasks=2, completed=2, late=2)
-        assert exporter.upstreams() == {"s3:b": late}
-        assert exporter.upstreams() == {"s3:b": late}
-        listed = objects.answered["list"]
-        assert exporter.upstreams() == {"s3:b": late}
-        assert objects.answered["list"] - listed == 2, (
-            "of the root: jobs that are done, and times, are known"
-        )
+        counts = []
+        for _ in range(3):
+            before = objects.answered["list"]
+            found = exporter.upstreams()
+            counts.append(objects.answered["list"] - before)
         exporter.close()
+    return found, counts
+
+
+def test_jobs_in_a_bucket_name_each_other_by_bucket_and_key() -> None:
+    in_order, costs = lists_of("a", 0.0)
+    assert in_order == {"s3:b": Upstream("s3", "a", "depends", tasks=2, completed=2, late=0)}
+    unknown, alone = lists_of("other", 0.0)
+    assert unknown == {}
+    assert costs == alone, "listings tell the times anyway"
+
+
+def test_in_a_bucket_the_times_of_an_upstream_that_came_too_late_are_listed_once_more() -> None:
+    found, costs = lists_of("a", 1200.0)
+    assert found == {"s3:b": Upstream("s3", "a", "depends", tasks=2, completed=2, late=2)}
+    _, alone = lists_of("other", 1200.0)
+    assert (costs[0] > alone[0], costs[1:]) == (True, alone[1:])
 
 
 class Doubtful(LocalStorage):
