@@ -207,6 +207,7 @@ class DepartedJob:
     name: str
     group: Group
     by_hour: Hourly
+    labels: Labels | None = None
 
 
 StageSums = tuple[tuple[str, Totals], ...]

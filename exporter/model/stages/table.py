@@ -82,8 +82,8 @@ class StageTable:
 
 def report_table(report: Report, wanted: Filter) -> StageTable:
     """The table of the rows that a filter keeps. What is done goes on to tell the pace where the
-    filter leaves complete jobs out, or keeps those in some states only."""
-    of_any_state = replace(wanted, states=frozenset(), hide_complete=False)
+    filter leaves complete jobs out, or keeps those in some states or with strays only."""
+    of_any_state = replace(wanted, states=frozenset(), hide_complete=False, has_strays=False)
     rows = [row for row in report.rows if wanted.keeps(row)]
     completed_by = None
     if of_any_state != wanted:
@@ -92,7 +92,9 @@ def report_table(report: Report, wanted: Filter) -> StageTable:
         (job.group.stage, job.by_hour)
         for root in report.roots
         for job in root.root.departed
-        if of_any_state.keeps(Row(root.root, Job(job.name, None), group=job.group))
+        if of_any_state.keeps(
+            Row(root.root, Job(job.name, None, labels=job.labels), group=job.group)
+        )
     ]
     return stage_table(rows, report.time, completed_by=completed_by, departed=departed)
 

@@ -33,7 +33,7 @@ class Departed:
             if job.reading is not None and job.reading.by_hour:
                 group = groups.get(job.name, UNKNOWN)
                 self._jobs.pop(path, None)  # the last to go comes last
-                self._jobs[path] = DepartedJob(job.name, group, job.reading.by_hour)
+                self._jobs[path] = DepartedJob(job.name, group, job.reading.by_hour, job.labels)
                 self._times[path] = _times_of(job.reading)
         self._keep(list(self._jobs)[-_MOST:])
 

@@ -164,7 +164,8 @@ def test_complete_jobs_tell_the_pace_where_a_filter_leaves_them_out() -> None:
 
 def test_what_departed_jobs_completed_counts_where_the_filter_would_keep_them() -> None:
     reading = daily(*[10] * 10, of=320)
-    gone = DepartedJob("filter/x", Group("filter/*", "x"), reading.by_hour)
+    labels = (("dump", "x"),)
+    gone = DepartedJob("filter/x", Group("filter/*", "x"), reading.by_hour, labels)
     job = a_job("filter/CC-MAIN-2020-05", reading=reading)
     report = report_of(job, groups=groups_of([job.name]), departed=(gone,))
     table = report_table(report, Filter())
@@ -173,3 +174,5 @@ def test_what_departed_jobs_completed_counts_where_the_filter_would_keep_them() 
     assert table.stages[0].throughput.by_day() == (0, 0, 0, 0, *[20] * 10)
     assert report_table(report, Filter(name="CC")).whole.tasks_last_day == 10
     assert report_table(report, Filter(roots=frozenset({"other"}))).whole.tasks_last_day == 0
+    assert report_table(report, Filter(labels=frozenset(labels))).whole.tasks_last_day == 10
+    assert report_table(report, Filter(has_strays=True)).whole.tasks_last_day == 20

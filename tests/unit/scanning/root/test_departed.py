@@ -14,13 +14,14 @@ from exporter.scanning.root.departed import Departed
 from exporter.storage.base import Look, Version
 
 GROUP = Group("filter/*", "d")
+LABELS = (("dump", "d"),)
 TWICE, ONCE = worked(3600, 3600), worked(3600)
 
 
 def departed(*readings: Reading | None) -> Departed:
     """Jobs of these readings that went, named by number."""
     found = Departed()
-    jobs = {(str(at),): a_job(str(at), reading=r) for at, r in enumerate(readings)}
+    jobs = {(str(n),): a_job(str(n), reading=r, labels=LABELS) for n, r in enumerate(readings)}
     found.went(jobs, {"0": GROUP})
     return found
 
@@ -39,6 +40,7 @@ def test_those_that_completed_something_lately_are_kept() -> None:
     found = departed(TWICE, a_reading(), None, worked())
     (job,) = found.published((), NOW)
     assert (job.name, job.group, job.by_hour) == ("0", GROUP, TWICE.by_hour)
+    assert job.labels == LABELS
     assert found.published((), NOW) is found.published((), NOW)
     assert names(found, now=NOW + 20 * DAY) == []
 
