@@ -36,7 +36,10 @@ from exporter.workers import Workers
 
 SCALES = [int(each) for each in os.environ.get("BENCH_SCALES", "1000 20000 100000").split()]
 TASKS, DONE, LOGS, STAGES, ONE_IN = 10, 4, 3, 4, 20
-EXECUTOR = json.dumps({"pipeline": [{"name": "x" * 200}] * 5, "world_size": TASKS}, indent=4)
+EXECUTOR = json.dumps(
+    {"pipeline": [{"name": "x" * 200}] * 5, "start_method": "forkserver", "world_size": TASKS},
+    indent=4,
+)
 LOG = "2026-11-26 16:13:41.349 | INFO     | datatrove.pipeline.base:run:9 - goes on\n" * 50
 DOLLARS = {"list": 0.005 / 1000, "get": 0.0004 / 1000, "head": 0.0004 / 1000}
 """S3 Standard, us-east-1, November 2026; a LIST costs as much as a PUT."""
@@ -60,7 +63,9 @@ def files(jobs: int, *, flat: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def write_tree(root: Path, jobs: int) -> None:
-    ago = time.time() - 300
+    """The tree, launched an hour ago; logs were written five minutes ago."""
+    now = time.time()
+    ages = {".json": 3600, ".log": 300}
     for name, content in files(jobs):
         file = root / name
         try:
@@ -68,8 +73,8 @@ def write_tree(root: Path, jobs: int) -> None:
         except FileNotFoundError:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-        if name.endswith(".log"):
-            os.utime(file, (ago, ago))
+        if age := ages.get(file.suffix):
+            os.utime(file, (now - age, now - age))
 
 
 def memory_of(exporter: Exporter) -> tuple[float, float]:
