@@ -96,8 +96,9 @@ dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards anew, and the copies
 mutate-rules: $(VENV)/.dev .cache/servers/ready ## Change every rule and see its tests fail (half an hour)
 	$(BIN)/python scripts/mutate_rules.py $(ARGS)
 
-alarms: $(VENV)/.dev ## How often healthy jobs are called stalled, and how soon dead ones are (a minute)
+alarms: $(VENV)/.dev .cache/servers/ready ## How often healthy jobs are called stalled, how soon dead ones, and a day's messages (five minutes)
 	$(BIN)/python tests/benchmarks/alarms.py $(ARGS)
+	$(BIN)/python tests/benchmarks/noise.py
 
 wheel: $(VENV)/.dev ## Build the wheel and install it into .venv
 	rm -rf dist

@@ -3,6 +3,9 @@
 Only its pauses are shorter: a second for a minute, two for the ten between messages of a group.
 """
 
+import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from support.monitoring import (
     receiver,
     send_alerts,
 )
+from support.paths import PROJECT
 from support.servers import wait_until
 
 INTERVAL_SECONDS = 2
@@ -102,3 +106,22 @@ def test_an_exporter_that_is_down_hides_nothing_of_another_team_or_replica(
     seen = alert("DatatroveJobStalled", team="c", root="shared", job_name="j", state="stalled")
     sent = messages(watched, ([down, other, replica, seen], False), count=1)
     assert sent == {("/oncall", "firing", 1): 3, ("/team", "firing", 1): 1}
+
+
+@pytest.mark.timeout(400)
+def test_half_a_day_of_real_folders_tells_of_its_three_problems_and_nothing_else() -> None:
+    """Six hundred jobs and a day take five minutes: make alarms, whose result is committed."""
+    script = PROJECT / "tests" / "benchmarks" / "noise.py"
+    command = [sys.executable, script, "--hours=12", "--dumps=24"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for text in (result.stdout, (PROJECT / "deploy/prometheus/tests/noise.txt").read_text()):
+        told = re.findall(r"^(Datatrove\w+) *(\w*)", text, re.MULTILINE)
+        assert told == [
+            ("DatatroveJobFailed", "signatures"),
+            ("DatatroveJobStalled", "base_processing"),
+            ("DatatroveJobUnreadable", "buckets"),
+            ("DatatroveJobsAbandoned", ""),
+        ]
+        assert re.search(r"^oncall +0 +0$", text, re.MULTILINE)
+        assert "6 messages to people" in text

@@ -9,6 +9,7 @@ evaluates the rules.
 import heapq
 import json
 import os
+import re
 import subprocess
 import time
 from collections import defaultdict
@@ -41,6 +42,8 @@ EPOCH = 1_700_000_000
 """When stories begin (Unix seconds); their own times count from there."""
 
 Labels = dict[str, str]
+Series = dict[tuple[str, str], dict[int, float]]
+"""The values by step of each series, which is a name and its labels as PromQL writes them."""
 
 
 class Clock:
@@ -272,8 +275,18 @@ def told(
     step: int = 600,
 ) -> None:
     """Let the story happen and be watched, and see that the rules say this, and nothing else."""
+    series = watched(world, watchers, until=until, step=step)
+    asked = list(_expected(list(fired), until, step))
+    result = _ask_the_rules(folder, series, asked, step)
+    assert result.returncode == 0, (result.stdout + result.stderr)[:3000]
+
+
+def watched(
+    world: World, watchers: Iterable[Watcher | TextFile], *, until: float, step: int
+) -> Series:
+    """Let the story happen, and scrape at each step what the rules ask for."""
     watching = list(watchers)
-    series: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    series: Series = defaultdict(dict)
     for number, now in enumerate(range(0, int(until) + step, step)):
         world.until(now)
         for watcher in watching:
@@ -281,13 +294,39 @@ def told(
                 if name in _used():
                     moved = value - EPOCH if "timestamp" in name else value
                     series[name, _selector(labels)][number] = moved
+    return series
+
+
+def firing(folder: Path, series: Series, *, steps: int, step: int) -> list[list[Labels]]:
+    """The alerts that the shipped rules have firing at each step: promtool says what it found where
+    it was told to find nothing."""
+    asked = [
+        {
+            "expr": f'ALERTS{{alertstate="firing",at!="{number}"}}',
+            "eval_time": f"{number * step}s",
+            "exp_samples": [],
+        }
+        for number in range(steps)
+    ]
+    found: list[list[Labels]] = [[] for _ in asked]
+    text = _ask_the_rules(folder, series, asked, step).stderr
+    for number, got in re.findall(r'at!=\\"(\d+)\\".*?\n.*?\n\s*got: (.*)', text):
+        for labels in re.findall(r'\{__name__="ALERTS", (.*?)\} 1E\+00', got):
+            pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)
+            found[int(number)].append({k: v for k, v in pairs if k != "alertstate"})
+    return found
+
+
+def _ask_the_rules(
+    folder: Path, series: Series, asked: list[dict[str, Any]], step: int
+) -> "subprocess.CompletedProcess[str]":
     test = {
         "interval": f"{step}s",
         "input_series": [
             {"series": name + labels, "values": _values(points)}
             for (name, labels), points in series.items()
         ],
-        "promql_expr_test": list(_expected(list(fired), until, step)),
+        "promql_expr_test": asked,
     }
     file = folder / "story_test.yml"
     groups = ["datatrove.rules", "datatrove.jobs", "datatrove.exporter"]
@@ -299,8 +338,7 @@ def told(
     }
     file.write_text(json.dumps(content))
     command = [needs("promtool"), "test", "rules", str(file)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, (result.stdout + result.stderr)[:3000]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _expected(fired: list[Fired], until: float, step: int) -> Iterator[dict[str, Any]]:
