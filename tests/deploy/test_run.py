@@ -20,14 +20,13 @@ import pytest
 import yaml
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 from support.jobs import write_job
+from support.manifests import CHART, DEPLOY, Documents, kustomize, of_kind, render, workload
 from support.paths import PROJECT
 from support.processes import needs
 
 from exporter.cli import main
 from exporter.commands.targets import load_config
 
-DEPLOY = PROJECT / "deploy"
-CHART = DEPLOY / "helm" / "datatrove-exporter"
 BIN = Path(sys.executable).parent
 
 RULES = sorted((DEPLOY / "prometheus").glob("*.rules.yml"))
@@ -35,8 +34,6 @@ DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 VALUES = [CHART / "values.yaml", *sorted((CHART / "ci").glob("*-values.yaml"))]
 MANIFESTS = [DEPLOY / "kubernetes" / "base", *sorted((DEPLOY / "kubernetes/overlays").iterdir())]
 OPERATOR_KINDS = {"ServiceMonitor": ServiceMonitor, "PrometheusRule": PrometheusRule}
-
-Documents = list[dict[str, Any]]
 
 
 def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -77,15 +74,6 @@ def check_documents(documents: Documents) -> None:
         else:
             read = model.model_validate(document)
             assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == document
-
-
-def of_kind(documents: Documents, *kinds: str) -> Documents:
-    return [document for document in documents if document["kind"] in kinds]
-
-
-def workload(documents: Documents) -> dict[str, Any]:
-    (found,) = of_kind(documents, "Deployment", "StatefulSet")
-    return found
 
 
 def container(documents: Documents) -> dict[str, Any]:
@@ -147,15 +135,6 @@ def test_copies_of_rules_and_dashboards_are_what_they_are_copies_of() -> None:
 def values(request: pytest.FixtureRequest) -> Any:
     file: Path = request.param
     return {} if file.name == "values.yaml" else yaml.safe_load(file.read_text())
-
-
-def render(values: dict[str, Any]) -> tuple[Documents, str]:
-    """The chart's documents, and its notes."""
-    with helm_python.Chart.load(str(CHART)) as chart:
-        texts = chart.render(values, name="demo", namespace="monitoring")
-    notes = texts.pop(f"{CHART.name}/templates/NOTES.txt")
-    documents = [d for text in texts.values() for d in yaml.safe_load_all(text) if d]
-    return documents, notes
 
 
 def test_helm_lints_and_renders_what_kubernetes_takes(values: dict[str, Any]) -> None:
@@ -238,10 +217,6 @@ def test_the_schema_knows_every_value() -> None:
 
 
 # --- Manifests
-
-
-def kustomize(folder: Path) -> Documents:
-    return list(yaml.safe_load_all(run(BIN / "kubectl", "kustomize", folder).stdout))
 
 
 @pytest.mark.parametrize("folder", MANIFESTS, ids=lambda folder: folder.name)

@@ -21,30 +21,23 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.HTTPServer(("", 8000), Receiver).serve_forever()
 """
-# Limits that a root without CAP_SYS_RESOURCE may set; ports that others on this machine may have;
-# a volume whose size podman does not limit; a tenth of the time; and somebody who is told.
+# Ports that others on this machine may have; a volume whose size podman does not limit; a tenth
+# of the time; and somebody who is told.
 OVERRIDES = f"""
-x-limits: &limits
-  ulimits: {{nofile: {{soft: 1024, hard: 4096}}, nproc: {{soft: 4096, hard: 4096}}}}
 services:
   jobs:
-    <<: *limits
     image: {IMAGE}
     command: [demo, --write-only, --directory=/data/logs, --speed=2]
   exporter:
-    <<: *limits
     image: {IMAGE}
     ports: !override ["127.0.0.1::10170"]
   prometheus:
-    <<: *limits
     image: localhost/prom/prometheus:v3.5.0
     ports: !override ["127.0.0.1::9090"]
   alertmanager:
-    <<: *limits
     image: localhost/prom/alertmanager:v0.28.1
     ports: !override ["127.0.0.1::9093"]
   receiver:
-    <<: *limits
     image: {IMAGE}
     entrypoint: [python, -c, {json.dumps(RECEIVER)}]
     networks: [demo]
