@@ -87,11 +87,22 @@ def _folder_to_write_to(directory: str | None) -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
+def root_of(folder: Path) -> RootConfig:
+    """How the demo watches its own tree."""
+    return RootConfig(
+        "demo",
+        str(folder),
+        scan_interval_seconds=2.0,
+        stall=_STALL,
+        labels=tuple(map(parse_label_pattern, LABELS)),
+        stage_order=tuple(name for name, *_ in _STAGES),
+    )
+
+
 def _serve(folder: Path, listen_address: str) -> None:
     from exporter.commands.serve import Exporter
 
-    labels = tuple(map(parse_label_pattern, LABELS))
-    root = RootConfig("demo", str(folder), scan_interval_seconds=2.0, stall=_STALL, labels=labels)
+    root = root_of(folder)
     exporter = Exporter(Config((root,), listen_address=listen_address))
     click.echo(f"The jobs are in {folder}.")
     exporter.announce()

@@ -12,7 +12,7 @@ import pytest
 from support.processes import COMMAND
 from support.servers import HOST, running, wait_until
 
-from exporter.commands.demo import LABELS, DemoTree
+from exporter.commands.demo import LABELS, DemoTree, root_of
 from exporter.config.labels import labels_of, parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Latest, Root
@@ -102,6 +102,21 @@ def test_within_a_minute_a_job_stalls_and_another_fails_with_its_cause(root: Pat
     (group,) = job.reading.logs.tasks.groups()
     assert (group.cause.type, group.cause.where) == ("IndexError", "extract.py:run:88")
     assert group.ranks == (9,)
+
+
+def test_each_stage_knows_the_one_before_and_none_began_too_early(root: Path) -> None:
+    tree = DemoTree(root)
+    tree.write()
+    run_for(tree, 300)
+    found = Scheduler([root_of(root)], Latest(), Workers(2)).run_once().roots[0]
+    upstreams = {job.name: job.upstream for job in found.jobs}
+    for dump in DUMPS:
+        first, *others = stages(dump)
+        assert upstreams[first] is None
+        for before, after in itertools.pairwise([first, *others]):
+            known = upstreams[after]
+            assert known is not None
+            assert (known.job_name, known.late or 0) == (before, 0)
 
 
 def test_all_else_completes_and_then_nothing_more_is_written(root: Path) -> None:
