@@ -35,6 +35,7 @@ from support.monitoring import DEPLOY, SCRAPE_JOB, exported_names, hurried_rules
 from support.processes import Prometheus, prometheus, serving
 from support.promql import called_functions, metric_names, selectors
 from support.servers import wait_until
+from support.stats import write_stats
 
 GRAFANA = DEPLOY / "grafana"
 BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -241,7 +242,9 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     write_job(folder / "gone/job", tasks=5, completed=[0], launch=now)
     again, corrupt = (folder / "fineweb" / name for name in (AGAIN, name_of("buckets", 0)))
     roots = [{"name": name, "url": str(folder / name)} for name in ("fineweb", "scratch", "gone")]
-    roots[0]["labels"] = LABELS
+    roots[0] |= {"labels": LABELS, "read_stats": "steps"}
+    for marker in (folder / "fineweb" / RUNS / "completions").iterdir():
+        write_stats(folder / "fineweb" / RUNS, int(marker.name))
     config = {"roots": roots, "scan": {"interval": "2s"}, "web": {"external_url": PAGE}}
     with serving(folder, **config) as exporter:
         exporter.wait_until_ready()

@@ -42,7 +42,12 @@ def job() -> dashboard.Dashboard:
     launches = f"changes(datatrove_job_launch_timestamp_seconds{{{JOB}}}[2m]) > 0"
     built = built.annotation(mark("Alerts", stalls, "red", "{{alertname}}"))
     built = built.annotation(mark("Launches", launches, "blue", "Launch"))
-    for row, panels in (("Now", [*_numbers(), _alerts()]), ("Progress", _graphs())):
+    rows = (
+        ("Now", [*_numbers(), _alerts()]),
+        ("Progress", _graphs()),
+        ("Documents and tokens", _documents()),
+    )
+    for row, panels in rows:
         built = built.with_row(dashboard.Row(row))
         for panel in panels:
             built = built.with_panel(panel)
@@ -138,4 +143,42 @@ def _graphs() -> list[timeseries.Panel]:
             "s",
             [(idle(JOB), "idle"), (longest_gap(JOB), "longest wait")],
         ).override_by_query("B", [setting("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]),
+    ]
+
+
+def _documents() -> list[timeseries.Panel]:
+    """Where the exporter reads what tasks counted."""
+    only = "Where the exporter reads it (read_stats)."
+    return [
+        graph(
+            "Tokens an hour",
+            f"Of the hour before. {only}",
+            "none",
+            [(f"{PER_JOB}tokens:per_hour{{{JOB}}}", "tokens/h")],
+        ),
+        graph(
+            "Documents written an hour",
+            f"Of the hour before. {only}",
+            "none",
+            [(f"{PER_JOB}documents_written:per_hour{{{JOB}}}", "documents/h")],
+        ),
+        graph(
+            "Dropped by each step",
+            f"Of the documents that came to it. {only}",
+            "percentunit",
+            [
+                (
+                    f"root_job_name_step:datatrove_job_step_documents:dropped_ratio{{{JOB}}}",
+                    "{{step}}",
+                )
+            ],
+        ).max(1),
+        stacked(
+            graph(
+                "Time in each step",
+                f"Of all tasks together. {only}",
+                "s",
+                [(f"max by (step) (datatrove_job_step_seconds{{{JOB}}})", "{{step}}")],
+            )
+        ),
     ]

@@ -61,6 +61,7 @@ def stage() -> dashboard.Dashboard:
     for row, panels in (
         ("Now", _numbers()),
         ("Progress", _graphs()),
+        ("Documents and tokens", _documents()),
         ("Jobs", [_slowest(), _unfinished(), _complete()]),
     ):
         built = built.with_row(dashboard.Row(row))
@@ -158,6 +159,20 @@ def _graphs() -> list[timeseries.Panel]:
             "s",
             [(f"{idle(ROOT)} and on ({KEYS}) {longest}", legend)],
         ),
+    ]
+
+
+def _documents() -> list[timeseries.Panel]:
+    """Where the exporter reads what tasks counted."""
+    return [
+        graph(
+            f"{what} an hour",
+            "Of the hour before, of all jobs of the chosen stages, where the exporter reads it "
+            "(read_stats).",
+            "none",
+            [(f"sum({of_stage(f'{PER_JOB}{metric}:per_hour{{{ROOT}}}')})", f"{what.lower()}/h")],
+        )
+        for what, metric in (("Tokens", "tokens"), ("Documents written", "documents_written"))
     ]
 
 
