@@ -122,7 +122,7 @@ def status(
       status --by stage                       a line for each stage
       status --state stalled --match 2022     some of many jobs
       status -p minhash/ --strict && next.sh  a gate between two stages
-      status http://localhost:10170/          what a running exporter knows
+      status http://localhost:10170/ --watch  what a running exporter knows
     """
     from exporter.commands import status as command
 
@@ -138,11 +138,12 @@ def status(
         target = ExporterAt(_only_exporter(targets, config_file, wanted), only_roots, prefix)
     else:
         with _failing_in_words(code_of_none):
-            target = with_roots(config_of(targets, config_file, max_depth, prefix), only_roots)
+            config = config_of(targets, config_file, max_depth, prefix, may_come=wanted.watch)
+            target = with_roots(config, only_roots)
     more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
     more.append(wanted.steps)
     of_each = wanted.missing or wanted.failed or wanted.steps
-    if wanted.by is not None and (wanted.watch or of_each or wanted.sort):
+    if wanted.by is not None and (of_each or wanted.sort):
         raise click.UsageError("--by has no line for each job, so it goes with no list of them")
     if wanted.problems and (wanted.by is not None or wanted.sort or wanted.watch):
         raise click.UsageError("--problems is a table of its own, in an order of its own")
@@ -161,8 +162,6 @@ def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: An
         raise click.UsageError("an exporter's URL stands alone")
     if wanted.tail or wanted.steps:
         raise click.UsageError("--tail and --steps read files of jobs, and an exporter serves none")
-    if wanted.watch:
-        raise click.UsageError("--watch is for folders so far")
     source = click.get_current_context().get_parameter_source("max_depth")
     if source is not ParameterSource.DEFAULT:
         raise click.UsageError("--max-depth is for folders; an exporter has its own")

@@ -25,13 +25,15 @@ def config_of(
     config_file: str | None,
     max_depth: int = DEFAULT_MAX_DEPTH,
     prefix: str = "",
+    *,
+    may_come: bool = False,
 ) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean together;
     the current folder if there are none. Raises CommandError for an argument that is nothing
     to look at, and ConfigError. A root that is named twice is looked at once.
 
     `max_depth` is that of the folders and URLs among the arguments. Only jobs whose names
-    start with `prefix` are wanted.
+    start with `prefix` are wanted. A folder that does not exist `may_come`.
     """
     config = Config(()) if config_file is None else load_config(config_file)
     if not arguments and config_file is None:
@@ -40,7 +42,7 @@ def config_of(
     for argument in arguments:
         if "://" in argument:
             roots.append(_root_at_url(argument, max_depth))
-        elif os.path.isdir(argument):
+        elif os.path.isdir(argument) or (may_come and _may_become_folder(argument)):
             folder = os.path.abspath(argument)
             roots.append(RootConfig(display_name(folder), folder, max_depth=max_depth))
         elif argument.endswith((".yaml", ".yml")) and os.path.exists(argument):
@@ -129,6 +131,11 @@ def _without_secrets(url: str) -> str:
         return f"{url.partition('://')[0]}://…"
     place = parts.netloc.rpartition("@")[2]
     return display_name(f"{parts.scheme}://{place}{parts.path}")
+
+
+def _may_become_folder(path: str) -> bool:
+    is_file = path.endswith((".yaml", ".yml"))
+    return bool(path) and not (is_file or os.path.lexists(path) or meant_beginning(path))
 
 
 def _what_is_wrong_with(path: str) -> str:

@@ -557,7 +557,7 @@ def test_watching_storage_that_does_not_answer_goes_on_drawing(
         (root / "j/completions/00001").touch()
         drawn.wait_for(lambda text: "2/2" in text)
         drawn.wait_for(lambda text: "silent cannot be read: timeout: " in text)
-        drawn.wait_for(lambda text: re.search(r"scanned .*Ctrl-C ends", text))
+        drawn.wait_for(lambda text: re.search(r"scanned .* q quit", text))
         drawn.press(CONTROL_C)
         assert drawn.wait() == 0
 

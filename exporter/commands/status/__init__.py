@@ -8,6 +8,7 @@ import io
 import signal
 import sys
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from exporter import log
 from exporter.commands.status.source import Source
@@ -16,6 +17,9 @@ from exporter.config.settings import Asked, Config
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter, sort_rows
 from exporter.model.state import State
+
+if TYPE_CHECKING:
+    from exporter.commands.status.watch.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,7 @@ def run(target: Config | ExporterAt, options: Options) -> int:
             return show(_source(target, options), options)
         from exporter.commands.status.watch import watch
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        assert isinstance(target, Config)
-        watch(target, options)
+        watch(_feed(target, options), options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
@@ -92,3 +94,13 @@ def _source(target: Config | ExporterAt, options: Options) -> Source:
     from exporter.commands.status.remote.source import Exporter
 
     return Exporter(target.url, target.roots, target.prefix)
+
+
+def _feed(target: Config | ExporterAt, options: Options) -> "Feed":
+    from exporter.commands.status.watch.feed import Questions, Scans
+
+    if isinstance(target, Config):
+        return Scans(target, options.interval)
+    from exporter.commands.status.remote.source import Exporter
+
+    return Questions(Exporter(target.url, target.roots, target.prefix), options.interval)

@@ -37,11 +37,16 @@ class Part:
 def break_down(rows: Iterable[Row], by: str) -> list[Part]:
     """A part for each value of `by`, which is one of the above or a label; the worst states come
     first, and of these the part with the most jobs in that state."""
-    value_of = _OF_ROWS.get(by) or (lambda row: dict(row.job.labels or ()).get(by))
     by_value = defaultdict[str | None, list[Row]](list)
     for row in rows:
-        by_value[value_of(row)].append(row)
+        by_value[value_of(row, by)].append(row)
     return sorted((_part(value, alike) for value, alike in by_value.items()), key=_urgency)
+
+
+def value_of(row: Row, by: str) -> str | None:
+    """What a row has of `by`."""
+    of_row = _OF_ROWS.get(by)
+    return dict(row.job.labels or ()).get(by) if of_row is None else of_row(row)
 
 
 def _part(value: str | None, rows: list[Row]) -> Part:
