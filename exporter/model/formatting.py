@@ -21,6 +21,23 @@ REASONS = {
 }
 """Why a job cannot be read, in words."""
 
+REASONS_EXPLAINED = {
+    "timeout": "The scan gave it up at its deadline; the next one tries again.",
+    "denied": "The user or key that the exporter runs with may not list its folder, or not read "
+    "its executor.json or completions/.",
+    "not_found": "Its executor.json or a folder of it went while it was read, or a link leads "
+    "nowhere.",
+    "throttled": "Scans of this root come too often for the storage, or others use it up.",
+    "unavailable": "The storage could not be reached, or broke off; the next scan tries again.",
+    "partial": "Counts from it would be too low, so none are taken; the next scan tries again.",
+    "invalid": "executor.json is no JSON object whose world_size is a whole number of at least 1, "
+    "or completions is no folder. That is so for milliseconds while datatrove writes the file; if "
+    "it stays, launch the job again.",
+    "too_large": "Its executor.json is larger than is read, and its end does not tell world_size.",
+    "other": "This is not one of the known troubles: please look at the log, and report it.",
+}
+"""The same in sentences: what it means, and what helps."""
+
 _LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browser_fixtures import HOSTILE_ROOT
 from support.browsers import axe_violations, watched
+from support.estate import write_estate
 from support.job_gallery import HOSTILE_NAMES
 from support.jobs import write_job, write_marker
 from support.pages import job_path
@@ -48,7 +49,7 @@ def live(tmp_path: Path, root: Path) -> Iterator[Exporter]:
 
 def names(page: Page) -> list[str]:
     """Names of the jobs in the table."""
-    return page.locator("#jobs tbody th a").all_inner_texts()
+    return page.locator("#jobs tbody th a:not(.badge)").all_inner_texts()
 
 
 def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> None:
@@ -128,7 +129,7 @@ def test_without_javascript_nothing_is_offered_that_needs_it(plain: Page) -> Non
 
 def test_the_page_of_a_stalled_job_says_why_and_what_is_missing(page: Page) -> None:
     page.goto("/?state=stalled")
-    page.locator("#jobs tbody th a").click()
+    page.locator("#jobs tbody th a:not(.badge)").click()
     expect(page).to_have_title("stalled, 34 % – CC-MAIN-2024-18/minhash/buckets – datatrove jobs")
     expect(page.locator("#job")).to_contain_text("No task was completed for 6 h")
     expect(page.locator("#job dl")).to_contain_text("mh2-buckets")
@@ -173,10 +174,10 @@ def test_every_hostile_name_is_text_and_leads_to_its_job(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Root", exact=True).select_option(HOSTILE_ROOT)
     page.get_by_role("button", name="Show").click()
-    shown = page.locator("#jobs tbody th a").all_text_contents()
+    shown = page.locator("#jobs tbody th a:not(.badge)").all_text_contents()
     assert sorted(shown) == sorted(display_name(os.fsdecode(name)) for name in HOSTILE_NAMES)
     for index, name in enumerate(shown):
-        page.locator("#jobs tbody th a").nth(index).click()
+        page.locator("#jobs tbody th a:not(.badge)").nth(index).click()
         assert page.locator("h1").text_content() == name
         assert page.locator(".heading nav a").nth(1).text_content() == HOSTILE_ROOT
         page.get_by_role("link", name="This job as JSON").click()
@@ -329,3 +330,92 @@ def test_the_commands_on_the_page_are_about_its_job(page: Page, name: bytes) -> 
     assert logs.replace("failed_logs", "datatrove-exporter status --missing") == (
         page.locator("#copy-status").text_content()
     )
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """An exporter of 96 dumps × 6 stages and experiments."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    write_estate(folder, time.time())
+    roots = [{"name": name, "url": str(folder / name)} for name in ("fineweb", "scratch")]
+    with serving(folder, roots=roots) as exporter:
+        exporter.wait_until_ready()
+        yield exporter
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark"), (2560, "light")],
+)
+def test_a_pipeline_is_one_picture(
+    browser: Browser, pipeline: Exporter, width: int, scheme: str
+) -> None:
+    with watched(browser, pipeline.port, color_scheme=scheme, java_script_enabled=True) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/", "/?view=stages", "/?view=list&name=minhash", "/?view=problems"):
+            page.goto(path)
+            assert axe_violations(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.goto("/")
+        expect(page.locator("main h2").first).to_contain_text("Needs you (2)")
+        expect(page.locator("main h2").nth(1)).to_contain_text("stalled")
+        assert page.locator(".grid a").count() == 576
+
+
+def test_keys_move_among_jobs_and_views(browser: Browser, pipeline: Exporter) -> None:
+    with watched(browser, pipeline.port) as page:
+        page.goto("/?root=fineweb")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        first = page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        assert page.evaluate("document.activeElement.textContent") == first
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_have_text(first)
+        page.get_by_role("link", name="All jobs").click()
+        page.keyboard.press("g")
+        page.keyboard.press("s")
+        page.wait_for_url("**/?root=fineweb&view=stages")
+        page.keyboard.press("/")
+        page.keyboard.type("jk?gs")
+        expect(page.get_by_label("Job name contains")).to_have_value("jk?gs")
+
+
+def test_times_are_in_the_reader_s_zone_and_in_utc_on_demand(
+    browser: Browser, gallery: Exporter
+) -> None:
+    with watched(browser, gallery.port, timezone_id="Asia/Kolkata") as page:
+        page.goto("/jobs/fineweb/tokenize")
+        shown = page.locator("#freshness time")
+        utc = (shown.get_attribute("title") or "")[11:19]
+        hour, minute = divmod((int(utc[:2]) * 60 + int(utc[3:5]) + 330) % 1440, 60)
+        expect(shown).to_have_text(f"{hour:02}:{minute:02}:{utc[6:]}")
+        page.get_by_role("button", name="Times: local").click()
+        expect(shown).to_have_text(f"{utc} UTC")
+        page.reload()
+        expect(page.get_by_role("button", name="Times: UTC")).to_be_visible()
+        expect(shown).to_have_text(re.compile(" UTC$"))
+
+
+def test_what_was_unfolded_stays_so_when_the_page_refreshes(
+    browser: Browser, pipeline: Exporter
+) -> None:
+    with watched(browser, pipeline.port) as page:
+        page.clock.install()
+        page.goto("/")
+        page.locator("summary").click()
+        as_of = page.locator("#freshness").inner_text()
+        page.clock.run_for(31_000)
+        expect(page.locator("#freshness")).not_to_have_text(as_of)
+        assert page.locator("details").get_attribute("open") is not None
+
+
+def test_print_shows_bars_and_nothing_to_press(browser: Browser, pipeline: Exporter) -> None:
+    with watched(browser, pipeline.port) as page:
+        page.goto("/")
+        page.emulate_media(media="print")
+        expect(page.locator(".stages progress").first).to_be_visible()
+        assert page.locator("button:visible, select:visible, input:visible").count() == 0

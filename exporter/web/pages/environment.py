@@ -79,6 +79,7 @@ def new_environment() -> Environment:
         "style": Markup(_STYLE),  # noqa: S704
         "states": BY_NAME,
         "version": __version__,
+        "with_strays": Query(Filter(has_strays=True), view="list").encode(),
     }
     return environment
 

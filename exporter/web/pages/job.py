@@ -4,17 +4,20 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from exporter.config.labels import STAGE
 from exporter.metrics.render import escape
 from exporter.model import formatting
 from exporter.model.advice import advice, unknowable
 from exporter.model.open_tasks import WORDS, ranks_in_states, runs_of
 from exporter.model.report import Report, Row
+from exporter.model.selection import Filter
 from exporter.model.stages.neighbours import blocked_by, in_words
 from exporter.model.stall import last_sign_of_life
 from exporter.model.steps import coverage, steps_of
 from exporter.web.pages.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
 from exporter.web.pages.pipeline import pipeline
+from exporter.web.query import Query
 from exporter.web.urls import shell_path
 
 _RUNS_SHOWN = 200
@@ -42,6 +45,7 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         "row": row,
         **pipeline(report, row),
         "blocked": in_words(row.job) if blocked_by(row.job) else "",
+        "alike": _alike(row),
         "root_row": root_row,
         "entries": drawn(entries, row),
         "chart": chart,
@@ -57,6 +61,18 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         "path": shell_path(row.root.url, row.job_name),
         "promql": f"datatrove_job_completion_ratio{{{selector}}}",
     }
+
+
+def _alike(row: Row) -> list[tuple[str, str, str]]:
+    """What the job has in common with others, and the query for these: kind, value, query."""
+    group = row.group
+    told = [
+        ("stage", group.stage, Filter(stages=frozenset({group.stage}))),
+        ("item", group.item, Filter(items=frozenset({group.item}))),
+        *((name, value, Filter(labels=frozenset({(name, value)})))
+          for name, value in row.job.labels or () if name != STAGE),
+    ]  # fmt: skip
+    return [(kind, value, Query(wanted).encode()) for kind, value, wanted in told if value]
 
 
 def _missing(row: Row) -> dict[str, object] | None:

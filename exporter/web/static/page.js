@@ -1,8 +1,9 @@
 "use strict";
-// Keeps an open page up to date and makes "Copy" buttons work. Without it the page is
-// complete, and one that is reloaded by hand.
+// Keeps an open page up to date, shows times in the reader's zone, and makes keys and "Copy"
+// buttons work. Without it the page is complete, and one that is reloaded by hand.
 (() => {
   const SECONDS = 30;
+  const ZONE = "datatrove-exporter: times are in UTC";
   const STOPPED = "datatrove-exporter: refreshing is stopped";
   const button = document.getElementById("refresh");
   const lost = document.getElementById("lost");
@@ -31,7 +32,9 @@
       here.replaceWith(document.importNode(there, true));
       return;
     }
-    for (const { name } of [...here.attributes]) if (!there.hasAttribute(name)) here.removeAttribute(name);
+    for (const { name } of [...here.attributes]) {
+      if (!there.hasAttribute(name) && name !== "open") here.removeAttribute(name); // what was unfolded stays so
+    }
     for (const { name, value } of [...there.attributes]) if (here.getAttribute(name) !== value) here.setAttribute(name, value);
     const [ours, theirs] = [[...here.childNodes], [...there.childNodes]];
     theirs.forEach((child, index) => {
@@ -40,8 +43,42 @@
     ours.slice(theirs.length).forEach((child) => child.remove());
   };
 
+  // Times: the server writes them in UTC, and what points at one shows that.
+  const isUtc = () => {
+    try { return localStorage.getItem(ZONE) !== null; } catch { return document.body.dataset.zone === "utc"; }
+  };
+  const two = (number) => String(number).padStart(2, "0");
+  const inZone = (words, date) => {
+    const [clock, day] = [/(\d\d:\d\d(:\d\d)?) UTC$/.exec(words), /^\d+ [A-Z]\w\w\b/.test(words)];
+    if (!clock && !day) return words;
+    const now = new Date();
+    const month = date.toLocaleString("en", { month: "short" });
+    const year = date.getFullYear() === now.getFullYear() ? "" : ` ${date.getFullYear()}`;
+    const onDay = day || date.toDateString() !== now.toDateString() ? `${date.getDate()} ${month}${year}` : "";
+    const at = clock ? `${two(date.getHours())}:${two(date.getMinutes())}${clock[2] ? `:${two(date.getSeconds())}` : ""}` : "";
+    return `${onDay}${onDay && at ? " " : ""}${at}`;
+  };
+  const localise = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      time.dataset.utc ??= time.textContent;
+      time.textContent = isUtc() ? time.dataset.utc : inZone(time.dataset.utc, new Date(time.dateTime));
+    }
+  };
+  const zone = document.getElementById("zone");
+  const showZone = () => {
+    localise(document);
+    zone.textContent = `Times: ${isUtc() ? "UTC" : "local"}`;
+  };
+  zone.addEventListener("click", () => {
+    const next = !isUtc();
+    document.body.dataset.zone = next ? "utc" : "local";
+    try { if (next) localStorage.setItem(ZONE, "yes"); else localStorage.removeItem(ZONE); } catch { /* see isUtc */ }
+    showZone();
+  });
+
   const show = (text) => {
     const next = new DOMParser().parseFromString(text, "text/html");
+    localise(next);
     const focused = document.activeElement;
     const address = focused?.getAttribute("href");
     for (const here of document.querySelectorAll("[data-live]")) {
@@ -87,9 +124,41 @@
     if (!isStopped()) refresh();
   });
   label();
+  showZone();
   document.documentElement.classList.add("scripted"); // shows what needs this script
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", tick);
+
+  // Keys. `g` waits a moment for the one that follows.
+  const keys = document.getElementById("keys");
+  const go = { s: "stages", g: "grid", l: "list", h: "" };
+  let awaited = 0;
+  const toView = (view) => {
+    const link = view && document.querySelector(`.views a[data-view="${view}"]`);
+    location.assign(link ? link.href : `${document.body.dataset.up || "./"}${view ? `?view=${view}` : ""}`);
+  };
+  const step = (by) => {
+    const links = [...document.querySelectorAll("main a[href^='jobs/']:not(.what)")].filter((link) => link.checkVisibility());
+    const at = links.indexOf(document.activeElement);
+    links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + by, 0), links.length - 1)]?.focus();
+  };
+  document.getElementById("help").addEventListener("click", () => keys.showModal());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
+    if (event.target.closest("input, select, textarea")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const follows = event.timeStamp - awaited < 1500;
+    awaited = 0;
+    const search = document.getElementById("name");
+    if (follows && event.key in go) toView(go[event.key]);
+    else if (event.key === "g") awaited = event.timeStamp;
+    else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
+    else if (event.key === "?") keys.showModal();
+    else if (event.key === "/" && search) { search.focus(); search.select(); } else return;
+    event.preventDefault();
+  });
 
   const copy = async (source, control) => {
     const range = document.createRange();

@@ -16,13 +16,15 @@ from support.pages import (
     text_of,
     views_of,
 )
-from support.readings import NOW, a_job, a_reading, a_root
+from support.readings import NOW, a_job, a_reading, a_root, an_unreadable_job
 from support.stats import a_pipeline, as_bytes
 
 from exporter.config.settings import ShowErrors
 from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.stats import JobStats, parse_stats
+from exporter.model import formatting
+from exporter.model.stages.grouping import Group
 from exporter.model.stages.upstream import Upstream
 from exporter.web.pages.environment import new_environment
 
@@ -158,3 +160,37 @@ def test_a_job_that_read_its_input_too_early_has_a_red_banner_though_it_is_compl
     assert "Its output is not complete: 3 tasks of sig below q were not done when it began." in text
     assert "What to do: It read the output of sig before that was complete:" in text
     assert "delete completions/ of this job and its output and run it again" in text
+
+
+def test_an_unreadable_job_says_what_that_means_and_nothing_untrue() -> None:
+    unread = a_reading(tasks_completed=0, last_completion_timestamp=None, history=None)
+    for job in (
+        an_unreadable_job("j", error="invalid"),
+        a_job("j", reading=unread, error="denied"),
+    ):
+        text = text_of(shown(views_of(a_root("prod", job)).job(below("prod/j"))))
+        assert job.error is not None
+        assert formatting.REASONS[job.error] in text
+        assert formatting.REASONS_EXPLAINED[job.error] in text
+        assert "No completion has been seen yet" not in text
+    assert formatting.REASONS.keys() == formatting.REASONS_EXPLAINED.keys()
+
+
+def test_stray_markers_are_a_badge_that_leads_to_all_such_jobs() -> None:
+    views = views_of(a_root("prod", a_job("j", reading=READING), a_job("k")))
+    badge = 'strays=true&amp;view=list" class="badge">2 stray'
+    assert badge in shown(views.index(asked())).partition('id="jobs"')[2]
+    assert f'href="../../?{badge}' in shown(views.job(below("prod/j")))
+    listed = shown(views.index(asked(("strays", "true")))).partition('id="jobs"')[2]
+    assert "<bdi>j</bdi>" in listed
+    assert "<bdi>k</bdi>" not in listed
+
+
+def test_a_job_leads_to_those_of_its_stage_item_and_labels() -> None:
+    name = "filter/CC-MAIN-2014-23"
+    job = a_job(name, reading=READING, labels=(("stage", "filter"), ("dump", "<d>")))
+    root = a_root("prod", job, groups=(Group("filter", "<d>"),))
+    page = shown(views_of(root).job(below(f"prod/{name}")))
+    for query in ("stage=filter", "item=%3Cd%3E", "label=dump%3A%3Cd%3E"):
+        assert f'href="../../../?{query}"' in page
+    assert "label=stage" not in page
