@@ -79,7 +79,11 @@ def test_the_loss_is_told_where_the_lines_are_missing(log: Log) -> None:
     while seen[-1] != "-1":
         seen += log.read_lines(1)
     assert seen[-2].startswith("lines of this log were lost")
-    assert [int(line) for line in seen[:-2]] == list(range(len(seen) - 2))
+    numbers = [
+        int(line) for line in seen[:-2] if not line.startswith("lines of this log were lost")
+    ]
+    assert numbers == sorted(numbers), "a busy machine may lose, and tell so, more than once"
+    assert numbers[:100] == list(range(100))
 
 
 def test_a_line_that_is_longer_than_the_backlog_is_written_where_nothing_else_waits(
