@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -439,7 +439,8 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
         for connection in list(self.connections):
-            connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # its client has just gone
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
