@@ -90,15 +90,16 @@ def grids_of(rows: Iterable[Row]) -> Grids:
     return Grids(tuple(grids), apart)
 
 
-def default_view(rows: Iterable[Row]) -> View:
-    """The view that shows best what these rows are."""
+def default_view(rows: Iterable[Row], grids: Sequence[Grid] | None = None) -> View:
+    """The view that shows best what these rows are; `grids` are theirs, if they are known."""
     rows = list(rows)
-    grids = grids_of(rows)
-    if 2 * sum(grid.jobs for grid in grids.grids) >= max(1, len(rows)):
+    if grids is None:
+        grids = grids_of(rows).grids
+    if 2 * sum(grid.jobs for grid in grids) >= max(1, len(rows)):
         return "grid"
     of_stages = Counter(_key(row) for row in rows if row.group.stage)
     large = sum(jobs >= _JOBS_OF_A_STAGE for jobs in of_stages.values())
-    return "stages" if large > 1 or grids.grids else "list"
+    return "stages" if large > 1 or grids else "list"
 
 
 def _key(row: Row) -> tuple[str, str]:

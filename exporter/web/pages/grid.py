@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from exporter.model.report import Report
-from exporter.model.stages.grid import Grid, ItemRow, View, default_view, grids_of
+from exporter.model.stages.grid import Grid, Grids, ItemRow, View, default_view, grids_of
 from exporter.web.pages.scope import page_query
 from exporter.web.query import Query
 
@@ -23,11 +23,20 @@ class GridPage:
     complete: tuple[ItemRow, ...]
 
 
-def suited_view(scope: Report) -> View:
+def view_of(scope: Report, query: Query) -> tuple[str, dict[str, Any] | None]:
+    """The view that is asked for, or that suits; and of a grid the values of the template."""
+    if query.view not in ("", "grid"):
+        return query.view, None
+    grids = grids_of(scope.rows)
+    view = query.view or _suited_view(scope, grids)
+    return view, _grid_page(grids, query) if view == "grid" else None
+
+
+def _suited_view(scope: Report, grids: Grids) -> View:
     """The view that suits one of the roots, the richest of them."""
     of_roots = {
-        default_view(list(rows))
-        for _, rows in groupby(
+        default_view(rows, [grid for grid in grids.grids if grid.root == root])
+        for root, rows in groupby(
             sorted(scope.rows, key=lambda row: row.root.name), key=lambda row: row.root.name
         )
     }
@@ -37,9 +46,8 @@ def suited_view(scope: Report) -> View:
 _RICHEST_FIRST: tuple[View, ...] = ("grid", "stages")
 
 
-def grid_page(scope: Report, query: Query) -> dict[str, Any]:
+def _grid_page(grids: Grids, query: Query) -> dict[str, Any]:
     """The values of the template. Open items of all grids come before complete ones."""
-    grids = grids_of(scope.rows)
     items = [(at, item) for at, grid in enumerate(grids.grids) for item in grid.open]
     items += [(at, item) for at, grid in enumerate(grids.grids) for item in grid.complete]
     widest = max((len(grid.stages) for grid in grids.grids), default=1)

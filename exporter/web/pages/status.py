@@ -10,7 +10,7 @@ from exporter.model.selection import Filter
 from exporter.model.stages.table import report_table
 from exporter.model.state import NEED_ATTENTION, State
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
-from exporter.web.pages.grid import grid_page, suited_view
+from exporter.web.pages.grid import view_of
 from exporter.web.pages.overview import overview
 from exporter.web.pages.scope import (
     chosen,
@@ -31,9 +31,8 @@ def status(report: Report, query: Query, cells: list[Drawn]) -> dict[str, Any]:
     scope = scope_of(report, query.filter)
     states = count_states(scope.rows)
     fresh = freshness(report.roots)
-    view = query.view or suited_view(scope)
+    view, grid = view_of(scope, query)
     table = report_table(report, query.filter)
-    grid = grid_page(scope, query) if view == "grid" else None
     listed = query if view == "list" else replace(query, view="list", page=1)
     return {
         "title": _title(scope, states, fresh["failing"]),
