@@ -85,6 +85,7 @@ def start_by_log(folder: Path, launch: int, marker: str | None) -> int | None:
 def values_of(reading: Reading, *, without: tuple[str, ...] = ()) -> dict[str, object]:
     """The values that `count_by_hand` finds, as the exporter has them."""
     untold = {"executor", "slurm_job_name", "history", "waits", "logs", "needs_relaunch", *without}
+    untold |= {"by_hour", "stats", "mixed_pipelines"}
     return {name: getattr(reading, name) for name in Reading.__slots__ if name not in untold}
 
 

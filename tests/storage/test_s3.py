@@ -791,7 +791,7 @@ def test_calls_to_a_server_that_hangs_end_within_their_limit(
     hanging_calls: dict[str, _Hang],
 ) -> None:
     """Last in this module: these calls run since its beginning."""
-    assert len(hanging_calls) == 12
+    assert len(hanging_calls) == 14
     for name, hang in hanging_calls.items():
         error = failure(lambda hang=hang: hang.outcome.result(CALL_SECONDS + 15))
         assert error.reason == "timeout", name
