@@ -11,18 +11,12 @@ from pathlib import Path
 
 import pytest
 from support.backends import BUCKET
+from support.jobs import FAILED_LOG
 from support.mounts import command_path
 from support.paths import PROJECT
 from support.processes import COMMAND
 from support.servers import S3Server
 
-ERROR = """\
-2026-01-01 00:00:00.000 | ERROR    | datatrove.executor.base:_run_for_rank:102 - division by zero
-Traceback (most recent call last):
-  File "/src/step.py", line 3, in run
-    1 / 0
-ZeroDivisionError: division by zero
-"""
 JOBS: dict[str, dict[str, str]] = {
     "unreadable": {"executor.json": '{"world_size": 4'},
     "stray": {
@@ -32,7 +26,7 @@ JOBS: dict[str, dict[str, str]] = {
     "failed": {
         "executor.json": json.dumps({"start_method": "forkserver", "tasks": 2, "world_size": 2}),
         "completions/00000": "",
-        "logs/task_00001.log": ERROR,
+        "logs/task_00001.log": FAILED_LOG,
     },
     "mixed": {
         "executor.json": json.dumps({"tasks": 2, "world_size": 2}),

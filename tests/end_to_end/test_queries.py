@@ -1,16 +1,19 @@
 """The queries in the README and in ``docs/``, asked of a real Prometheus that knows the shipped
 rules and scrapes an exporter with something of everything."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs import FAILED_LOG, write_job
 from support.monitoring import RULE_FILES, SCRAPE_JOB
 from support.paths import PROJECT
 from support.processes import Prometheus, prometheus, serving
 from support.servers import HOST, free_ports, wait_until
+from support.stats import a_pipeline, complete
 from support.task_states import unpack
 
 DAY = 86_400.0
@@ -43,9 +46,17 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     write_job(jobs / "filter/relaunched", tasks=2, completed=[0], stray=["00007"], launch=now - 300)
     write_job(jobs / "filter/left", tasks=2, launch=now - 30 * DAY)
     write_job(jobs / "tokenize/broken", tasks="many", launch=now)
+    _write_pipeline(folder / "pipeline", now)
     roots = [
         {"name": "jobs", "url": str(jobs), "labels": PATTERNS},
         {"name": "launches", "url": str(launches), "abandoned_after": "10000d"},
+        {
+            "name": "pipeline",
+            "url": str(folder / "pipeline"),
+            "labels": PATTERNS,
+            "stage_order": ["first", "second"],
+            "read_stats": "totals",
+        },
         {"name": "gone", "url": str(folder / "gone")},
     ]
     rules = [str(file) for file in RULE_FILES]
@@ -63,12 +74,29 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             wait_until(
                 lambda: (
                     server.query("min_over_time(datatrove_root_scans_total[1m] offset 3s)")
+                    and server.query("root_job_name:datatrove_job_blocked:group")
                     and server.query("root_stage:datatrove_stage_tasks_completed:ratio")
                 ),
                 "Prometheus has seen a few scans",
                 seconds=120,
             )
             yield server
+
+
+def _write_pipeline(folder: Path, now: float) -> None:
+    """A stage blocked by one that failed, a stage that began before the one before it was done,
+    and a job whose tasks two pipelines ran."""
+    failed = write_job(folder / "first/a", tasks=2, completed=[0], launch=now - 3600)
+    log = failed / "logs" / "task_00001.log"
+    log.parent.mkdir()
+    log.write_text(FAILED_LOG)
+    os.utime(log, (now - 3000, now - 3000))
+    write_job(folder / "second/a", tasks=2, launch=now - 300)
+    write_job(folder / "first/b", tasks=2, completed=[0, 1], launch=now - 2000)
+    write_job(folder / "second/b", tasks=2, completed=[0], launch=now - 3000)
+    mixed = write_job(folder / "mixed/c", tasks=3, launch=now - 600)
+    complete(mixed, 0, now - 900)
+    complete(mixed, 1, now - 300, a_pipeline()[:2])
 
 
 def jobs_of(answer: list[tuple[dict[str, str], float]], root: str = "jobs") -> set[str | None]:
@@ -108,7 +136,7 @@ def test_what_cannot_be_read(watching: Prometheus) -> None:
 
 def test_how_old_everything_is(watching: Prometheus) -> None:
     answer = watching.query(QUESTIONS["How old is what I see?"])
-    assert {labels["root"] for labels, _ in answer} == {"jobs", "launches"}
+    assert {labels["root"] for labels, _ in answer} == {"jobs", "launches", "pipeline"}
     assert all(0 <= age < 60 for _, age in answer)
 
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from support.jobs import write_job
+from support.jobs import FAILED_LOG, write_job
 
 HOUR, DAY = 3600.0, 86_400.0
 STAGES = ("base_processing", "signatures", "buckets", "clusters", "filter", "tokenize")
@@ -15,13 +15,6 @@ EXPERIMENTS = {"abandoned": 20, "complete": 3, "running": 1}
 STALLED, FAILED = ("base_processing", 94), ("signatures", 84)
 _RUNNING = 4
 _DONE = {"complete": TASKS, "running": 4, "stalled": 5, "failed": 9, "abandoned": 2, "waiting": 0}
-_ERROR = """\
-2026-01-01 00:00:00.000 | ERROR    | datatrove.executor.base:_run_for_rank:102 - division by zero
-Traceback (most recent call last):
-  File "/src/step.py", line 3, in run
-    1 / 0
-ZeroDivisionError: division by zero
-"""
 
 
 def name_of(stage: str, number: int) -> str:
@@ -71,5 +64,5 @@ def _write(job: Path, state: str, now: float) -> None:
     if state == "failed":
         (job / "logs").mkdir()
         log = job / "logs" / f"task_{_DONE[state]:05d}.log"
-        log.write_text(_ERROR)
+        log.write_text(FAILED_LOG)
         os.utime(log, (now - 100, now - 100))

@@ -7,6 +7,14 @@ from pathlib import Path
 
 LAUNCH = 1_700_000_000
 """When jobs built here are launched, unless told otherwise (Unix seconds)."""
+FAILED_LOG = """\
+2026-01-01 00:00:00.000 | ERROR    | datatrove.executor.base:_run_for_rank:102 - division by zero
+Traceback (most recent call last):
+  File "/src/step.py", line 3, in run
+    1 / 0
+ZeroDivisionError: division by zero
+"""
+"""The log of a task that failed, as datatrove writes it."""
 
 
 def write_job(

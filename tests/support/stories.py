@@ -31,7 +31,7 @@ from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.workers import Workers
-from support.jobs import write_executor, write_marker
+from support.jobs import FAILED_LOG, write_executor, write_marker
 from support.monitoring import RULE_FILES, SCRAPE_JOB, rules
 from support.processes import needs
 from support.promql import metric_names
@@ -124,11 +124,8 @@ class JobStory:
 
     def fails(self, rank: int, at: float) -> None:
         """The task ends with an error, as datatrove writes one."""
-        frame = (
-            '  File "/src/step.py", line 3, in run\n    1 / 0\nZeroDivisionError: division by zero'
-        )
-        error = "ERROR    | datatrove.executor.base:_run_for_rank:102 - division by zero"
-        self.logs(rank, at, f"{error}\nTraceback (most recent call last):\n{frame}")
+        _, error = FAILED_LOG.rstrip("\n").split(" | ", 1)
+        self.logs(rank, at, error)
 
     def works(
         self,
