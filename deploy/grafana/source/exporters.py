@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard, stat, timeseries
 from grafana_foundation_sdk.models.common import GraphDrawStyle
-from panels import Step, board, graph, number, setting, variable
+from panels import Step, board, graph, number, setting, variable, with_rows
 
 EXPORTER = 'job=~"$job", instance=~"$instance"'
 WATCHED = f'{EXPORTER}, root=~"$root"'
@@ -19,15 +19,12 @@ def exporters() -> dashboard.Dashboard:
     roots = f"label_values(datatrove_root_up{{{EXPORTER}}}, root)"
     built = built.with_variable(variable("instance", "Instance", instances))
     built = built.with_variable(variable("root", "Root", roots))
-    for row, panels in (
+    rows = (
         ("Now", _numbers_of_exporters()),
         ("Scans", _graphs_of_scans()),
         ("Process", _graphs_of_processes()),
-    ):
-        built = built.with_row(dashboard.Row(row))
-        for panel in panels:
-            built = built.with_panel(panel)
-    return built
+    )
+    return with_rows(built, rows)
 
 
 def _numbers_of_exporters() -> list[stat.Panel]:

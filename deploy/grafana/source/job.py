@@ -18,6 +18,7 @@ from panels import (
     page,
     setting,
     stacked,
+    with_rows,
 )
 from queries import JOB, PER_JOB, ROOT, idle, last_completion, longest_gap, pace, ratio
 
@@ -47,11 +48,7 @@ def job() -> dashboard.Dashboard:
         ("Progress", _graphs()),
         ("Documents and tokens", _documents()),
     )
-    for row, panels in rows:
-        built = built.with_row(dashboard.Row(row))
-        for panel in panels:
-            built = built.with_panel(panel)
-    return built
+    return with_rows(built, rows)
 
 
 def _numbers() -> list[stat.Panel]:

@@ -34,6 +34,7 @@ from panels import (
     stacked,
     steps,
     variable,
+    with_rows,
 )
 from queries import KEYS, NOW, PER_JOB, ROOT, idle, pace, ratio, with_rest
 
@@ -66,16 +67,13 @@ def overview() -> dashboard.Dashboard:
     stalls = f'ALERTS{{alertname=~"DatatroveJob.+", alertstate="firing", {ROOT}}}'
     by_alert = f"count by (alertname, root) ({stalls})"
     built = built.annotation(mark("Alerts", by_alert, "red", "{{alertname}} {{root}}"))
-    for row, panels in (
+    rows = (
         ("Now", [_states(), *_numbers()]),
         ("Stages", [_remaining(), _stages(), _matrix()]),
         ("To do", [_firing_alerts(), _jobs_to_look_at()]),
         ("Progress", _graphs()),
-    ):
-        built = built.with_row(dashboard.Row(row))
-        for panel in panels:
-            built = built.with_panel(panel)
-    return built
+    )
+    return with_rows(built, rows)
 
 
 def _states() -> stat.Panel:

@@ -1,6 +1,6 @@
 """Panels, and what all dashboards have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from grafana_foundation_sdk.builders import (
     common,
@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import (
     table,
     timeseries,
 )
+from grafana_foundation_sdk.cog import builder as cogbuilder
 from grafana_foundation_sdk.models.common import (
     LegendDisplayMode,
     LegendPlacement,
@@ -23,6 +24,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
     DataTransformerConfig,
     DynamicConfigValue,
+    Panel,
     Threshold,
     ThresholdsMode,
     VariableHide,
@@ -201,6 +203,17 @@ def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
         .include_vars(True)
         .keep_time(True)
     )
+
+
+def with_rows(
+    built: dashboard.Dashboard, rows: Iterable[tuple[str, Iterable[cogbuilder.Builder[Panel]]]]
+) -> dashboard.Dashboard:
+    """Titles of rows, each with its panels, in the order from top to bottom."""
+    for title, panels in rows:
+        built = built.with_row(dashboard.Row(title))
+        for panel in panels:
+            built = built.with_panel(panel)
+    return built
 
 
 def mark(name: str, expression: str, colour: str, text: str) -> dashboard.AnnotationQuery:

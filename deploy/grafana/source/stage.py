@@ -19,6 +19,7 @@ from panels import (
     progress,
     setting,
     variable,
+    with_rows,
 )
 from queries import (
     KEYS,
@@ -58,16 +59,13 @@ def stage() -> dashboard.Dashboard:
     built = built.with_variable(variable("root", "Root", roots))
     built = built.with_variable(variable("stage", "Stage", stages, ".*"))
     built = built.with_variable(page())
-    for row, panels in (
+    rows = (
         ("Now", _numbers()),
         ("Progress", _graphs()),
         ("Documents and tokens", _documents()),
         ("Jobs", [_slowest(), _unfinished(), _complete()]),
-    ):
-        built = built.with_row(dashboard.Row(row))
-        for panel in panels:
-            built = built.with_panel(panel)
-    return built
+    )
+    return with_rows(built, rows)
 
 
 def _numbers() -> list[stat.Panel]:
