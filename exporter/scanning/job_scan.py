@@ -8,7 +8,7 @@ once, and a job in which nothing changed costs one look.
 
 import time
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import compress, islice
 
 from exporter.datatrove.executor_file import (
@@ -22,14 +22,14 @@ from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
 from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
-from exporter.scanning.probes.arrays import Arrays, find_arrays
+from exporter.scanning.job_memory import JobScan, Memory, may_rewrite
 from exporter.scanning.probes.log_memory import LogMemory, UnderWay
 from exporter.scanning.probes.logs import LogWatch
-from exporter.scanning.probes.mixed import MixedMemory, MixedWatch
+from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.start import Completion, Start, find_start
-from exporter.scanning.probes.stats import Done, StatsMemory, StatsWatch
-from exporter.scanning.probes.times import Times
+from exporter.scanning.probes.stats import StatsWatch
+from exporter.scanning.probing import new_error, with_arrays, with_mixed, with_past, with_stats
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -39,57 +39,6 @@ _BEING_WRITTEN_SECONDS = 60
 # A file last written longer ago than this is not about to become whole.
 _OLD_SECONDS = 24 * 3600
 # At what pace a job went that ended before, nobody asks after an exporter's restart.
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """The cache of one job: the last `look`, its markers with all times that are known; the
-    `version` of ``executor.json`` that was read last; `executor`, what it says, or `error`, why
-    it does not say how many tasks there are; `reading`, what look and executor mean, None until
-    that is known; `start`, when the launch left its queue, None where it has none; `logs`, what
-    was seen of the logs of a launch under way; `by_hour`, the completions of all launches; `stats`,
-    what its tasks counted; `mixed`, whether they ran different pipelines;
-    `arrays`, those that Slurm ran it as; `times`, when the tasks of a complete job were completed,
-    as far as somebody asked."""
-
-    look: Look
-    version: Version
-    executor: Executor | None
-    error: StorageError | None = None
-    reading: Reading | None = None
-    start: Start | None = None
-    logs: LogMemory | None = None
-    by_hour: Hourly | None = None
-    stats: StatsMemory | None = None
-    mixed: MixedMemory | None = None
-    arrays: Arrays | None = None
-    times: Times | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobScan:
-    """A reading, or an error, or neither if the folder is gone or no job any more. `memory`
-    goes to the next scan in any case. `log_error` is new trouble with the job's logs,
-    `stats_error` with the stats of its tasks."""
-
-    reading: Reading | None
-    memory: Memory | None
-    error: StorageError | None = None
-    log_error: StorageError | None = None
-    stats_error: StorageError | None = None
-
-    @property
-    def is_gone(self) -> bool:
-        return self.reading is None and self.error is None
-
-    @property
-    def is_settled(self) -> bool:
-        """Nothing more is expected of the job until it is launched again."""
-        reading, memory = self.reading, self.memory
-        if reading is None or not reading.is_complete or memory is None:
-            return False
-        is_read = memory.stats is None or memory.stats.of_all or not memory.stats.waiting
-        return is_read and not _may_rewrite(memory)
 
 
 def scan_job(
@@ -110,7 +59,7 @@ def scan_job(
     complete when it was first seen, and without the others nobody at what tasks counted."""
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
-        thorough = thorough or (memory is not None and _may_rewrite(memory))
+        thorough = thorough or (memory is not None and may_rewrite(memory))
         look = storage.look(path, folder, memory.look if memory else None, thorough=thorough)
         before, memory = memory, _with_executor(storage, path, look, memory)
         if memory.executor is None:
@@ -124,30 +73,21 @@ def scan_job(
         if log_watch is not None and log_watch.is_on:
             memory = _with_logs(storage, path, folder, memory, log_watch)
         if past is not None and memory.by_hour is None:
-            memory = _with_past(storage, path, memory, past)
+            memory = with_past(storage, path, memory, past)
         if stats_watch is not None and stats_watch.is_on:
-            memory = _with_stats(storage, path, memory, stats_watch)
+            memory = with_stats(storage, path, memory, stats_watch)
         if mixed_watch is not None:
-            memory = _with_mixed(storage, path, memory, mixed_watch)
-        memory = _with_arrays(storage, path, memory)
+            memory = with_mixed(storage, path, memory, mixed_watch)
+        memory = with_arrays(storage, path, memory)
         return JobScan(
             memory.reading,
             _without_needless_times(memory),
-            log_error=_new_error(memory.logs, known.logs),
-            stats_error=_new_error(memory.stats, known.stats),
+            log_error=new_error(memory.logs, known.logs),
+            stats_error=new_error(memory.stats, known.stats),
         )
     except StorageError as error:
         is_gone = error.reason == "not_found"
         return JobScan(None, None) if is_gone else JobScan(None, memory, error)
-
-
-def _may_rewrite(memory: Memory) -> bool:
-    """The launch does not skip completed tasks, so it writes their markers again, and has not
-    written them all."""
-    executor, reading = memory.executor, memory.reading
-    if executor is None or executor.skip_completed:
-        return False
-    return reading is None or reading.tasks_completed_since_launch != reading.tasks
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:
@@ -334,31 +274,6 @@ def _with_logs(
     return _with_reading_of_logs(replace(memory, logs=logs), logs)
 
 
-def _with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memory:
-    """The memory with about when the tasks were completed whose markers have unknown times; the
-    very same one where it is not the time to ask for that."""
-    reading, last = memory.reading, None
-    if reading is not None and reading.is_complete:
-        last = reading.last_completion_timestamp
-    if reading is None or last is None:
-        return memory
-    by_hour = past.look(storage, path, reading.tasks, last)
-    if by_hour is None:
-        return memory
-    return replace(memory, reading=replace(reading, by_hour=by_hour), by_hour=by_hour)
-
-
-def _with_arrays(storage: Storage, path: Path, memory: Memory) -> Memory:
-    """The memory with the arrays of a job that Slurm runs; the very same one if it has them."""
-    reading, logs = memory.reading, memory.logs
-    if reading is None or reading.executor != "slurm" or not reading.started:
-        return memory
-    launch_ns, is_complete = memory.version.modified_ns, reading.is_complete
-    seen = logs.elements.keys if logs is not None and logs.launch_ns == launch_ns else ()
-    arrays = find_arrays(storage, path, launch_ns, memory.arrays, seen, is_complete=is_complete)
-    return memory if arrays is memory.arrays else replace(memory, arrays=arrays)
-
-
 def _without_logs(memory: Memory) -> Memory:
     return memory if memory.logs is None else replace(memory, logs=None)
 
@@ -391,45 +306,6 @@ def _with_reading_of_logs(memory: Memory, logs: LogMemory | None) -> Memory:
     if reading.logs == published and reading.needs_relaunch == needs_relaunch:
         return memory
     return replace(memory, reading=replace(reading, logs=published, needs_relaunch=needs_relaunch))
-
-
-def _with_stats(storage: Storage, path: Path, memory: Memory, watch: StatsWatch) -> Memory:
-    """The memory with what the tasks that are done counted, in its reading, too."""
-    done = _done(memory)
-    if done is None:
-        return memory
-    stats = watch.look(storage, path, done, memory.stats)
-    published = stats.published()
-    if stats is memory.stats and done.reading.stats == published:
-        return memory
-    return replace(memory, stats=stats, reading=replace(done.reading, stats=published))
-
-
-def _with_mixed(storage: Storage, path: Path, memory: Memory, watch: MixedWatch) -> Memory:
-    """The memory with whether tasks ran different pipelines, in its reading, too."""
-    done = _done(memory)
-    if done is None:
-        return memory
-    mixed = watch.look(storage, path, done, memory.mixed)
-    is_mixed = mixed.is_mixed if mixed is not None else None
-    if mixed is memory.mixed and done.reading.mixed_pipelines == is_mixed:
-        return memory
-    return replace(memory, mixed=mixed, reading=replace(done.reading, mixed_pipelines=is_mixed))
-
-
-def _done(memory: Memory) -> Done | None:
-    if memory.reading is None or memory.executor is None:
-        return None
-    return Done(memory.executor, memory.version.modified_ns, memory.look.markers, memory.reading)
-
-
-def _new_error(
-    now: LogMemory | StatsMemory | None, before: LogMemory | StatsMemory | None
-) -> StorageError | None:
-    """The trouble of a probe, unless it had the same before."""
-    error, known = (memory.error if memory is not None else None for memory in (now, before))
-    is_new = error is not None and (known is None or known.reason != error.reason)
-    return error if is_new else None
 
 
 def _with_times(

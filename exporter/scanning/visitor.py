@@ -22,7 +22,8 @@ from exporter.scanning.discovery import (
     job_name,
     wants_subfolders,
 )
-from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.job_memory import JobScan, Memory
+from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.times import Question, Times, ask_times
 from exporter.scanning.root.storage import RootStorage
 from exporter.storage.base import Folder, Storage, or_none

@@ -10,7 +10,8 @@ import pytest
 from support.jobs import write_executor, write_job
 
 from exporter.errors import StorageError
-from exporter.scanning.job_scan import Memory, scan_job
+from exporter.scanning.job_memory import Memory
+from exporter.scanning.job_scan import scan_job
 from exporter.storage.base import Folder, Look
 from exporter.storage.local.storage import LocalStorage
 

@@ -18,7 +18,8 @@ from support.servers import Answer, HttpServer, Request, S3Server
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest
-from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.job_memory import JobScan, Memory
+from exporter.scanning.job_scan import scan_job
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Folder
 from exporter.storage.s3 import client

@@ -11,7 +11,8 @@ from support.servers import BUCKET, Answer, HttpServer, Request
 from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
 
 from exporter.model.snapshot import Reading
-from exporter.scanning.job_scan import Memory, scan_job
+from exporter.scanning.job_memory import Memory
+from exporter.scanning.job_scan import scan_job
 from exporter.storage.base import Folder
 from exporter.storage.s3.storage import S3Storage
 

@@ -17,7 +17,8 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import StorageError
 from exporter.model.snapshot import Reading
-from exporter.scanning.job_scan import JobScan, Memory, scan_job
+from exporter.scanning.job_memory import JobScan, Memory
+from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs import LogWatch
 from exporter.storage.base import Storage
 from support import archives

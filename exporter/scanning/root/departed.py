@@ -10,7 +10,7 @@ from dataclasses import replace
 from exporter.datatrove.throughput import HOUR_SECONDS, KEPT_HOURS, NOTHING
 from exporter.model.snapshot import DepartedJob, Job, Reading
 from exporter.model.stages.grouping import UNKNOWN, Group
-from exporter.scanning.job_scan import JobScan
+from exporter.scanning.job_memory import JobScan
 from exporter.storage.base import Path
 
 _MOST = 5000

@@ -17,7 +17,7 @@ from functools import partial
 
 from exporter.errors import StorageError
 from exporter.scanning.discovery import FolderToVisit, folders_below, is_nobodys
-from exporter.scanning.job_scan import JobScan
+from exporter.scanning.job_memory import JobScan
 from exporter.scanning.root.check import RootCheck
 from exporter.scanning.root.state import RootState
 from exporter.scanning.root.storage import RootStorage

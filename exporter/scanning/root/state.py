@@ -34,7 +34,7 @@ from exporter.scanning.discovery import (
     wants_subfolders,
 )
 from exporter.scanning.job_log import JobLog
-from exporter.scanning.job_scan import JobScan, Memory
+from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.probes.times import Times
 from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.health import RootHealth

@@ -18,7 +18,7 @@ from exporter.errors import StorageError
 from exporter.model.snapshot import Reading, Root
 from exporter.model.stages.upstream import Upstream
 from exporter.scanning.discovery import FolderToVisit
-from exporter.scanning.job_scan import JobScan, Memory
+from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.root.state import RootState
 from exporter.storage.base import Folder, Look, Path, Version
 
