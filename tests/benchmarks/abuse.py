@@ -168,10 +168,13 @@ async def abuse(name: str, port: int) -> None:
 @contextmanager
 def abused(name: str, port: int, families: str = "") -> Iterator[None]:
     """A process does that meanwhile. It has less right to the machine: those who do so have
-    machines of their own."""
+    machines of their own. The exporter is in a session of its own, and Linux may share the
+    processors out by session first (autogroup), where niceness within one means nothing."""
     command = ["nice", sys.executable, __file__, f"--abuse={port}", name]
     environment = {**os.environ, "FAMILIES": families}
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        with suppress(OSError):  # not every kernel does so
+            Path(f"/proc/{process.pid}/autogroup").write_text("19")
         time.sleep(2)
         try:
             yield
