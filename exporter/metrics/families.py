@@ -1,7 +1,7 @@
 """The metric families about datatrove, from the table of facts."""
 
-from exporter.model.fact import Metric
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
+from exporter.model.facts.fact import Metric
 from exporter.model.snapshot import Job, Root, Totals
 
 # In the order of /metrics: of a root, first whether it is up, then its sums.

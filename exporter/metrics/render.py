@@ -18,7 +18,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.exposition import CONTENT_TYPES, Block, Exposition, Format
 from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.model.fact import Metric, Subject
+from exporter.model.facts.fact import Metric, Subject
 from exporter.model.snapshot import Job, Root, Snapshot, Totals
 
 _JOBS_PER_BLOCK = 256

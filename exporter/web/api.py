@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from exporter.model import facts
-from exporter.model.fact import Fact
+from exporter.model.facts.fact import Fact
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter

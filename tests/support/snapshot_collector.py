@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric as LibraryMetric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
-from exporter.model.fact import Metric, Subject
+from exporter.model.facts.fact import Metric, Subject
 from exporter.model.snapshot import Latest, Snapshot
 
 

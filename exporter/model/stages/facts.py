@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from exporter.model.fact import (
+from exporter.model.facts.fact import Fact, of_row
+from exporter.model.facts.schemas import (
     COUNT,
     FLAG,
     NUMBER,
     NUMBER_OR_NULL,
     RATIO_OR_NULL,
     TEXT_OR_NULL,
-    Fact,
-    of_row,
 )
 from exporter.model.stages.table import LEFT_OUT, StageRow
 from exporter.model.stages.throughput import DAYS_SHOWN, HOURS_SHOWN, DoneAbout

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from exporter import __version__
 from exporter.model import facts, formatting
-from exporter.model.fact import Column, Fact, Place, Value
+from exporter.model.facts.fact import Column, Fact, Place, Value
 from exporter.model.open_tasks import failures, in_words
 from exporter.model.report import RootRow, Row
 from exporter.model.selection import Filter

@@ -9,7 +9,6 @@ from support.readings import NOW, a_job, a_reading, a_root, a_snapshot, an_unrea
 
 from exporter.commands.status.tables.jobs import columns_for
 from exporter.model import facts
-from exporter.model.fact import NUMBER_OR_NULL, Column, Fact, Place, Sort, of_reading
 from exporter.model.facts import (
     JOB_FACTS,
     ROOT_FACTS,
@@ -20,6 +19,8 @@ from exporter.model.facts import (
     root_json,
     totals_json,
 )
+from exporter.model.facts.fact import Column, Fact, Place, Sort, of_reading
+from exporter.model.facts.schemas import NUMBER_OR_NULL
 from exporter.model.report import Report, Row, report_on
 from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Upstream

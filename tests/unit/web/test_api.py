@@ -14,8 +14,9 @@ from support.pages import job_path
 from support.processes import Exporter
 
 from exporter.errors import REASONS
-from exporter.model.fact import COUNT_OR_NULL, of_reading
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS
+from exporter.model.facts.fact import of_reading
+from exporter.model.facts.schemas import COUNT_OR_NULL
 from exporter.model.stages.facts import STAGE_FACTS
 from exporter.model.state import STATES
 from exporter.web import api

@@ -15,7 +15,9 @@ from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
 from exporter.datatrove.failure import FAILURE_REASONS, Cause
 from exporter.errors import REASONS
-from exporter.model.fact import (
+from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
+from exporter.model.facts.fact import Fact
+from exporter.model.facts.schemas import (
     COUNT,
     COUNT_OR_NULL,
     FLAG,
@@ -24,9 +26,7 @@ from exporter.model.fact import (
     TEXT,
     TEXT_OR_NULL,
     TEXTS,
-    Fact,
 )
-from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
 from exporter.model.report import Report, RootRow, Row, attention
 from exporter.model.snapshot import Job, Reading, Root, Totals
 from exporter.model.stages.grouping import UNKNOWN, Group

@@ -9,8 +9,8 @@ from typing import Any
 
 from exporter.commands.status.tables.layout import Column, Kind
 from exporter.model import formatting
-from exporter.model.fact import Format
 from exporter.model.facts import columns_of
+from exporter.model.facts.fact import Format
 from exporter.model.report import Report, Row, count_states
 from exporter.model.snapshot import Totals
 from exporter.model.stages.neighbours import in_words

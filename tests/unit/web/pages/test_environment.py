@@ -33,7 +33,7 @@ from support.readings import (
 
 from exporter.datatrove.layout import display_name
 from exporter.model import facts
-from exporter.model.fact import Column, Fact, Place, Sort
+from exporter.model.facts.fact import Column, Fact, Place, Sort
 from exporter.model.report import report_on
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages
 from exporter.web.pages.environment import new_environment

@@ -1,55 +1,42 @@
-"""The table of facts: what is known of jobs, roots and sums, and where each value shows.
+"""What is known of a job: the rows of the table."""
 
-One row says what a value is, how it is read, and where it shows: as a metric, as a field
-of the JSON API and of ``status --json``, as a column for people, as an order of rows.
-Metric families, the API's description, tables, pages and the choices of ``--sort`` all
-come from here; nothing is published that no row names.
+from collections.abc import Iterable, Mapping
 
-To add a value that a `Reading` has, add a row to `JOB_FACTS`.
-"""
-
-from collections.abc import Callable, Iterable
-from typing import Any
-
-from exporter.datatrove.failure import FAILURE_REASONS
-from exporter.datatrove.task_state import TASK_STATES
+from exporter.datatrove.task_state import TASK_STATES, TaskState
 from exporter.errors import REASONS
 from exporter.model.advice import advice
-from exporter.model.fact import (
+from exporter.model.facts.fact import (
     AS_OF_SCAN,
-    COUNT,
-    COUNT_OR_NULL,
-    FAILURES,
-    FLAG,
-    LEFT_OUT,
-    MOST_RANKS,
-    NUMBER,
-    NUMBER_OR_NULL,
-    RATIO_OR_NULL,
-    STEPS,
-    TEXT,
-    TEXT_BY_NAME,
-    TEXT_OR_NULL,
-    TEXTS,
-    UPSTREAM,
-    At,
     Column,
     Fact,
     Metric,
     Place,
     Sample,
     Sort,
+    counts,
     of_job,
     of_reading,
-    of_root,
     of_row,
-    of_totals,
+)
+from exporter.model.facts.schemas import (
+    COUNT,
+    COUNT_OR_NULL,
+    FAILURES,
+    FLAG,
+    LEFT_OUT,
+    MOST_RANKS,
+    NUMBER_OR_NULL,
+    RATIO_OR_NULL,
+    STEPS,
+    TEXT,
+    TEXT_BY_NAME,
+    TEXT_OR_NULL,
+    UPSTREAM,
 )
 from exporter.model.open_tasks import failures
-from exporter.model.report import RootRow, Row, attention, time_left
-from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.report import Row, attention, time_left
+from exporter.model.snapshot import Job
 from exporter.model.stages.grouping import UNKNOWN
-from exporter.model.stages.sums import MOST_STAGES, OTHER
 from exporter.model.state import STATES
 from exporter.model.steps import (
     of_stats,
@@ -86,16 +73,10 @@ def _upstream_json(row: Row) -> dict[str, int | str | None] | None:
     }
 
 
-def _in_states(root: Root) -> Iterable[Sample]:
-    if root.totals is not None:
-        for state, jobs in root.totals.jobs_in_state.items():
-            yield (state,), float(jobs)
-
-
-def _tasks_in_states(job: Job) -> Iterable[Sample]:
-    if job.reading is not None and job.reading.logs is not None:
-        for state, tasks in job.reading.logs.tasks.in_states().items():
-            yield (state,), float(tasks)
+def _tasks_in_states(job: Job) -> Mapping[TaskState, int] | None:
+    if job.reading is None or job.reading.logs is None:
+        return None
+    return job.reading.logs.tasks.in_states()
 
 
 def _failures(row: Row) -> tuple[dict[str, object], ...] | None:
@@ -115,42 +96,9 @@ def _failures(row: Row) -> tuple[dict[str, object], ...] | None:
     )
 
 
-def _failed(root: Root) -> Iterable[Sample]:
-    if root.totals is not None:
-        for reason, tasks in root.totals.tasks_failed.items():
-            yield (reason,), float(tasks)
-
-
-def _stages_in_states(root: Root) -> Iterable[Sample]:
-    for stage, totals in root.stages:
-        for state, jobs in totals.jobs_in_state.items():
-            yield (stage, state), float(jobs)
-
-
-def _of_stages(name: str, read: Callable[[Totals], float], help_: str) -> Fact[Root, RootRow]:
-    """A sum over the jobs of each stage."""
-    return Fact(
-        f"stage_{name}",
-        help_,
-        metric=Metric(
-            f"datatrove_stage_{name}",
-            f"{help_} {_WHICH_STAGES} {AS_OF_SCAN}",
-            lambda root: [((stage,), float(read(totals))) for stage, totals in root.stages],
-            labels=("stage",),
-        ),
-    )
-
-
-_STATES = ", ".join(STATES)
-_WHICH_STAGES = (
-    f"For the first {MOST_STAGES} stages of the root by name, the rest together as {OTHER}; jobs "
-    "without a stage are in none."
-)
 _WHICH_STEPS = (
     "With read_stats: steps, for jobs that are not complete or became so within the last hour."
 )
-_TASK_STATES = ", ".join(TASK_STATES)
-_BY_THIS_LAUNCH = " (by the last launch where it runs with skip_completed=False)"
 
 JOB_FACTS: tuple[Fact[Job, Row], ...] = (
     of_row("root", lambda row: row.root.name, "Name of the root.", schema=TEXT,
@@ -161,7 +109,7 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         sort=Sort("name", "Name", 2, key=lambda row: (row.job.name, row.root.name))),
     Fact("state", "What the job does, as far as the last scan tells.", lambda row: row.state,
         Metric("datatrove_job_state",
-            f"1. The state that the last scan found the job in: {_STATES}.",
+            f"1. The state that the last scan found the job in: {', '.join(STATES)}.",
             lambda job: [((job.state,), 1.0)], labels=("state",)),
         schema={"$ref": "#/components/schemas/State"},
         columns=(Column("State", "state", 20, ("terminal", "page")),),
@@ -218,9 +166,9 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         "nothing began, or no logs are watched.",
         lambda row: None if row.logs is None else row.logs.tasks.in_states(),
         Metric("datatrove_job_tasks_in_state",
-            f"Tasks of a job under way that are not done, by their state: {_TASK_STATES}. Absent "
-            f"where no logs are watched. {AS_OF_SCAN}",
-            _tasks_in_states, labels=("state",)),
+            "Tasks of a job under way that are not done, by their state: "
+            f"{', '.join(TASK_STATES)}. Absent where no logs are watched. {AS_OF_SCAN}",
+            counts(_tasks_in_states), labels=("state",)),
         schema={"type": ["object", "null"], "additionalProperties": COUNT}),
     of_row("failures", _failures, "Why tasks failed, the cause of most tasks "
         "first; null where no logs are watched.", schema=FAILURES),
@@ -343,186 +291,3 @@ JOB_FACTS: tuple[Fact[Job, Row], ...] = (
         columns=(Column("Metrics", "hidden", 140, ("job",)),)),
 )  # fmt: skip
 """What is known of a job, in the order of the metrics."""
-
-
-ROOT_FACTS: tuple[Fact[Root, RootRow], ...] = (
-    of_row("root", lambda row: row.root.name, "Name of the root.", schema=TEXT),
-    of_row("url", lambda row: row.root.url, "Where it lies, without credentials or query.",
-        schema=TEXT),
-    of_root("up", lambda root: root.up,
-        "1 if the last scan could list the root to the end, else 0; 0 before the first scan.",
-        schema=FLAG),
-    of_row("attempted", lambda row: row.root.attempted, "Whether there was a scan at all.",
-        schema=FLAG),
-    of_row("error", lambda row: row.root.error, "Why the last scan failed as a whole.",
-        schema=TEXT_OR_NULL),
-    of_root("last_successful_scan_timestamp", lambda root: root.last_successful_scan_timestamp,
-        "Unix time when the last scan that read the whole root ended; absent before the first.",
-        schema=NUMBER_OR_NULL),
-    of_row("jobs_lost", lambda row: row.root.jobs_lost,
-        "How many jobs the root had when it was last read, where that is too long ago for its "
-        "sums; else null.", schema=COUNT_OR_NULL),
-    of_root("folders_unsearched",
-        lambda root: None if root.totals is None else root.folders_unsearched,
-        "Folders at max_depth that hold more folders, in which was not looked: jobs in them are "
-        "missed. At least so many where each costs a request: no more than a hundred are asked in "
-        "each verify_interval. As of the last scan that read the whole root.",
-        schema=COUNT_OR_NULL),
-    of_row("folders_unread", lambda row: row.root.folders_unread,
-        "Folders that could not be listed, and are no jobs by their own names: what lies in them "
-        "is not known.", schema=COUNT),
-    of_root("folders_denied",
-        lambda root: None if root.totals is None else root.folders_denied,
-        "Folders that a wildcard in folders found and that are closed to the exporter, such as the "
-        "homes of others; no error. As of the last scan that read the whole root.",
-        schema=COUNT_OR_NULL),
-    Fact("stage_jobs_in_state", "Jobs of each stage by their state.", metric=Metric(
-        "datatrove_stage_jobs_in_state",
-        "Jobs of each stage that labels give, in each state, hidden ones included: "
-        f"{_STATES}. {_WHICH_STAGES} {AS_OF_SCAN}",
-        _stages_in_states, labels=("stage", "state"))),
-    _of_stages("tasks", lambda totals: totals.tasks, "Sum of the tasks of the stage's jobs."),
-    _of_stages("tasks_completed", lambda totals: totals.tasks_completed,
-        "Sum of the completed tasks of the stage's jobs."),
-    of_row("missed", lambda row: row.root.missed,
-        "Where jobs may lie that the last scan of the root could not see, in sentences: below "
-        "max_depth, in folders that cannot be listed, left out by filters, or nowhere because the "
-        "root is empty.", schema=TEXTS),
-    of_row("age_seconds", lambda row: row.age_seconds, "Age of what is known.",
-        schema=NUMBER_OR_NULL),
-    of_row("is_fresh", lambda row: row.is_fresh,
-        "Whether that is recent enough to tell a stalled job from a running one.", schema=FLAG),
-    of_root("last_scan_duration_seconds", lambda root: root.last_scan_duration_seconds,
-        "How long the last scan of the root took, successful or not.", schema=NUMBER_OR_NULL),
-    of_root("scan_interval_seconds", lambda root: root.scan_interval_seconds,
-        "Configured time between the starts of two scans of the root; absent before the first.",
-        schema=NUMBER, needs_scan=True),
-    of_root("stalled_after_seconds", lambda root: root.stall.after_seconds,
-        "Configured stalled_after: the least time without a completed task after which a job of "
-        "the root counts as stalled; absent before the first scan.", needs_scan=True),
-    of_root("stalled_gap_factor", lambda root: root.stall.gap_factor,
-        "Configured stalled_gap_factor: how many times its longest wait for a completed task so "
-        "far a job of the root may wait before it counts as stalled; absent before the first "
-        "scan.", needs_scan=True),
-    of_root("stalled_long_after_seconds", lambda root: root.stall.long_after_seconds,
-        "Configured stalled_long_after: how long after its start a job of the root that completed "
-        "nothing counts as stalled, or after its last log was written, while nothing is known of "
-        "its pace; absent before the first scan.", needs_scan=True),
-    of_root("stalled_tail_factor", lambda root: root.stall.tail_factor,
-        "Configured stalled_tail_factor: how many times longer than otherwise a job of the root "
-        "may wait in its last tenth; absent before the first scan.", needs_scan=True),
-    of_root("stalled_tail_after_seconds", lambda root: root.stall.tail_after_seconds,
-        "Configured stalled_tail_after: the least time without a completed task after which a job "
-        "of the root counts as stalled in its last tenth; absent before the first scan.",
-        needs_scan=True),
-    of_root("scan_backoff_seconds", lambda root: root.backoff_seconds,
-        "How much longer than the interval the next scan of the root is put off because its "
-        "storage keeps failing, give or take a quarter; 0 while it does not, absent before the "
-        "first scan.", needs_scan=True),
-    of_root("scans_total", lambda root: root.scans,
-        "Scans of the root that ended, successful or not.", kind="counter"),
-    of_root("scans_skipped_total", lambda root: root.scans_skipped,
-        "Scans of the root that were due but did not start, because the one before was still "
-        "running or the storage hangs.", kind="counter"),
-    Fact("scan_errors", "Failures while scanning.", metric=Metric(
-        "datatrove_scan_errors_total",
-        "Failures while scanning, by what could not be read (the root, or one job) and why.",
-        lambda root: [(key, float(count)) for key, count in root.errors],
-        labels=("scope", "reason"), kind="counter")),
-    Fact("storage_requests", "Requests sent to the root's storage.", metric=Metric(
-        "datatrove_storage_requests_total",
-        "Requests (object stores) or system calls (local folders) sent to the root's storage, by "
-        "operation. As of the end of the last scan.",
-        lambda root: [((operation,), float(count)) for operation, count in root.requests],
-        labels=("operation",), kind="counter")),
-)  # fmt: skip
-"""What is known of a root beside its sums, in the order of the metrics; the sums come after
-the first."""
-
-
-SUMS: tuple[Fact[Root, Totals], ...] = (
-    of_totals("jobs", lambda totals: totals.jobs, "Job folders found.", COUNT,
-        "Job folders found below the root, hidden and unreadable ones included.",
-        overall="Job folders found below all roots."),
-    of_totals("jobs_completed", lambda totals: totals.jobs_completed,
-        "Jobs whose tasks are all done.", COUNT,
-        f"Jobs of the root whose tasks are all done{_BY_THIS_LAUNCH}.",
-        overall=f"Jobs of all roots whose tasks are all done{_BY_THIS_LAUNCH}."),
-    of_totals("jobs_unreadable", lambda totals: totals.jobs_unreadable,
-        "Jobs that the last scan of their root could not read; none because the root could not "
-        "be scanned.", COUNT,
-        "Jobs of the root that the last scan that got to them could not read; a root that cannot "
-        "be scanned is down, and its jobs are not unreadable.", as_of_scan=False),
-    Fact("jobs_in_state", "Jobs by their state.", lambda totals: totals.jobs_in_state, Metric(
-        "datatrove_root_jobs_in_state",
-        f"Jobs of the root in each state, hidden ones included: {_STATES}. {AS_OF_SCAN}",
-        _in_states, labels=("state",)),
-        schema={"type": "object", "additionalProperties": COUNT}),
-    Fact("tasks_failed", "Failed tasks by reason.", lambda totals: totals.tasks_failed, Metric(
-        "datatrove_root_tasks_failed",
-        f"Tasks of the root's jobs that failed, by reason: {', '.join(FAILURE_REASONS)}. Of jobs "
-        f"under way only. {AS_OF_SCAN}",
-        _failed, labels=("reason",)),
-        schema={"type": "object", "additionalProperties": COUNT}),
-    of_totals("logs_deferred", lambda totals: totals.logs_deferred,
-        "Logs left for later scans.", COUNT,
-        "Logs of the root's jobs that the last scan left for later, because it looks at so many "
-        "at most."),
-    of_totals("jobs_hidden", lambda totals: totals.jobs_hidden,
-        "Jobs without metrics of their own.", COUNT,
-        "Jobs of the root that are read and in its sums but have no series of their own, because "
-        "of hide_completed_after or max_per_root."),
-    of_totals("jobs_completed_ratio", lambda totals: totals.jobs_completed_ratio,
-        "Completed jobs divided by jobs.", RATIO_OR_NULL,
-        "Completed jobs divided by jobs of the root, 0 to 1; absent without jobs.",
-        overall="Completed jobs divided by jobs over all roots, 0 to 1; absent without jobs."),
-    of_totals("tasks", lambda totals: totals.tasks, "Sum of the jobs' tasks.", COUNT,
-        "Sum of the tasks of the root's jobs.",
-        overall="Sum of the tasks of all jobs of all roots."),
-    of_totals("tasks_completed", lambda totals: totals.tasks_completed,
-        "Sum of the completed tasks.", COUNT,
-        "Sum of the completed tasks of the root's jobs.",
-        overall="Sum of the completed tasks of all jobs of all roots."),
-    of_totals("tasks_completed_ratio", lambda totals: totals.tasks_completed_ratio,
-        "Completed tasks divided by tasks.", RATIO_OR_NULL,
-        "Completed tasks divided by tasks of the root, 0 to 1; absent without tasks.",
-        overall="Completed tasks divided by tasks over all roots, 0 to 1; absent without tasks."),
-)  # fmt: skip
-"""What is summed over jobs, in the order of the metrics."""
-
-
-def columns_of(place: Place) -> list[tuple[Fact[Job, Row], Column]]:
-    """The columns of a table, or the entries of a job's page, from the first to the last."""
-    found = [(fact, c) for fact in JOB_FACTS for c in fact.columns if place in c.places]
-    return sorted(found, key=lambda pair: pair[1].order)
-
-
-SORTS: dict[str, tuple[Sort, Callable[[Row], Any]]] = {
-    sort.name: (sort, sort.key or sort.by or of)
-    for sort, of in sorted(
-        ((fact.sort, fact.of) for fact in JOB_FACTS if fact.sort is not None),
-        key=lambda pair: pair[0].order,
-    )
-}
-"""The orders of rows by name, each with the key that it sorts by."""
-
-
-def job_json(row: Row) -> dict[str, object]:
-    """The fields of a job, for JSON."""
-    return _fields(JOB_FACTS, row)
-
-
-def root_json(row: RootRow) -> dict[str, object]:
-    """The fields of a root, for JSON, its sums among them."""
-    totals = row.root.totals
-    sums = None if totals is None else totals_json(totals)
-    return {**_fields(ROOT_FACTS, row), "totals": sums}
-
-
-def totals_json(totals: Totals) -> dict[str, object]:
-    """The fields of sums, for JSON."""
-    return _fields(SUMS, totals)
-
-
-def _fields(facts: Iterable[Fact[Any, At]], row: At) -> dict[str, object]:
-    return {fact.name: fact.of(row) for fact in facts if fact.schema is not None}
