@@ -239,7 +239,7 @@ class RootScan:
         elif error.reason not in ("not_found", "invalid"):
             self._unlisted.add(path)
             state.folder_failed(path, error, now)
-        elif not target.is_assumed or state.has_listed(path):
+        elif not target.is_assumed or state.folders.get(path) is not None:
             # It went, or became a file, since its parent was listed.
             self.check.folder_lost()
 

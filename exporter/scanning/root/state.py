@@ -10,13 +10,12 @@ not end: jobs that a failed scan of the root did not reach stay as they were, an
 
 import math
 from collections.abc import Collection, Container, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import path_of
 from exporter.errors import StorageError
-from exporter.model.missed import Seen
 from exporter.model.pause import pauses_of
 from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Kin, Progress, Upstream
@@ -24,47 +23,19 @@ from exporter.model.stall import Circumstances, with_state
 from exporter.model.steps import with_steps
 from exporter.scanning.discovery import (
     FolderToVisit,
-    count_pruned,
     is_wanted,
     job_name,
     may_be_or_hold_wanted,
-    number_of,
-    passes_filters,
-    stage_for_shards,
-    wants_subfolders,
 )
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.probes.times import Times
 from exporter.scanning.root.departed import Departed
+from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
-
-
-@dataclass(slots=True)
-class _FolderState:
-    """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into.
-    `search_due` is when to ask that again, minus infinity until it was asked once. A job in it
-    has this `stage`, where shards have to agree on stages."""
-
-    folder: Folder
-    list_due: float
-    stage: str = ""
-    search_due: float = -math.inf
-    holds_more: bool = False
-
-
-def _jitter(path: Path) -> float:
-    """A fixed number from 0 to 1 for each folder. What is due once per interval is first due
-    after this part of the interval, so never for all folders at once."""
-    return number_of(path) / 2**32
-
-
-def _is_another(folder: Folder, before: Folder) -> bool:
-    """Where the storage tells: it is not the folder from before that lies at the same place."""
-    return None not in (folder.identity, before.identity) and folder.identity != before.identity
 
 
 class RootState:
@@ -76,9 +47,7 @@ class RootState:
         self._log = JobLog(config.name)
         self._departed = Departed()
         self._jobs: dict[Path, JobState] = {}
-        self._folders: dict[Path, _FolderState] = {}
-        self._unread: dict[Path, StorageError] = {}
-        """Folders that could not be listed and are shown by no job."""
+        self.folders = RootFolders(config)
         self._oldest_failure = math.inf
         self._read_again_at: float | None = None
         self._named: dict[str, JobState] | None = None
@@ -138,12 +107,12 @@ class RootState:
         state = self._jobs.get(path)
         if state is None or not state.is_settled or now >= state.look_due:
             return None
-        known = self._folders.get(path) if path else None  # the root must still be there
+        known = self.folders.get(path) if path else None  # the root must still be there
         return known.folder if known is not None else None
 
     def visit_to(self, target: FolderToVisit, now: float) -> Visit:
         """The visit to make to this folder now."""
-        known, state = self._folders.get(target.path), self._jobs.get(target.path)
+        known, state = self.folders.get(target.path), self._jobs.get(target.path)
         return Visit(
             target,
             known.folder if known is not None else None,
@@ -152,10 +121,6 @@ class RootState:
             look_thoroughly=state is None or now >= state.verify_due,
             search=known is None or now >= known.search_due,
         )
-
-    def has_listed(self, path: Path) -> bool:
-        """The last scan that succeeded, or the one under way, listed this folder."""
-        return path in self._folders
 
     def folder_listed(
         self,
@@ -168,30 +133,16 @@ class RootState:
     ) -> None:
         """Take in the listing of a folder, and whether one at `max_depth` holds more, if that was
         seen."""
-        known, interval = self._folders.get(path), self.config.completed_scan_interval_seconds
-        if known is not None and _is_another(folder, known.folder):
+        if self.folders.is_another(path, folder):
             self._forget_below(path)
-            known = None
-            is_empty = self.config.max_depth and not folder.subfolders
-            is_empty = is_empty and wants_subfolders((), self.config)
-            if path == () and self._jobs and is_empty and not folder.has_executor_file:
+            if path == () and self._jobs and shows_empty(folder, self.config):
                 self.health.emptied()
-        if known is None:
-            stage = stage_for_shards(path, self.config)
-            known = _FolderState(folder, now + _jitter(path) * interval, stage)
-            self._folders[path] = known
-        elif thorough:
-            known.list_due = now + interval
-        known.folder = folder
-        if holds_more is not None:
-            known.holds_more = holds_more
-            known.search_due = now + self.config.verify_interval_seconds
+        self.folders.listed(path, folder, now, thorough=thorough, holds_more=holds_more)
 
     def _forget_below(self, path: Path) -> None:
         """Another folder took the place of this one: what its jobs and folders looked like says
         nothing of those that have their names now."""
-        for below in [below for below in self._folders if below[: len(path)] == path]:
-            del self._folders[below]
+        self.folders.forget_below(path)
         replaced = {below: s for below, s in self._jobs.items() if below[: len(path)] == path}
         self._departed_went(replaced)
         for state in replaced.values():
@@ -244,7 +195,7 @@ class RootState:
         scan (the first, and the first after an outage)."""
         interval = self.config.completed_scan_interval_seconds
         following = state.look_due + interval
-        return following if state.is_settled and following > now else now + _jitter(path) * interval
+        return following if state.is_settled and following > now else now + jitter(path) * interval
 
     def folder_failed(self, path: Path, error: StorageError, now: float) -> None:
         """A folder below the root could not be listed, or a job not be read in time: the jobs
@@ -257,14 +208,14 @@ class RootState:
             if is_wanted(job_name(path), self.config):
                 affected = [self._jobs.setdefault(path, self._new_job(path, now))]
             else:
-                self._unread[path] = error
+                self.folders.failed(path, error)
         self.health.count_job_error(error)
         for state in affected:
             state.reached = self.health.root.scans
             self._fail(state, error, now)
 
     def _new_job(self, path: Path, now: float) -> JobState:
-        verify_due = now + _jitter(path) * self.config.verify_interval_seconds
+        verify_due = now + jitter(path) * self.config.verify_interval_seconds
         name, patterns = job_name(path), self.config.labels
         labels = labels_of(name, patterns) if patterns else None
         self._named = None
@@ -299,47 +250,18 @@ class RootState:
             self._named = None
             self._departed_went(gone)
             self._departed.drop_moved(state.job for state in self._jobs.values())
-        self._folders = {path: f for path, f in self._folders.items() if path in listed}
-        self._unread = {path: e for path, e in self._unread.items() if path in unlisted}
+        self.folders.scan_ended(listed, unlisted)
         root = self.health.root
         last = root.last_successful_scan_timestamp
         was_old = last is not None and wall_time - last > root.fresh_for_seconds
         if was_old and self.health.failed_since < math.inf:
             self._read_again_at = wall_time
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
-        seen = replace(self._what_was_seen(), folders_denied=denied)
+        seen = replace(self.folders.seen(has_jobs=bool(self._jobs)), folders_denied=denied)
         self.health.looked(seen)
         self._publish(wall_time)
         if last is None:
             self.health.first_read(seen.folders)
-
-    def _what_was_seen(self) -> Seen:
-        """What a scan that came to its end saw beside the jobs."""
-        unsearched = [path for path, state in self._folders.items() if state.holds_more]
-        example = job_name(min(unsearched)) if unsearched else ""
-        deepest, never = self.config.max_depth, -math.inf
-        has_unasked = any(
-            len(path) >= deepest and state.search_due == never
-            for path, state in self._folders.items()
-        )
-        seen = Seen(len(self._folders), len(unsearched), example, has_unasked)
-        if self._unread:
-            first = min(self._unread)
-            example = f"{job_name(first)} ({self._unread[first]})"
-            seen = replace(seen, folders_unread=len(self._unread), unread_example=example)
-        return seen if self._jobs else self._why_no_job(seen)
-
-    def _why_no_job(self, seen: Seen) -> Seen:
-        left_out = pruned = 0
-        for path, state in self._folders.items():
-            is_job = state.folder.has_executor_file
-            left_out += is_job and not passes_filters(job_name(path), self.config)
-            if len(path) < self.config.max_depth:
-                pruned += count_pruned(path, state.folder, self.config)
-        root = self._folders.get(())
-        is_empty = root is not None and not (root.folder.subfolders or left_out)
-        is_empty = is_empty and (len(self._folders) == 1 or not self.config.folders)
-        return replace(seen, jobs_left_out=left_out, folders_left_out=pruned, is_empty=is_empty)
 
     def scan_failed(
         self,
@@ -406,6 +328,6 @@ class RootState:
             job = with_state(state.job, self.config, wall_time, circumstances)
             state.job = with_steps(job, self.config.read_stats, wall_time)
         jobs = [state.job for state in self._jobs.values()]
-        stages = {f.stage for f in self._folders.values() if f.stage and f.folder.has_executor_file}
         self.health.departed(() if is_lost else self._departed.published(self._jobs, wall_time))
+        stages = self.folders.stages()
         self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)
