@@ -10,7 +10,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def _ask(host: str, port: int) -> str | None:
         unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
         return _judge(HTTPSConnection(host, port, timeout=_SECONDS, context=unverified))
-    except (ssl.SSLEOFError, RemoteDisconnected):  # it wants a certificate, and hangs up
-        return None
+    except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError):
+        return None  # it wants a certificate, and hangs up: before, while or after we ask
     except (OSError, HTTPException) as error:
         return str(error)
 

@@ -11,7 +11,28 @@ from support.certificates import Certificates, hashed
 from support.jobs import write_job
 from support.paths import PROJECT
 from support.processes import serving
-from support.servers import HOST, free_ports
+from support.servers import HOST, free_ports, is_listening, running, wait_until
+
+HANGS_UP = """
+import socket, ssl, struct, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[3])))
+while True:
+    connection, _ = listener.accept()
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    received.write(connection.recv(10_000))
+    try:
+        context.wrap_bio(received, sent, server_side=True).do_handshake()
+    except ssl.SSLError:  # it wants to read more, or this is no TLS
+        pass
+    connection.sendall(sent.read())
+    connection.shutdown(socket.SHUT_WR)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+"""
+"""It says its part of the handshake, ends the stream and resets the connection: what is written
+to it then meets a broken pipe."""
 
 
 def asked(process: int) -> tuple[int, str]:
@@ -60,6 +81,16 @@ def test_it_speaks_tls_and_takes_a_refusal_for_an_answer(
     web = {"config_file": str(file)}
     with serving(tmp_path, roots=[str(tmp_path / "root")], web=web) as exporter:
         assert asked(exporter.process.pid) == (0, "")
+
+
+def test_one_that_hangs_up_on_whoever_has_no_certificate_is_healthy(tmp_path: Path) -> None:
+    Certificates(tmp_path)
+    (port,) = free_ports(1)
+    files = (tmp_path / "server.crt", tmp_path / "server.key")
+    command = [sys.executable, "-c", HANGS_UP, *files, str(port), "exporter"]
+    with running(command, tmp_path / "log") as server:
+        wait_until(lambda: is_listening(port), "it listens")
+        assert {asked(server.pid) for _ in range(5)} == {(0, "")}
 
 
 def test_one_that_does_not_answer_is_not_healthy(tmp_path: Path) -> None:
