@@ -160,8 +160,11 @@ def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: An
     """The one target, and what goes with no exporter."""
     if len(targets) > 1 or config_file is not None:
         raise click.UsageError("an exporter's URL stands alone")
-    if wanted.tail or wanted.steps:
-        raise click.UsageError("--tail and --steps read files of jobs, and an exporter serves none")
+    if wanted.tail:
+        raise click.UsageError(
+            "--tail reads logs with your own rights, and an exporter serves none to anybody; "
+            f"name the folder of the jobs: status PATH --failed --tail {wanted.tail}"
+        )
     source = click.get_current_context().get_parameter_source("max_depth")
     if source is not ParameterSource.DEFAULT:
         raise click.UsageError("--max-depth is for folders; an exporter has its own")

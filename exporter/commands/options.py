@@ -83,6 +83,7 @@ shard = _option(
     "that ends in its number, such as that of a StatefulSet's pod.",
 )
 
+_ORDERS = "; ".join(f"{name}: {sort.label}" for name, (sort, _) in SORTS.items())
 _STATUS = (
     config_file_if_any,
     click.option(
@@ -168,7 +169,11 @@ _STATUS = (
         callback=_read_by(parse_interval),
         help="With --watch: how often to scan.  [default: 2s for local folders, else 15s]",
     ),
-    click.option("--sort", type=click.Choice(SORTS), help="Order of the table.  [default: name]"),
+    click.option(
+        "--sort",
+        type=click.Choice(SORTS),
+        help=f"Order of the table: {_ORDERS}.  [default: name; with --watch attention]",
+    ),
     click.option(
         "--max-depth",
         type=click.IntRange(0, 32),

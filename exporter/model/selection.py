@@ -39,10 +39,11 @@ class Filter:
         )
 
 
-def sort_rows(rows: Iterable[Row], by: str, *, descending: bool = False) -> list[Row]:
-    """Rows in the order that `SORTS` has under this name, those alike by job_name and root.
-    Rows without the value come last either way."""
+def sort_rows(rows: Iterable[Row], by: str, *, descending: bool | None = None) -> list[Row]:
+    """Rows in the order that `SORTS` has under this name, turned as its label says if that is not
+    told; those alike by job_name and root. Rows without the value come last either way."""
     sort, key = SORTS[by]
+    descending = sort.descending if descending is None else descending
     if sort.key is not None:  # no two rows are alike
         return sorted(rows, key=key, reverse=descending)
     # Two sorts by strings take half the time of one by pairs of them.

@@ -100,6 +100,15 @@ class Reading:
         """From 0 to 1."""
         return self.tasks_completed / self.tasks
 
+    @property
+    def may_be_mixed(self) -> bool:
+        """Tasks may have been done before the launch as well as since, and nobody compared what
+        ran them. Where the storage tells no times, nobody can."""
+        if self.mixed_pipelines is not None or self.launch_timestamp is None:
+            return False
+        since = self.tasks_completed_since_launch
+        return self.tasks_completed > 0 and (since is None or 0 < since < self.tasks_completed)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

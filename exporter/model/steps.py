@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from exporter.config.settings import ReadStats
-from exporter.datatrove.stats import Stats, Step
+from exporter.datatrove.stats import JobStats, Stats, Step
 from exporter.model.formatting import count, series
 from exporter.model.snapshot import Job, Reading
 
@@ -55,7 +55,11 @@ def coverage(reading: Reading | None) -> str | None:
     """Of how many tasks the sums are, and why of no more; None where nothing is read."""
     if reading is None or reading.stats is None:
         return None
-    stats, completed = reading.stats, reading.tasks_completed
+    return coverage_of(reading.stats, reading.tasks_completed)
+
+
+def coverage_of(stats: JobStats, completed: int) -> str:
+    """The same of sums, of a job that completed so many tasks."""
     if not completed:
         return "Tasks say what they counted once they are completed; none is."
     of = f"the {count(completed)} completed tasks" if completed != 1 else "the one completed task"

@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter.model import facts
 from exporter.model.facts.fact import Fact
+from exporter.model.open_tasks import ranks_in_states
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
@@ -130,16 +131,22 @@ def error(message: str) -> bytes:
 
 def _details(row: Row) -> dict[str, object]:
     reading, history = row.reading, None
-    runs = list(islice(row.missing, _RUNS + 1))
+    runs, in_state = list(islice(row.missing, _RUNS + 1)), None
     if reading is not None and reading.history is not None:
         points = reading.history.points()
         history = [{"timestamp": time, "tasks_completed": n} for time, n in points]
-    shown = [{"first": first, "last": last} for first, last in runs[:_RUNS]]
+    if reading is not None and reading.logs is not None:
+        in_state = {state: _runs(runs) for state, runs in ranks_in_states(reading).items()}
     return {
-        "missing_runs": None if reading is None else shown,
+        "missing_runs": None if reading is None else _runs(runs),
         "missing_runs_truncated": len(runs) > _RUNS,
+        "ranks_in_state": in_state,
         "history": history,
     }
+
+
+def _runs(runs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    return [{"first": first, "last": last} for first, last in islice(runs, _RUNS)]
 
 
 def _json(value: object) -> bytes:

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import archives
 from support.certificates import Certificates, hashed
+from support.jobs import LAUNCH, write_executor, write_job
 from support.processes import Exporter, serving
 from support.servers import Answer, HttpServer, Request, free_ports, silent_server
+from support.stats import FILTER, WRITER, a_step, complete
 from support.status import Run, status
 from support.task_states import unpack
 
 from exporter.commands.status.remote import client as client_module
 from exporter.commands.status.remote.client import PASSWORD, USER, Client
 from exporter.errors import CommandError
+from exporter.model.facts import SORTS
 
 BUCKETS = "CC-MAIN-2024-18/minhash/buckets"
 AGES = re.compile(r"\b(\d+[dhms])+\b|\d+ (d|h|min|s)\b|just now|<1s")
@@ -112,6 +116,123 @@ def test_failed_tasks_come_with_what_the_exporter_knows(tmp_path: Path) -> None:
     assert (run.code, job["failed_tasks_error"]) == (0, None)
 
 
+@pytest.fixture(scope="module")
+def launches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """An exporter of what real launches left, and with stats read."""
+    folder = tmp_path_factory.mktemp("launches")
+    root = {"name": "r", "url": str(unpack(folder)), "max_depth": 4, "read_stats": "steps"}
+    with serving(folder, roots=[root]) as exporter:
+        exporter.wait_until_ready()
+        yield exporter
+
+
+def test_the_ranks_of_each_state_are_told(launches: Exporter) -> None:
+    for source in (url_of(launches), config_of(launches)):
+        run = status(source, "-p", "live/running", "--missing")
+        assert "\nlive/running misses 4-15\n  running 4-7\n  not started 8-15\n" in run.out
+        (job,) = status(source, "-p", "live/running", "--missing", "--json").json["jobs"]
+        waiting = job["ranks_in_state"]["waiting"]
+        assert waiting == [{"first": 8, "last": 15}]
+
+
+def test_an_exporter_that_tells_no_ranks_by_state_tells_the_missing_ones(
+    launches: Exporter,
+) -> None:
+    """As those of before it could."""
+
+    def answer(request: Request) -> Answer:
+        there = launches.get(request.target)
+        return Answer(there.status, there.body.replace(b'"ranks_in_state"', b'"other"'))
+
+    with HttpServer(answer) as server:
+        run = status(server.url, "-p", "live/running", "--missing")
+    assert (run.code, run.err) == (0, "")
+    assert "\nlive/running misses 4-15\n\nSummary: " in run.out
+
+
+def test_steps_are_those_of_its_folders(launches: Exporter) -> None:
+    def steps(source: str | Path, *more: str) -> Run:
+        return status(source, "-p", "live/running", "--steps", *more)
+
+    there, here = steps(url_of(launches)), steps(config_of(launches))
+    assert "  02_filter_lambda      240  180       60   25   <1s" in there.out
+    assert there.out.split("\n\n")[1:] == here.out.split("\n\n")[1:]
+    there, here = steps(url_of(launches), "--json"), steps(config_of(launches), "--json")
+    assert there.json["jobs"][0]["steps"] == here.json["jobs"][0]["steps"] is not None
+
+
+def test_steps_that_an_exporter_does_not_read_are_said_to_be_in_the_folder(
+    gallery: Exporter,
+) -> None:
+    run = status(url_of(gallery), "--match", "buckets", "--steps")
+    assert f"fineweb: {BUCKETS}  What its steps did is not known: the exporter reads no" in run.out
+    assert "status --steps of the folder, not the URL, does.\n" in run.out
+
+
+@pytest.mark.parametrize("by", SORTS)
+def test_an_order_is_that_of_the_api_and_of_its_folders(gallery: Exporter, by: str) -> None:
+    of_api = json.loads(gallery.get(f"/api/v1/jobs?per_page=1000&sort={by}").body)["jobs"]
+    for source in (url_of(gallery), config_of(gallery)):
+        jobs = status(source, "--sort", by, "--json").json["jobs"]
+        assert [job["job_name"] for job in jobs] == [job["job_name"] for job in of_api]
+
+
+# --- A gate
+
+
+def gate(source: str | Path, *arguments: str) -> tuple[int, str]:
+    run = status(source, *arguments, "--strict", "--limit", "0")
+    return run.code, run.err
+
+
+def test_a_gate_that_folders_close_is_closed_by_url(tmp_path: Path) -> None:
+    """By two pipelines in one folder, also where it was complete before the exporter began."""
+    job = write_job(tmp_path / "r/job", tasks=4)
+    for rank in range(2):
+        complete(job, rank, LAUNCH + 60)
+    root = {"name": "r", "url": str(tmp_path / "r"), "scan_interval": "1s"}
+    with serving(tmp_path, roots=[root]) as exporter:
+        exporter.wait_until_ready()
+        write_executor(job, tasks=4, launch=LAUNCH + 1000)
+        for rank in range(2, 4):
+            complete(job, rank, LAUNCH + 1100, [a_step(FILTER), a_step(WRITER)])
+        exporter.wait_for(
+            lambda page: page.value("datatrove_job_mixed_pipelines", root="r", job_name="job") == 1,
+            "it knows",
+        )
+        mixed = (3, "job: some tasks were done by another pipeline\n")
+        assert gate(url_of(exporter)) == gate(config_of(exporter)) == mixed
+    with serving(tmp_path, roots=[root]) as exporter:
+        exporter.wait_until_ready()
+        code, said = gate(url_of(exporter))
+    assert code == 3
+    assert said.startswith("whether one pipeline ran all tasks of job is not known: an exporter ")
+
+
+def test_a_gate_is_open_by_url_once_the_exporter_saw_all_tasks_of_one_launch(
+    tmp_path: Path,
+) -> None:
+    job = write_job(tmp_path / "r/job", tasks=2, completed=[0], launch=LAUNCH)
+    root = {"name": "r", "url": str(tmp_path / "r"), "scan_interval": "1s"}
+    with serving(tmp_path, roots=[root]) as exporter:
+        exporter.wait_until_ready()
+        complete(job, 1, LAUNCH + 60)
+        exporter.wait_for(lambda page: page.value("datatrove_jobs_completed") == 1, "it is done")
+        assert gate(url_of(exporter)) == gate(config_of(exporter)) == (0, "")
+
+
+def test_a_gate_is_closed_by_url_for_what_began_before_its_upstream_was_done(
+    tmp_path: Path,
+) -> None:
+    root = {"name": "r", "url": str(archives.unpack("slurm_jobs.tar.gz", tmp_path / "r"))}
+    with serving(tmp_path, roots=[root]) as exporter:
+        exporter.wait_until_ready()
+        late = "jobs/arrays/buckets: began before 1 task of jobs/arrays/signatures was done\n"
+        for source in (url_of(exporter), config_of(exporter)):
+            code, said = gate(source, "-p", "jobs/arrays/")
+            assert (code, late in said) == (3, True)
+
+
 # --- The way there
 
 
@@ -184,12 +305,17 @@ def test_an_address_that_can_be_none_is_refused_unasked(url: str, says: str) -> 
     assert "CANARY" not in run.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--failed", "--tail", "3"), ("--max-depth", "3"), (".",), ("--config.file=x",)]
-)
+@pytest.mark.parametrize("arguments", [("--max-depth", "3"), (".",), ("--config.file=x",)])
 def test_what_goes_with_no_exporter_is_wrong_usage(arguments: tuple[str, ...]) -> None:
     run = status("http://127.0.0.1:9/", *arguments)
     assert (run.code, run.out) == (2, "")
+
+
+def test_lines_of_logs_need_the_rights_of_who_asks_and_the_refusal_says_what_to_type() -> None:
+    run = status("http://127.0.0.1:9/", "--failed", "--tail", "3")
+    assert (run.code, run.out) == (2, "")
+    assert "reads logs with your own rights" in run.err
+    assert "status PATH --failed --tail 3" in run.err
 
 
 def asked(answer: Callable[[Request], Answer], *arguments: str, **environment: str) -> Run:

@@ -7,6 +7,7 @@ from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
+from exporter.commands.status.tables.steps import JobSteps
 from exporter.model.report import Report, Row
 from exporter.model.stages.breakdown import Part
 
@@ -18,8 +19,7 @@ class Answer:
 
     `wanted` are the rows that the filters keep, None without filters: sums are of these, also of
     those of them that are not shown. `left_out` is how many lines ``--limit`` leaves out.
-    `missing` and `failed` are what was asked of single jobs, None if that was not. `with_steps`:
-    what the steps of each did is shown, too.
+    `missing`, `failed` and `steps` are what was asked of single jobs, None if that was not.
     """
 
     report: Report
@@ -31,7 +31,7 @@ class Answer:
     left_out: int = 0
     missing: Mapping[JobKey, Missing] | None = None
     failed: Mapping[JobKey, Failed] | None = None
-    with_steps: bool = False
+    steps: Mapping[JobKey, JobSteps] | None = None
 
     @property
     def could_all_be_read(self) -> bool:

@@ -1,5 +1,6 @@
 """The answer as JSON, with the names and units of the metrics."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from exporter.commands.status.answer import Answer
@@ -12,21 +13,19 @@ from exporter.model.report import Row
 
 
 def json_text(answer: Answer, source: Source) -> str:
-    """The answer for scripts. `selected` are sums over what the filters keep, `totals` those over
-    everything."""
+    """The answer for scripts, of the same keys whatever was asked for; what was not is null.
+    `selected` are sums over what the filters keep, `totals` those over everything."""
     report = answer.report
-    shown: dict[str, object]
-    if answer.parts is not None:
-        shown = {"by": answer.by, "parts": [part_json(part) for part in answer.parts]}
-    else:
-        shown = {"roots": [dict(source.root_json(root)) for root in report.roots]}
-        if answer.problems is not None:
-            shown["problems"] = [dict(problem) for problem in answer.problems]
-        shown["jobs"] = [_job(row, answer, source) for row in answer.rows]
+    parts, problems = answer.parts, answer.problems
+    jobs = [_job(row, answer, source) for row in answer.rows]
     return indented(
         {
             "time": report.time,
-            **shown,
+            "roots": [dict(source.root_json(root)) for root in report.roots],
+            "by": answer.by or None,
+            "parts": None if parts is None else [part_json(part) for part in parts],
+            "problems": None if problems is None else [dict(problem) for problem in problems],
+            "jobs": jobs if parts is None else None,
             "left_out": answer.left_out,
             "selected": dict(sums_json(report.rows if answer.wanted is None else answer.wanted)),
             "totals": dict(source.totals_json()),
@@ -43,11 +42,15 @@ def _missing(row: Row, answer: Answer) -> dict[str, object]:
     if answer.missing is None:
         return {}
     found = answer.missing.get(row.key, Missing())
-    runs = [{"first": first, "last": last} for first, last in found.runs]
     logs, error = found.logs, None if found.logs is None else found.logs.error
     return {
-        "missing_runs": None if row.reading is None else runs,
+        "missing_runs": None if row.reading is None else _runs(found.runs),
         "missing_runs_truncated": found.are_cut,
+        "ranks_in_state": {state: _runs(runs) for state, runs in found.in_state.items()} or None,
         "missing_logs": [] if logs is None else [asdict(log) for log in logs.found],
         "missing_logs_error": None if error is None else str(error),
     }
+
+
+def _runs(runs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    return [{"first": first, "last": last} for first, last in runs]

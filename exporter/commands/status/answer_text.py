@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter.commands.status.answer import Answer
 from exporter.commands.status.logs.failed_text import failed_lines
-from exporter.commands.status.logs.missing import Missing
+from exporter.commands.status.logs.missing import MOST_RUNS, Missing
 from exporter.commands.status.tables.jobs import job_columns, summary
 from exporter.commands.status.tables.layout import Column, lines
 from exporter.commands.status.tables.parts import part_columns
@@ -70,10 +70,10 @@ def _unknown_label(answer: Answer) -> Iterator[str]:
 
 def _of_jobs(answer: Answer, *, with_root: bool, most_logs: int | None) -> Iterator[str]:
     """What was asked of single jobs."""
-    if answer.with_steps:
+    steps, missing = answer.steps, answer.missing
+    if steps is not None:
         for row in answer.rows:
-            yield from step_lines(row, with_root=with_root)
-    missing = answer.missing
+            yield from step_lines(row, steps[row.key], with_root=with_root)
     for row in answer.rows if missing is not None else ():
         found = missing and missing.get(row.key)
         if found is not None or _repeats(row):
@@ -100,6 +100,9 @@ def _missing(row: Row, found: Missing, *, with_root: bool, most: int | None) -> 
     said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
     yield ""
     yield f"{name} {'; '.join(said)}"
+    for in_state, runs in found.in_state.items():
+        cut = ",…" if len(runs) == MOST_RUNS else ""
+        yield f"  {WORDS.get(in_state, in_state)} {formatting.ranges(runs)}{cut}"
     if found.logs is None:
         return
     if found.logs.error is not None:

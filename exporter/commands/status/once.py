@@ -7,10 +7,10 @@ from exporter.commands.status.answer import Answer
 from exporter.commands.status.answer_json import json_text
 from exporter.commands.status.answer_text import write_text
 from exporter.commands.status.source import Source
+from exporter.commands.status.verdict import objections
 from exporter.model import formatting
 from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down
-from exporter.model.stages.neighbours import late_in_words
 
 _READ, _NOT_READ, _INCOMPLETE = 0, 1, 3  # exit codes
 _WARNING = "Lines of logs may hold secrets: look before you pass them on."
@@ -25,7 +25,7 @@ def show(source: Source, options: Options) -> int:
         sys.stdout.write(f"{json_text(answer, source)}\n")
     else:
         write_text(answer, [*source.remarks(answer.report)])
-    return _exit_code(answer, options)
+    return _exit_code(answer, source, options)
 
 
 def _ask(source: Source, options: Options) -> Answer:
@@ -53,11 +53,11 @@ def _ask(source: Source, options: Options) -> Answer:
         left_out=left_out,
         missing=source.missing(rows) if options.missing else None,
         failed=source.failed(rows, options.tail) if options.failed else None,
-        with_steps=options.steps,
+        steps=source.steps(rows) if options.steps else None,
     )
 
 
-def _exit_code(answer: Answer, options: Options) -> int:
+def _exit_code(answer: Answer, source: Source, options: Options) -> int:
     """What was read counts as a whole, whatever of it the filters show."""
     report = answer.report
     was_read = (
@@ -66,17 +66,12 @@ def _exit_code(answer: Answer, options: Options) -> int:
         and answer.could_all_be_read
     )
     all_complete = bool(report.rows) and all(row.is_complete for row in report.rows)
-    mixed = [row for row in report.rows if row.reading is not None and row.reading.mixed_pipelines]
     if (options.strict or options.fail_incomplete) and answer.wanted is not None:
         _tell_of_others(answer)
-    late = [(row, words) for row in report.rows if (words := late_in_words(row.job))]
     if options.strict:
-        for row in mixed:
-            sys.stderr.write(f"{row.job_name}: some tasks were done by another pipeline\n")
-        for row, words in late:
-            sys.stderr.write(f"{formatting.readable(f'{row.job_name}: {words}')}\n")
-        is_right = all_complete and not mixed and not late
-        return _READ if was_read and is_right else _INCOMPLETE
+        said = [*objections(report.rows, source.why_pipelines_are_unknown)]
+        sys.stderr.writelines(f"{formatting.readable(line)}\n" for line in said)
+        return _READ if was_read and all_complete and not said else _INCOMPLETE
     if not was_read:
         return _NOT_READ
     return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ

@@ -11,6 +11,7 @@ from exporter.commands.status.logs.failed import Failed, failed_of
 from exporter.commands.status.logs.missing import Missing, missing_of
 from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
+from exporter.commands.status.tables.steps import JobSteps
 from exporter.config.addresses import without_query
 from exporter.config.settings import Asked, Config, RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS
@@ -20,6 +21,7 @@ from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, RootRow, Row, report_on
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Latest, Snapshot, Totals
+from exporter.model.steps import coverage, steps_of
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 
@@ -36,6 +38,11 @@ class Scanned:
         self._roots = [replace(root, asked=asked) for root in config.roots]
         self._workers = Workers(config.scan_workers)
         self._totals = Totals()
+
+    @property
+    def why_pipelines_are_unknown(self) -> str:
+        """Every job was asked."""
+        return "stats of its tasks cannot be read"
 
     def report(self) -> Report:
         """Scan once, telling meanwhile how far that is."""
@@ -59,6 +66,10 @@ class Scanned:
         """Read now."""
         return failed_of(self._roots, rows, self._workers, tail)
 
+    def steps(self, rows: Sequence[Row]) -> Mapping[JobKey, JobSteps]:
+        """As the scan read them."""
+        return {row.key: _steps_of(row) for row in rows}
+
     def job_json(self, row: Row) -> Document:
         """As the API would have it."""
         return job_json(row)
@@ -70,6 +81,11 @@ class Scanned:
     def root_json(self, row: RootRow) -> Document:
         """As the API would have it."""
         return root_json(row)
+
+
+def _steps_of(row: Row) -> JobSteps:
+    said = coverage(row.reading) or "What its steps did is not known."
+    return JobSteps(said, steps_of(row.reading))
 
 
 def _scan(scheduler: Scheduler) -> Snapshot:

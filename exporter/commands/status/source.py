@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.logs.per_job import JobKey
+from exporter.commands.status.tables.steps import JobSteps
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
 
@@ -15,6 +16,11 @@ Document = Mapping[str, Any]
 
 class Source(Protocol):
     """One place to ask; raises CommandError where it cannot be asked at all."""
+
+    @property
+    def why_pipelines_are_unknown(self) -> str:
+        """Why nobody compared what ran the tasks of a job, and what to do."""
+        ...
 
     def report(self) -> Report:
         """The report as of now; it may take long. What follows is about rows of the last one."""
@@ -35,6 +41,10 @@ class Source(Protocol):
 
     def failed(self, rows: Sequence[Row], tail: int) -> Mapping[JobKey, Failed]:
         """The failed tasks of incomplete jobs among the rows, each with so many lines."""
+        ...
+
+    def steps(self, rows: Sequence[Row]) -> Mapping[JobKey, JobSteps]:
+        """What the steps of each job's pipeline did."""
         ...
 
     def job_json(self, row: Row) -> Document:

@@ -19,6 +19,7 @@ from exporter.scanning.probes.stats import Done, stats_file
 from exporter.storage.base import Path, Storage
 
 _LIMITS = Limits(reads_of_job=2, reads=200)
+_NO_LIMITS = Limits(reads_of_job=2, reads=10**9)
 _MAY_PASS: tuple[Reason, ...] = ("timeout", "throttled", "unavailable", "partial")
 
 
@@ -37,7 +38,7 @@ class MixedWatch:
     def __init__(self, config: RootConfig) -> None:
         self._is_asked = "pipelines" in config.asked
         self._is_on_everywhere = config.read_stats != "never" or self._is_asked
-        self._budget = Budget(_LIMITS)
+        self._budget = Budget(_NO_LIMITS if self._is_asked else _LIMITS)
 
     def begin(self) -> None:
         """A scan begins."""
@@ -53,14 +54,22 @@ class MixedWatch:
         if launch_ns is None or not (storage.is_local or self._is_on_everywhere):
             return None
         try:
-            pair = _from_before_and_since(self._times(storage, path, done), launch_ns)
-            if pair is None or self._budget.reads(2, path) < _LIMITS.reads_of_job:
-                return None
-            before_launch, since = (_pipeline(storage, path, rank) for rank in pair)
+            return self._compare(storage, path, done, launch_ns)
         except StatsFileError:
             return MixedMemory(launch_ns, None)
         except StorageError as error:
             return None if error.reason in _MAY_PASS else MixedMemory(launch_ns, None)
+
+    def _compare(
+        self, storage: Storage, path: Path, done: Done, launch_ns: int
+    ) -> MixedMemory | None:
+        times = self._times(storage, path, done)
+        pair = _from_before_and_since(times, launch_ns)
+        if pair is None:  # where times are known, all was done on one side of the launch
+            return MixedMemory(launch_ns, is_mixed=False) if times else None
+        if self._budget.reads(2, path) < _LIMITS.reads_of_job:
+            return None
+        before_launch, since = (_pipeline(storage, path, rank) for rank in pair)
         return MixedMemory(launch_ns, before_launch != since)
 
     def _times(self, storage: Storage, path: Path, done: Done) -> dict[int, int]:

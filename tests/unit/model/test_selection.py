@@ -24,7 +24,7 @@ from exporter.model.stages.grouping import groups_of
 @pytest.mark.parametrize("by", SORTS)
 def test_every_order_holds_every_row_and_rows_without_the_value_come_last(by: str) -> None:
     rows = report_of(*MANY).rows
-    upwards = list(sort_rows(rows, by))
+    upwards = list(sort_rows(rows, by, descending=False))
     downwards = list(sort_rows(rows, by, descending=True))
     assert sorted(upwards, key=id) == sorted(downwards, key=id) == sorted(rows, key=id)
     names = {
@@ -44,6 +44,15 @@ def test_every_order_holds_every_row_and_rows_without_the_value_come_last(by: st
         known = [value for value in found if value is not None]
         assert found == known + [None] * (len(found) - len(known))
         assert all(itertools.starmap(is_right, itertools.pairwise(known)))
+
+
+@pytest.mark.parametrize("by", SORTS)
+def test_an_order_is_turned_as_its_label_says_unless_told_otherwise(by: str) -> None:
+    rows = report_of(*MANY).rows
+    sort, _ = SORTS[by]
+    is_downwards = sort.label.endswith((", newest first", ", longest first"))
+    assert sort.descending == is_downwards
+    assert sort_rows(rows, by) == sort_rows(rows, by, descending=is_downwards)
 
 
 @pytest.mark.parametrize("by", SORTS)

@@ -4,14 +4,16 @@ A rank with a log and no marker runs, or failed, or was killed; which of them, t
 says, as far as the scan looked into it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
 from exporter.commands.status.logs.per_job import Found, JobKey, ask_each
 from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.datatrove.task_state import TaskState
+from exporter.model.open_tasks import ranks_in_states
 from exporter.model.report import Row
 from exporter.storage.base import Storage
 from exporter.workers import Workers
@@ -26,6 +28,8 @@ class MissingLog:
     state: TaskState | None
 
 
+MOST_RUNS = 1000
+Runs = tuple[tuple[int, int], ...]
 Logs = Found[MissingLog]
 """The logs of one job's missing ranks, by rank; or why they cannot be listed."""
 
@@ -33,11 +37,13 @@ Logs = Found[MissingLog]
 @dataclass(frozen=True, slots=True)
 class Missing:
     """The missing ranks of a job, as runs (first, last), the first of them where they `are_cut`;
-    and their logs, None where nobody can list them."""
+    and their logs, None where nobody can list them. `in_state` are the first `MOST_RUNS` runs of
+    the ranks in each state, as far as logs tell."""
 
-    runs: tuple[tuple[int, int], ...] = ()
+    runs: Runs = ()
     logs: Logs | None = None
     are_cut: bool = False
+    in_state: Mapping[TaskState, Runs] = field(default_factory=dict)
 
 
 def missing_of(
@@ -46,7 +52,13 @@ def missing_of(
     """The missing ranks of those of the jobs that are incomplete, with their logs."""
     by_key = {row.key: row for row in rows}
     logs = _logs_of_missing(roots, by_key.values(), workers)
-    return {key: Missing(tuple(by_key[key].missing), found) for key, found in logs.items()}
+    return {key: _missing_of(by_key[key], found) for key, found in logs.items()}
+
+
+def _missing_of(row: Row, logs: Logs) -> Missing:
+    in_state = {} if row.reading is None else ranks_in_states(row.reading)
+    first = {state: tuple(islice(runs, MOST_RUNS)) for state, runs in in_state.items()}
+    return Missing(tuple(row.missing), logs, in_state=first)
 
 
 def _logs_of_missing(

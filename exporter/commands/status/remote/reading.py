@@ -10,10 +10,13 @@ from dataclasses import fields
 from typing import Any
 
 from exporter.commands.status.logs.failed import Failed, FailedTask
-from exporter.commands.status.logs.missing import Missing
+from exporter.commands.status.logs.missing import Missing, Runs
 from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
+from exporter.commands.status.tables.steps import JobSteps
 from exporter.datatrove.failure import FAILURE_REASONS, Cause
+from exporter.datatrove.stats import JobStats, Step
+from exporter.datatrove.task_state import TaskState
 from exporter.errors import REASONS
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
 from exporter.model.facts.fact import Fact
@@ -32,6 +35,7 @@ from exporter.model.snapshot import Job, Reading, Root, Totals
 from exporter.model.stages.grouping import UNKNOWN, Group
 from exporter.model.stages.upstream import Upstream
 from exporter.model.state import STATES
+from exporter.model.steps import coverage_of
 
 Schema = Mapping[str, Any]
 
@@ -60,6 +64,14 @@ _PROBLEM: Mapping[str, Schema] = {
 _RUN = {"type": "object", "required": ["first", "last"],
         "properties": {"first": COUNT, "last": COUNT}}  # fmt: skip
 _RUNS: Schema = {"type": ["array", "null"], "items": _RUN}
+_RUNS_IN_STATE: Schema = {
+    "type": ["object", "null"],
+    "additionalProperties": {"type": "array", "items": _RUN},
+}
+_STEPS_UNKNOWN = (
+    "What its steps did is not known: the exporter reads no stats of it (read_stats); "
+    "status --steps of the folder, not the URL, does."
+)
 
 
 class NotUnderstoodError(Exception):
@@ -99,9 +111,17 @@ def problems_of(document: Document) -> list[Document]:
 
 def missing_of(document: Document) -> Missing:
     """The missing ranks in the answer about one job."""
-    runs = _checked(document, "missing_runs", _RUNS) or ()
+    missing = _runs(_checked(document, "missing_runs", _RUNS) or ())
     are_cut = _checked(document, "missing_runs_truncated", FLAG)
-    return Missing(tuple((run["first"], run["last"]) for run in runs), are_cut=are_cut)
+    in_state: Mapping[TaskState, Any] = {}
+    if "ranks_in_state" in document:  # those of before do not tell
+        in_state = _checked(document, "ranks_in_state", _RUNS_IN_STATE) or {}
+    by_state = {state: _runs(runs) for state, runs in in_state.items()}
+    return Missing(missing, are_cut=are_cut, in_state=by_state)
+
+
+def _runs(found: Iterable[Mapping[str, int]]) -> Runs:
+    return tuple((run["first"], run["last"]) for run in found)
 
 
 def failed_of(document: Document) -> Failed:
@@ -118,6 +138,31 @@ def failed_of(document: Document) -> Failed:
     tasks.sort(key=lambda task: task.rank)
     advice = () if known["advice"] is None else (known["advice"],)
     return Failed(tuple(tasks), None, others, known["tasks_in_state"] or {}, advice)
+
+
+def steps_of(document: Document) -> JobSteps:
+    """What a job says of the steps of its pipeline."""
+    known = _known(document, JOB_FACTS)
+    tasks, left_out = known["stats_tasks"], known["stats_left_out"]
+    if tasks is None or left_out is None:
+        return JobSteps(_STEPS_UNKNOWN)
+    stats = JobStats(
+        tasks,
+        of_another_pipeline=left_out["another_pipeline"],
+        unusable=left_out["unusable"],
+        to_read=left_out["not_read_yet"],
+    )
+    steps = [
+        Step(
+            step["step"],
+            step["documents_in"],
+            step["documents_out"],
+            step["documents_dropped"],
+            step["seconds"],
+        )
+        for step in known["steps"] or ()
+    ]
+    return JobSteps(coverage_of(stats, known["tasks_completed"] or 0), steps)
 
 
 def _root_row(document: Document) -> RootRow:

@@ -16,8 +16,10 @@ from exporter.commands.status.remote.reading import (
     missing_of,
     problems_of,
     report_of,
+    steps_of,
 )
-from exporter.commands.status.source import Document, sums_json
+from exporter.commands.status.source import Document
+from exporter.commands.status.tables.steps import JobSteps
 from exporter.model.facts import totals_json
 from exporter.model.formatting import count
 from exporter.model.report import Report, RootRow, Row
@@ -27,6 +29,8 @@ from exporter.model.snapshot import Totals
 _PER_PAGE = 500
 _MOST_JOBS = 200_000
 _MOST_ASKED = 500
+_NOT_OF_JOBS = ("logs_deferred", "tasks_failed")
+# Sums that cannot be had from what is said of single jobs.
 _TRIES = 3
 T = TypeVar("T")
 
@@ -41,6 +45,14 @@ class Exporter:
         self._jobs_json: dict[JobKey, Document] = {}
         self._roots_json: dict[str, Document] = {}
         self._totals_json: Document = {}
+
+    @property
+    def why_pipelines_are_unknown(self) -> str:
+        """An exporter spares the calls, or the requests."""
+        return (
+            "an exporter compares pipelines as tasks complete, and on object stores where "
+            "read_stats is not never; status --strict of the folder, not the URL, finds out"
+        )
 
     def report(self) -> Report:
         """As of its last scans."""
@@ -60,7 +72,8 @@ class Exporter:
         rows = tuple(row for row in report.rows if wanted.keeps(row))
         totals = report.totals
         if self._prefix:
-            totals, self._totals_json = Totals.of_jobs(row.job for row in rows), sums_json(rows)
+            totals = Totals.of_jobs(row.job for row in rows)
+            self._totals_json = {**totals_json(totals), **dict.fromkeys(_NOT_OF_JOBS)}
         elif self._roots:
             totals = Totals.of_totals(r.root.totals for r in roots if r.root.totals is not None)
             self._totals_json = totals_json(totals)
@@ -123,6 +136,10 @@ class Exporter:
                 row.key: failed_of(self._jobs_json[row.key]) for row in rows if not row.is_complete
             }
         )
+
+    def steps(self, rows: Sequence[Row]) -> Mapping[JobKey, JobSteps]:
+        """As far as it reads stats."""
+        return self._understood(lambda: {r.key: steps_of(self._jobs_json[r.key]) for r in rows})
 
     def job_json(self, row: Row) -> Document:
         """As it came."""

@@ -1,24 +1,32 @@
 """The steps of a job's pipeline, as lines of text. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from exporter.commands.status.tables.layout import Column, lines
 from exporter.datatrove.stats import Step
 from exporter.model import formatting
 from exporter.model.report import Row
-from exporter.model.steps import coverage, steps_of
 
 _BAR_PLACES = 20
 
 
-def step_lines(row: Row, *, with_root: bool) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class JobSteps:
+    """What is known of the steps of one job, and in words of how many tasks that is, or why it is
+    not known."""
+
+    said: str
+    steps: Sequence[Step] = ()
+
+
+def step_lines(row: Row, of_job: JobSteps, *, with_root: bool) -> Iterator[str]:
     """What each step did, below a line that says of how many tasks that is."""
     name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
-    said, steps = coverage(row.reading), steps_of(row.reading)
     yield ""
-    yield f"{name}  {said or 'What its steps did is not known.'}"
-    if steps:
-        yield from (f"  {line}" for line in lines(_columns(steps)))
+    yield f"{name}  {of_job.said}"
+    if of_job.steps:
+        yield from (f"  {line}" for line in lines(_columns(of_job.steps)))
 
 
 def _columns(steps: Sequence[Step]) -> list[Column]:

@@ -77,9 +77,8 @@ def _rows(moment: Moment, view: View, options: Options) -> list[Row]:
     if view.within is not None:
         by, value = view.within
         kept = [row for row in kept if value_of(row, by) == value]
-    if view.sort == "attention":
-        return kept[: options.limit]
-    return sort_rows(kept, view.sort, descending=SORTS[view.sort][0].descending)[: options.limit]
+    in_order = kept if view.sort == "attention" else sort_rows(kept, view.sort)
+    return in_order[: options.limit]
 
 
 def _pinned(

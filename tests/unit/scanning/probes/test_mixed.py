@@ -100,10 +100,23 @@ def test_one_launch_alone_has_nothing_to_compare(make_job: MakeJob) -> None:
     assert scanned.scan().mixed_pipelines is None
 
 
+def test_where_somebody_waits_for_it_one_launch_alone_is_known_to_be_not_mixed(
+    make_job: MakeJob,
+) -> None:
+    job = make_job("job", tasks=2)
+    for rank in (0, 1):
+        complete(job, rank, LAUNCH + 60)
+    served = scan(job).scan()
+    asked = Scanned.on_disk(job, read_stats="never", asked=("pipelines",)).scan()
+    assert (served.mixed_pipelines, served.may_be_mixed) == (None, True)
+    assert (asked.mixed_pipelines, asked.may_be_mixed) == (False, False)
+
+
 def test_without_stats_nothing_can_be_told(make_job: MakeJob) -> None:
     job = make_job("job", tasks=4, completed=[0, 1])
     write_executor(job, tasks=4, launch=LAUNCH + 1000)
     complete(job, 2, LAUNCH + 1100)
     scanned = scan(job)
     assert scanned.scan().mixed_pipelines is None
+    assert scanned.scan().may_be_mixed
     assert scanned.requests()["read"] == 0
