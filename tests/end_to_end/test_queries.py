@@ -35,9 +35,14 @@ UNFINISHED = {"extract/idle", "extract/slow", "filter/relaunched", "filter/left"
 
 
 @pytest.fixture(scope="module")
-def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the jobs that Prometheus learns of."""
+    return tmp_path_factory.mktemp("queries")
+
+
+@pytest.fixture(scope="module")
+def watching(folder: Path) -> Iterator[Prometheus]:
     """A Prometheus that has seen the exporter for a few seconds, and a target that is down."""
-    folder = tmp_path_factory.mktemp("queries")
     launches = unpack(folder / "launches") / "local"
     jobs, now = folder / "jobs", time.time()
     write_job(jobs / "extract/done", tasks=4, completed=range(4), launch=now - DAY)
@@ -85,7 +90,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 def _write_pipeline(folder: Path, now: float) -> None:
     """A stage blocked by one that failed, a stage that began before the one before it was done,
-    and a job whose tasks two pipelines ran."""
+    a job whose tasks two pipelines ran, and one that counts tokens."""
     failed = write_job(folder / "first/a", tasks=2, completed=[0], launch=now - 3600)
     log = failed / "logs" / "task_00001.log"
     log.parent.mkdir()
@@ -97,14 +102,15 @@ def _write_pipeline(folder: Path, now: float) -> None:
     mixed = write_job(folder / "mixed/c", tasks=3, launch=now - 600)
     complete(mixed, 0, now - 900)
     complete(mixed, 1, now - 300, a_pipeline()[:2])
+    complete(write_job(folder / "count/d", tasks=3, launch=now - 600), 0, now - 300)
 
 
 def jobs_of(answer: list[tuple[dict[str, str], float]], root: str = "jobs") -> set[str | None]:
     return {labels.get("job_name") for labels, _ in answer if labels["root"] == root}
 
 
-def test_the_readme_asks_five_questions() -> None:
-    assert len(QUESTIONS) == 5
+def test_the_readme_asks_eight_questions() -> None:
+    assert len(QUESTIONS) == 8
     assert len(SHOWN) > 20
 
 
@@ -124,6 +130,31 @@ def test_how_far_everything_is_together(watching: Prometheus) -> None:
 def test_which_jobs_wait_longer_than_ever_before(watching: Prometheus) -> None:
     answer = watching.query(QUESTIONS["Which jobs wait three times longer than ever before?"])
     assert jobs_of(answer) == {"extract/idle", "filter/relaunched"}
+
+
+def test_why_tasks_fail(watching: Prometheus) -> None:
+    answer = watching.query(QUESTIONS["Why do tasks fail?"])
+    counts = {(labels["root"], labels["reason"]): count for labels, count in answer}
+    assert counts.pop(("pipeline", "other")) == 1
+    assert {root for root, _ in counts} == {"launches"}
+
+
+def test_which_jobs_began_before_their_input_was_whole(watching: Prometheus) -> None:
+    answer = watching.query(QUESTIONS["Which jobs began before their input was whole?"])
+    assert jobs_of(answer, "pipeline") == {"second/b"}
+
+
+def test_how_many_tokens_an_hour_are_counted(watching: Prometheus, folder: Path) -> None:
+    """Nothing, until another task is done."""
+    query = QUESTIONS["How many tokens an hour does each job count?"]
+    paces = {labels["job_name"]: pace for labels, pace in watching.query(query)}
+    assert paces["count/d"] == 0
+    complete(folder / "pipeline" / "count/d", 1, time.time())
+    wait_until(
+        lambda: watching.query(f"{query} > 0"), "a task that was completed is counted", seconds=30
+    )
+    (grown,) = watching.query(f"{query} > 0")
+    assert grown[0]["job_name"] == "count/d"
 
 
 def test_what_cannot_be_read(watching: Prometheus) -> None:
