@@ -53,7 +53,7 @@ class Pipeline:
         wanted = defaultdict[str, dict[str, bool]](dict)
         for key in {**before, **self._found}:
             root, name = key
-            job = states[root].job_named(name) if root in states else None
+            job = states[root].jobs.named(name) if root in states else None
             if job is None:
                 continue
             link = self._link(key, states)
@@ -64,13 +64,13 @@ class Pipeline:
                 of_root, of_job = wanted[link.wanted[0]], link.wanted[1]
                 of_root[of_job] = of_root.get(of_job, False) or link.wanted != key
         for root, state in states.items():
-            state.wanted = wanted[root]
+            state.jobs.wanted = wanted[root]
             if root in changed:
                 state.connect(changed[root])
 
     def _find(self, states: Mapping[str, RootState]) -> None:
         """Find out which job is whose upstream, if that may have changed."""
-        kin = tuple(state.kin for state in states.values())
+        kin = tuple(state.jobs.kin for state in states.values())
         if len(kin) == len(self._kin) and all(map(is_, kin, self._kin)):
             return
         jobs = {
@@ -84,10 +84,10 @@ class Pipeline:
 
     def _link(self, key: JobKey, states: Mapping[str, RootState]) -> _Link | None:
         """The upstream of a job; None if there is none, or if nothing is known of the job."""
-        found, of_job = self._found.get(key), states[key[0]].progress_of(key[1])
+        found, of_job = self._found.get(key), states[key[0]].jobs.progress_of(key[1])
         if found is None or of_job is None:
             return None
-        progress = states[found.root].progress_of(found.job_name)
+        progress = states[found.root].jobs.progress_of(found.job_name)
         kept = self._links.get(key)
         if kept is None or not (
             kept.found is found and kept.of_job is of_job and kept.progress is progress

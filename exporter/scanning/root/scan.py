@@ -116,7 +116,7 @@ class RootScan:
             if not self._is_asking:
                 self._handle_visit(report, report.visit, now)
             elif report.times is not None:
-                self._state.times_asked(report.visit.target.path, report.times)
+                self._state.jobs.times_asked(report.visit.target.path, report.times)
             if report.is_over:
                 self._unfinished -= 1
                 self.last_progress = time.monotonic()
@@ -133,7 +133,7 @@ class RootScan:
             return False
         self._is_asking = True
         self._connect()
-        for visit in list(self._state.questions(self._may_ask, self._asked)):
+        for visit in list(self._state.jobs.questions(self._may_ask, self._asked)):
             if visit.question is None or visit.target.path in self._storage.stuck:
                 continue
             self._asked.add((visit.target.path, visit.question.keeps_all))

@@ -9,16 +9,15 @@ not end: jobs that a failed scan of the root did not reach stay as they were, an
 """
 
 import math
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
-from exporter.datatrove.layout import path_of
 from exporter.errors import StorageError
 from exporter.model.pause import pauses_of
 from exporter.model.snapshot import Job
-from exporter.model.stages.upstream import Kin, Progress, Upstream
+from exporter.model.stages.upstream import Kin, Upstream
 from exporter.model.stall import Circumstances, with_state
 from exporter.model.steps import with_steps
 from exporter.scanning.discovery import (
@@ -28,12 +27,12 @@ from exporter.scanning.discovery import (
     may_be_or_hold_wanted,
 )
 from exporter.scanning.job_log import JobLog
-from exporter.scanning.job_memory import JobScan, Memory
-from exporter.scanning.probes.times import Times
+from exporter.scanning.job_memory import JobScan
 from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
+from exporter.scanning.root.jobs import RootJobs
 from exporter.scanning.visitor import Visit
 from exporter.storage.base import Folder, Path
 
@@ -46,65 +45,19 @@ class RootState:
         self.health = RootHealth(config)
         self._log = JobLog(config.name)
         self._departed = Departed()
-        self._jobs: dict[Path, JobState] = {}
+        self.jobs = RootJobs()
         self.folders = RootFolders(config)
         self._oldest_failure = math.inf
         self._read_again_at: float | None = None
-        self._named: dict[str, JobState] | None = None
-        """The jobs by name; None once some came, went, or changed their place among others."""
-        self._kin: dict[str, Kin] = {}
-        self.wanted: Mapping[str, bool] = {}
-        """Jobs of whose markers the times are wanted: all of these, or the oldest only."""
-
-    @property
-    def kin(self) -> Mapping[str, Kin]:
-        """What is known of each job's place among others, by name; the very same object while
-        nothing of it changes."""
-        if self._named is None:
-            self._named = {state.job.name: state for state in self._jobs.values()}
-            self._kin = {name: state.kin for name, state in self._named.items()}
-        return self._kin
-
-    def job_named(self, name: str) -> Job | None:
-        """The job as it was last read, whether it is hidden or not."""
-        state = (self._named or {}).get(name)
-        return None if state is None else state.job
-
-    def progress_of(self, name: str) -> Progress | None:
-        """How far the job was when; None where nothing is known of it. The very same object while
-        nothing of that changes."""
-        state = (self._named or {}).get(name)
-        return None if state is None else state.progress()
-
-    def questions(self, most: int, asked: Container[tuple[Path, bool]]) -> Iterator[Visit]:
-        """Visits that ask for the times that are wanted, of `most` markers together; without those
-        `asked` before."""
-        named = self._named or {}
-        for name, keeps_all in self.wanted.items():
-            path = path_of(name)
-            if most <= 0 or (path, keeps_all) in asked or name not in named:
-                continue
-            question = named[name].question(most, keeps_all=keeps_all)
-            if question is not None:
-                most -= question.tasks - question.before.asked
-                yield Visit(FolderToVisit(path), question=question)
-
-    def times_asked(self, path: Path, times: Times) -> None:
-        """Take in the answer to one of the questions."""
-        if (state := self._jobs.get(path)) is not None:
-            state.learned(times)
 
     def connect(self, upstreams: Mapping[str, Upstream | None]) -> None:
         """Take in the upstreams of these jobs, each of which is another one than before."""
-        named = self._named or {}
-        for name, upstream in upstreams.items():
-            named[name].job = replace(named[name].job, upstream=upstream)
-        self.health.replace_jobs({name: named[name].job for name in upstreams})
+        self.health.replace_jobs(self.jobs.connect(upstreams))
 
     def settled_folder(self, path: Path, now: float) -> Folder | None:
         """The folder as it was last listed, if it needs no visit: it holds a completed job that
         was looked at lately."""
-        state = self._jobs.get(path)
+        state = self.jobs.get(path)
         if state is None or not state.is_settled or now >= state.look_due:
             return None
         known = self.folders.get(path) if path else None  # the root must still be there
@@ -112,7 +65,7 @@ class RootState:
 
     def visit_to(self, target: FolderToVisit, now: float) -> Visit:
         """The visit to make to this folder now."""
-        known, state = self.folders.get(target.path), self._jobs.get(target.path)
+        known, state = self.folders.get(target.path), self.jobs.get(target.path)
         return Visit(
             target,
             known.folder if known is not None else None,
@@ -135,7 +88,7 @@ class RootState:
         seen."""
         if self.folders.is_another(path, folder):
             self._forget_below(path)
-            if path == () and self._jobs and shows_empty(folder, self.config):
+            if path == () and self.jobs and shows_empty(folder, self.config):
                 self.health.emptied()
         self.folders.listed(path, folder, now, thorough=thorough, holds_more=holds_more)
 
@@ -143,11 +96,10 @@ class RootState:
         """Another folder took the place of this one: what its jobs and folders looked like says
         nothing of those that have their names now."""
         self.folders.forget_below(path)
-        replaced = {below: s for below, s in self._jobs.items() if below[: len(path)] == path}
+        replaced = self.jobs.at_or_below(path)
         self._departed_went(replaced)
         for state in replaced.values():
             state.is_settled, state.memory = False, None
-        self._named = None
 
     def _departed_went(self, jobs: dict[Path, JobState]) -> None:
         root = self.health.root
@@ -158,11 +110,9 @@ class RootState:
         """Take in the scan of a job; one without memory leaves that of the scan before."""
         if scan.is_gone:
             return  # it goes with the end of the scan, unless the whole root went
-        state = self._jobs.get(path)
-        if state is None:
-            state = self._jobs[path] = self._new_job(path, now)
+        state = self.jobs.get(path) or self._new_job(path, now)
         scan = self._departed.came_back(path, scan)
-        self._remember(state, scan.memory)
+        self.jobs.remember(state, scan.memory)
         state.reached = self.health.root.scans
         if scan.error is not None:
             self.health.count_job_error(scan.error)
@@ -186,10 +136,6 @@ class RootState:
             self._log.recovered(state.job.name)
         state.was_read(scan.reading)
 
-    def _remember(self, state: JobState, memory: Memory | None) -> None:
-        if state.remembered(memory):
-            self._named = None
-
     def _next_look(self, path: Path, state: JobState, now: float) -> float:
         """Time of the next look at a job that is complete, newly or still. Many become so in one
         scan (the first, and the first after an outage)."""
@@ -201,12 +147,12 @@ class RootState:
         """A folder below the root could not be listed, or a job not be read in time: the jobs
         known at or below it are unreadable. If none is known it may well be one, so it is shown
         as an unreadable job; where that has a name that is not wanted, jobs may be missed in it."""
-        affected = [state for known, state in self._jobs.items() if known[: len(path)] == path]
+        affected = list(self.jobs.at_or_below(path).values())
         if not affected:
             if not may_be_or_hold_wanted(path, self.config):
                 return
             if is_wanted(job_name(path), self.config):
-                affected = [self._jobs.setdefault(path, self._new_job(path, now))]
+                affected = [self._new_job(path, now)]
             else:
                 self.folders.failed(path, error)
         self.health.count_job_error(error)
@@ -218,8 +164,8 @@ class RootState:
         verify_due = now + jitter(path) * self.config.verify_interval_seconds
         name, patterns = job_name(path), self.config.labels
         labels = labels_of(name, patterns) if patterns else None
-        self._named = None
-        return JobState(Job(name, None, labels=labels), verify_due, kin=Kin(labels=labels))
+        state = JobState(Job(name, None, labels=labels), verify_due, kin=Kin(labels=labels))
+        return self.jobs.add(path, state)
 
     def _fail(self, state: JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
@@ -240,16 +186,13 @@ class RootState:
         """Every folder was visited: those `listed`, and the `unlisted`, which could not be, beside
         so many `denied` ones that are nobody's error.
         Jobs not `found` are gone, unless they lie at or below one of the latter."""
-        gone = {path: state for path, state in self._jobs.items() if path not in found}
-        for path in list(gone):
-            if any(path[: len(folder)] == folder for folder in unlisted):
-                del gone[path]
-            else:
-                del self._jobs[path]
+        missing = [path for path in self.jobs.paths() if path not in found]
+        gone = self.jobs.drop(
+            [path for path in missing if not any(path[: len(f)] == f for f in unlisted)]
+        )
         if gone:
-            self._named = None
             self._departed_went(gone)
-            self._departed.drop_moved(state.job for state in self._jobs.values())
+            self._departed.drop_moved(state.job for state in self.jobs.states())
         self.folders.scan_ended(listed, unlisted)
         root = self.health.root
         last = root.last_successful_scan_timestamp
@@ -257,7 +200,7 @@ class RootState:
         if was_old and self.health.failed_since < math.inf:
             self._read_again_at = wall_time
         self.health.scan_succeeded(duration_seconds=duration_seconds, wall_time=wall_time)
-        seen = replace(self.folders.seen(has_jobs=bool(self._jobs)), folders_denied=denied)
+        seen = replace(self.folders.seen(has_jobs=bool(self.jobs)), folders_denied=denied)
         self.health.looked(seen)
         self._publish(wall_time)
         if last is None:
@@ -290,7 +233,7 @@ class RootState:
         """A scan failed that had `read` these jobs, and perhaps met others that cannot be read.
         The rest is as old as it was: the root is what fails, and not each of its jobs."""
         root = self.health.root
-        for path, state in self._jobs.items():
+        for path, state in self.jobs.items():
             if path in read or state.reached == root.scans:
                 state.reached_at = wall_time
             else:
@@ -306,28 +249,31 @@ class RootState:
         limit = now - self.config.stale_after_seconds
         is_lost = self.health.failed_since <= limit
         if is_lost:
-            self._departed_went(self._jobs)  # those that come back know what they did
-            self._jobs.clear()
-            self._named = None
-        for state in self._jobs.values():
+            gone = self.jobs.drop(tuple(self.jobs.paths()))
+            self._departed_went(gone)  # those that come back know what they did
+        for state in self.jobs.states():
             state.expire(limit)
         self._publish(wall_time, is_lost=is_lost)
 
     def _publish(self, wall_time: float, *, is_lost: bool = False) -> None:
         self._log.write()
-        since = [state.failed_since for state in self._jobs.values() if state.job.reading]
-        is_known = bool(self._jobs) or self.health.root.totals is not None
+        since = [state.failed_since for state in self.jobs.states() if state.job.reading]
+        is_known = bool(self.jobs) or self.health.root.totals is not None
         since.append(self.health.failed_since if is_known and not is_lost else math.inf)
         self._oldest_failure = min(since)
-        readings = (state.job.reading for state in self._jobs.values() if state.job.reading)
+        readings = (state.job.reading for state in self.jobs.states() if state.job.reading)
         pauses = pauses_of(readings, self.config.stall)
         circumstances = Circumstances(pauses, self._read_again_at)
-        for state in self._jobs.values():
+        for state in self.jobs.states():
             if state.began_at == math.inf:
                 state.began_at = wall_time
             job = with_state(state.job, self.config, wall_time, circumstances)
             state.job = with_steps(job, self.config.read_stats, wall_time)
-        jobs = [state.job for state in self._jobs.values()]
-        self.health.departed(() if is_lost else self._departed.published(self._jobs, wall_time))
+        jobs = [state.job for state in self.jobs.states()]
+        self.health.departed(
+            ()
+            if is_lost
+            else self._departed.published({path for path, _ in self.jobs.items()}, wall_time)
+        )
         stages = self.folders.stages()
         self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -690,7 +691,7 @@ def test_whatever_a_library_raises_no_thread_is_lost(
     assert error.__name__ in caplog.text
 
 
-@pytest.mark.parametrize("broken", ["_jobs", "_oldest_failure", "folders"])
+@pytest.mark.parametrize("broken", ["jobs._states", "_oldest_failure", "folders"])
 def test_a_bug_met_with_one_root_stops_no_other(
     tmp_path: Path, run: Callable[..., Running], caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
@@ -700,7 +701,9 @@ def test_a_bug_met_with_one_root_stops_no_other(
     running = run(*folders)
     running.start()
     wait_until(lambda: all(running.root(folder).up for folder in folders))
-    setattr(running.scheduler._roots[0].state, broken, None)
+    *owner, name = broken.split(".")
+    state = running.scheduler._roots[0].state
+    setattr(attrgetter(*owner)(state) if owner else state, name, None)
     wait_until(lambda: not running.root(folders[0]).up or "met a bug" in caplog.text)
     before = running.root(folders[1]).scans
     wait_until(lambda: running.root(folders[1]).scans >= before + 3)

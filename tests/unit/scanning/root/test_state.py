@@ -590,7 +590,7 @@ def test_an_upstream_that_changes_between_two_scans_shows_at_once_and_hides_noth
     """That of a job in another root, which was scanned later."""
     state = state_of(hide_completed_after_seconds=0.0)
     root = scan(state, {"done": COMPLETE, "other": READING, "under way": READING})
-    assert set(state.kin) == {"done", "other", "under way"}
+    assert set(state.jobs.kin) == {"done", "other", "under way"}
     upstream = Upstream("q", "before", "depends", tasks=3, completed=1)
     state.connect({"done": upstream, "under way": upstream})
     done, other, under_way = state.health.root.jobs
