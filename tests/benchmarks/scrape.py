@@ -54,7 +54,7 @@ def changed(snapshot: Snapshot, count: int) -> Snapshot:
     """The snapshot after `count` of its jobs, evenly spread, completed one more task."""
     (root,) = snapshot.roots
     jobs = list(root.jobs)
-    for number in range(0, len(jobs), max(1, len(jobs) // count)):
+    for number in range(0, len(jobs), max(1, len(jobs) // max(1, count))):
         reading = jobs[number].reading
         assert reading is not None
         more = replace(reading, stray_markers=reading.stray_markers + 1)
