@@ -99,11 +99,14 @@ def _in_need(report: Report) -> Iterator[tuple[Row, float | None, tuple[ProblemK
     for row in report.rows:
         if row.as_of is not None:  # its root's line says it
             continue
+        kinds = [kind for kind, of_jobs in _OF_JOBS.items() if of_jobs.holds(row)]
+        if not kinds:  # most of very many
+            continue
         since = None if row.reading is None else last_sign_of_life(row.reading)
-        silent = float("inf") if since is None else report.time - since
-        kinds = tuple(kind for kind, of_jobs in _OF_JOBS.items() if of_jobs.holds(row, silent))
+        if since is None or report.time - since >= _RECENT_SECONDS:
+            kinds = [kind for kind in kinds if not _OF_JOBS[kind].only_of_late]
         if kinds:
-            yield row, since, kinds
+            yield row, since, tuple(kinds)
 
 
 def _is_lost(row: RootRow) -> bool:
@@ -143,32 +146,29 @@ def _why_strays(row: Row) -> str:
 
 
 class _OfJobs(NamedTuple):
-    """A kind of problem that jobs have: whether a job does, silent for so many seconds, and its
-    words."""
+    """A kind of problem that jobs have: whether a job does, its words, and whether it matters only
+    where the job was alive of late."""
 
-    holds: Callable[[Row, float], bool]
+    holds: Callable[[Row], bool]
     why: Callable[[Row], str]
+    only_of_late: bool = False
 
 
 _OF_JOBS: dict[ProblemKind, _OfJobs] = {
-    "state": _OfJobs(lambda row, _: row.state in NEED_ATTENTION, _why_state),
+    "state": _OfJobs(lambda row: row.job.state in NEED_ATTENTION, _why_state),
     "late": _OfJobs(
-        lambda row, _: row.job.upstream is not None and bool(row.job.upstream.late),
+        lambda row: row.job.upstream is not None and bool(row.job.upstream.late),
         lambda row: late_in_words(row.job),
     ),
     "mixed": _OfJobs(
-        lambda row, silent: (
-            row.reading is not None
-            and row.reading.mixed_pipelines is True
-            and silent < _RECENT_SECONDS
-        ),
+        lambda row: row.job.reading is not None and row.job.reading.mixed_pipelines is True,
         lambda _: "run by two pipelines",
+        only_of_late=True,
     ),
     "strays": _OfJobs(
-        lambda row, silent: (
-            row.reading is not None and row.reading.stray_markers > 0 and silent < _RECENT_SECONDS
-        ),
+        lambda row: row.job.reading is not None and row.job.reading.stray_markers > 0,
         _why_strays,
+        only_of_late=True,
     ),
 }
 # The gravest first.

@@ -173,7 +173,7 @@ def time_left(row: Row) -> float | None:
 
 def count_states(rows: Iterable[Row]) -> dict[State, int]:
     """How many rows are in each state, every state named."""
-    return dict.fromkeys(STATES, 0) | Counter(row.state for row in rows)
+    return dict.fromkeys(STATES, 0) | Counter([row.job.state for row in rows])
 
 
 def _root_row(root: Root, now: float) -> RootRow:

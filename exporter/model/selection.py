@@ -38,6 +38,13 @@ class Filter:
             and not (self.has_strays and not (row.reading and row.reading.stray_markers))
         )
 
+    def select(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """Those to show, in their order."""
+        return tuple(rows) if self == _ALL else tuple(row for row in rows if self.keeps(row))
+
+
+_ALL = Filter()
+
 
 def sort_rows(rows: Iterable[Row], by: str, *, descending: bool | None = None) -> list[Row]:
     """Rows in the order that `SORTS` has under this name, turned as its label says if that is not

@@ -40,9 +40,9 @@ class Query:
     per_page: int = PER_PAGE
     view: View = ""
 
-    def select(self, rows: Iterable[Row]) -> list[Row]:
+    def select(self, rows: Iterable[Row]) -> Sequence[Row]:
         """All rows that match, in order. `rows` come in the order of attention."""
-        kept = [row for row in rows if self.filter.keeps(row)]
+        kept = self.filter.select(rows)
         if self.sort == "attention" and self.order == "asc":
             return kept
         return sort_rows(kept, self.sort, descending=self.order == "desc")

@@ -1,12 +1,14 @@
 """The pages for people and the documents of the JSON API, as answers.
 
-A report on 20,000 jobs takes a moment to make, so one is kept while its snapshot is the
-latest and it is about a second old. To be called on one thread, not the server's.
+A report on 20,000 jobs takes a moment to make, and a page about all of them another. So one
+report is kept while its snapshot is the latest and it is about a second old, with the last
+documents that sum it up. To be called on one thread, not the server's.
 """
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 
 from exporter.model.report import Report, Row, report_on
 from exporter.model.selection import Filter
@@ -24,6 +26,7 @@ _JSON = "application/json"
 _CSV = "text/csv; charset=utf-8; header=present"
 _BY_KIND = "Accept, Accept-Encoding"
 _REPORT_SECONDS = 1.0
+_MOST_KEPT = 8
 _COMPRESSION_LEVEL = 5
 
 
@@ -37,6 +40,7 @@ class Views:
         self._clock = clock
         self._pages = Pages()
         self._kept: tuple[Snapshot, Report] | None = None
+        self._documents: dict[Hashable, bytes] = {}
         self._addressed: tuple[Snapshot, Addresses] | None = None
 
     def index(self, request: Request) -> Answer:
@@ -46,9 +50,11 @@ class Views:
         except QueryError as error:
             refusal = f"{error}\n".encode()
             return _answer(request, lambda: refusal, TEXT, 400)
-        return _answer(
-            request, lambda: self._pages.status(self._report(), query, self._addresses()), _HTML
-        )
+
+        def page(report: Report) -> bytes:
+            return self._pages.status(report, query, self._addresses())
+
+        return _answer(request, lambda: self._once(query, page), _HTML)
 
     def job(self, request: Request) -> Answer:
         """The page of the job whose ``root/name`` is `below`."""
@@ -93,7 +99,9 @@ class Views:
             query = parse_query(request.query, strict=True, names=api.FILTERS)
         except QueryError as error:
             return _refusal(request, error)
-        return _answer(request, lambda: document(self._report(), query.filter), _JSON)
+        wanted = query.filter
+        once = partial(self._once, (document, wanted), lambda report: document(report, wanted))
+        return _answer(request, once, _JSON)
 
     def api_job(self, request: Request) -> Answer:
         """The job whose ``root/name`` is `below` as JSON."""
@@ -119,7 +127,17 @@ class Views:
                 return report
         report = report_on(snapshot, now)
         self._kept = (snapshot, report)
+        self._documents.clear()
         return report
+
+    def _once(self, what: Hashable, make: Callable[[Report], bytes]) -> bytes:
+        """What is made of the report, once."""
+        report, documents = self._report(), self._documents
+        if what not in documents:
+            if len(documents) == _MOST_KEPT:
+                documents.clear()
+            documents[what] = make(report)
+        return documents[what]
 
     def _addresses(self) -> Addresses:
         """Those of all jobs that are shown."""

@@ -108,26 +108,31 @@ def _key(row: Row) -> tuple[str, str]:
 
 def _families(rows: Iterable[Row]) -> dict[tuple[str, frozenset[str]], list[Row]]:
     """Rows with an item by root and family of stages."""
+    by_stage = defaultdict[tuple[str, str], list[Row]](list)
+    for row in rows:
+        if row.group.stage and row.group.item:
+            by_stage[_key(row)].append(row)
     first_of_item: dict[tuple[str, str], tuple[str, str]] = {}
-    parents: dict[tuple[str, str], tuple[str, str]] = {}
+    parents = {key: key for key in by_stage}
 
     def head(key: tuple[str, str]) -> tuple[str, str]:
-        parents.setdefault(key, key)
         while parents[key] != key:
             parents[key] = parents[parents[key]]
             key = parents[key]
         return key
 
-    with_item = [row for row in rows if row.group.stage and row.group.item]
-    for row in with_item:
-        first = first_of_item.setdefault((row.root.name, row.group.item), _key(row))
-        parents[head(_key(row))] = head(first)
-    by_head = defaultdict[tuple[str, str], list[Row]](list)
-    for row in with_item:
-        by_head[head(_key(row))].append(row)
+    for key, members in by_stage.items():
+        root, _ = key
+        for first in {first_of_item.setdefault((root, row.group.item), key) for row in members}:
+            parents[head(key)] = head(first)
+    families = defaultdict[tuple[str, str], list[tuple[str, str]]](list)
+    for key in by_stage:
+        families[head(key)].append(key)
     return {
-        (root, frozenset(row.group.stage for row in members)): members
-        for (root, _), members in by_head.items()
+        (root, frozenset(stage for _, stage in keys)): [
+            row for key in keys for row in by_stage[key]
+        ]
+        for (root, _), keys in families.items()
     }
 
 

@@ -84,10 +84,8 @@ def report_table(report: Report, wanted: Filter) -> StageTable:
     """The table of the rows that a filter keeps. What is done goes on to tell the pace where the
     filter leaves complete jobs out, or keeps those in some states or with strays only."""
     of_any_state = replace(wanted, states=frozenset(), hide_complete=False, has_strays=False)
-    rows = [row for row in report.rows if wanted.keeps(row)]
-    completed_by = None
-    if of_any_state != wanted:
-        completed_by = [row for row in report.rows if of_any_state.keeps(row)]
+    rows = wanted.select(report.rows)
+    completed_by = None if of_any_state == wanted else of_any_state.select(report.rows)
     departed = [
         (job.group.stage, job.by_hour)
         for root in report.roots

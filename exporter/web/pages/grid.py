@@ -1,11 +1,12 @@
 """Items × stages: which of the items are on a page, so that none is too heavy to look at."""
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from exporter.model.report import Report
+from exporter.model.report import Report, Row
 from exporter.model.stages.grid import Grid, Grids, ItemRow, View, default_view, grids_of
 from exporter.web.pages.scope import page_query
 from exporter.web.query import Query
@@ -34,11 +35,12 @@ def view_of(scope: Report, query: Query) -> tuple[str, dict[str, Any] | None]:
 
 def _suited_view(scope: Report, grids: Grids) -> View:
     """The view that suits one of the roots, the richest of them."""
+    rows_of = defaultdict[str, list[Row]](list)
+    for row in scope.rows:
+        rows_of[row.root.name].append(row)
     of_roots = {
         default_view(rows, [grid for grid in grids.grids if grid.root == root])
-        for root, rows in groupby(
-            sorted(scope.rows, key=lambda row: row.root.name), key=lambda row: row.root.name
-        )
+        for root, rows in rows_of.items()
     }
     return next((view for view in _RICHEST_FIRST if view in of_roots), "list")
 

@@ -90,7 +90,7 @@ def _tiles(report: Report, query: Query) -> list[dict[str, object]]:
     the state to these, or takes it away."""
     wanted = query.filter
     any_state = replace(wanted, states=frozenset(), hide_complete=False)
-    states = count_states(row for row in report.rows if any_state.keeps(row))
+    states = count_states(any_state.select(report.rows))
     return [
         {
             "of": BY_NAME[state],

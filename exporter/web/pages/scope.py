@@ -14,7 +14,7 @@ def scope_of(report: Report, wanted: Filter) -> Report:
     """The report with the jobs and roots that are wanted alone, and the sums over these."""
     if wanted == Filter():
         return report
-    rows = tuple(row for row in report.rows if wanted.keeps(row))
+    rows = wanted.select(report.rows)
     roots = tuple(
         root for root in report.roots if not wanted.roots or root.root.name in wanted.roots
     )

@@ -1,5 +1,6 @@
 """What the status page shows, from a report and a query."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -87,7 +88,7 @@ def _jobs(
     scope: Report, query: Query, cells: list[Drawn], grid: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The table of jobs: a page of all, or the first of those that are in no grid."""
-    selected: list[Row] = query.select(scope.rows) if grid is None else grid["apart"]
+    selected: Sequence[Row] = query.select(scope.rows) if grid is None else grid["apart"]
     total = len(selected) if grid is None else grid["number_apart"]
     pages = query.pages(total) if grid is None else 1
     query = replace(query, page=min(query.page, pages))

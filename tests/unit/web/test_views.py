@@ -90,6 +90,22 @@ def test_a_report_is_made_anew_for_a_new_snapshot_and_after_a_second() -> None:
     assert seen() == (NOW - 60, 2)
 
 
+def test_a_page_of_one_report_is_made_once_and_each_query_has_its_own() -> None:
+    time = NOW
+    snapshot = a_snapshot(a_root("prod", *(a_job(f"job-{n}", reading=READING) for n in range(12))))
+    views = Views(lambda: snapshot, lambda: time)
+    for number in [*range(12)] * 2:  # more than are kept
+        query = asked(("name", f"job-{number}"))
+        alone = Views(lambda: snapshot, lambda: time)
+        for handler in ("index", "api_stages", "api_problems"):
+            expected = shown(getattr(alone, handler)(query))
+            assert shown(getattr(views, handler)(query)) == expected
+    (first,), (again,) = (views.index(asked()).body for _ in range(2))
+    assert first is again
+    time = NOW + 1
+    assert shown(views.index(asked())) != first.decode()
+
+
 def test_every_answer_is_compressed_for_those_who_ask() -> None:
     views = views_of(a_root("prod", a_job("a", reading=READING)))
     for handler, path, query in (
