@@ -186,7 +186,8 @@ def gate(source: str | Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_gate_that_folders_close_is_closed_by_url(tmp_path: Path) -> None:
-    """By two pipelines in one folder, also where it was complete before the exporter began."""
+    """By two pipelines in one folder. What the exporter does not know it says, and is no reason:
+    else the gate was closed after each of its restarts."""
     job = write_job(tmp_path / "r/job", tasks=4)
     for rank in range(2):
         complete(job, rank, LAUNCH + 60)
@@ -205,7 +206,7 @@ def test_a_gate_that_folders_close_is_closed_by_url(tmp_path: Path) -> None:
     with serving(tmp_path, roots=[root]) as exporter:
         exporter.wait_until_ready()
         code, said = gate(url_of(exporter))
-    assert code == 3
+    assert code == 0
     assert said.startswith("whether one pipeline ran all tasks of job is not known: an exporter ")
 
 

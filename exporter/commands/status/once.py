@@ -7,7 +7,7 @@ from exporter.commands.status.answer import Answer
 from exporter.commands.status.answer_json import json_text
 from exporter.commands.status.answer_text import write_text
 from exporter.commands.status.source import Source
-from exporter.commands.status.verdict import objections
+from exporter.commands.status.verdict import doubts, objections
 from exporter.model import formatting
 from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down
@@ -69,9 +69,10 @@ def _exit_code(answer: Answer, source: Source, options: Options) -> int:
     if (options.strict or options.fail_incomplete) and answer.wanted is not None:
         _tell_of_others(answer)
     if options.strict:
-        said = [*objections(report.rows, source.why_pipelines_are_unknown)]
+        against = [*objections(report.rows)]
+        said = [*against, *doubts(report.rows, source.why_pipelines_are_unknown)]
         sys.stderr.writelines(f"{formatting.readable(line)}\n" for line in said)
-        return _READ if was_read and all_complete and not said else _INCOMPLETE
+        return _READ if was_read and all_complete and not against else _INCOMPLETE
     if not was_read:
         return _NOT_READ
     return _INCOMPLETE if options.fail_incomplete and not all_complete else _READ
