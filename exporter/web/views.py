@@ -34,11 +34,14 @@ class Views:
     """The status page, the pages of jobs and the JSON API, from the `latest` snapshot."""
 
     def __init__(
-        self, latest: Callable[[], Snapshot], clock: Callable[[], float] = time.time
+        self,
+        latest: Callable[[], Snapshot],
+        clock: Callable[[], float] = time.time,
+        pages: Pages | None = None,
     ) -> None:
         self._latest = latest
         self._clock = clock
-        self._pages = Pages()
+        self._pages = pages or Pages()
         self._kept: tuple[Snapshot, Report] | None = None
         self._documents: dict[Hashable, bytes] = {}
         self._addressed: tuple[Snapshot, Addresses] | None = None
