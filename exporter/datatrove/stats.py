@@ -44,7 +44,12 @@ _WRITER = "\N{MINIDISC}"
 
 
 class StatsFileError(ValueError):
-    """The file cannot be used. The text holds nothing of what is in it."""
+    """The file cannot be used. The text holds nothing of what is in it. It `may_be_half`: no JSON
+    now, and perhaps once all of it is written."""
+
+    def __init__(self, message: str, *, may_be_half: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_half = may_be_half
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class Stats:
 
     def _count(self, at: int, name: Count) -> int | None:
         value = self.values[at * _WIDTH + COUNTS.index(name)]
-        return int(value) if value >= 0 else None
+        return round(value) if value >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ def parse_stats(data: bytes) -> Stats:
     try:
         listed = json.loads(data)
     except (ValueError, RecursionError):
-        raise StatsFileError("not JSON") from None
+        raise StatsFileError("not JSON", may_be_half=True) from None
     if not isinstance(listed, list) or len(listed) > _MOST_STEPS:
         raise StatsFileError("no list of steps")
     names: list[str] = []

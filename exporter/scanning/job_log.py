@@ -21,6 +21,7 @@ class JobLog:
         self._recovered: list[dict[str, str]] = []
         self._logs_failed: list[dict[str, str]] = []
         self._stats_failed: list[dict[str, str]] = []
+        self._stats_left_out: list[dict[str, str]] = []
 
     def scanned(self, job_name: str, reading: Reading) -> None:
         """A job was read; logged at once, for debugging only."""
@@ -53,13 +54,20 @@ class JobLog:
         details = {"job_name": job_name, "reason": error.reason, "detail": error.detail}
         self._stats_failed.append(details)
 
+    def stats_left_out(self, job_name: str, error: StorageError) -> None:
+        """A task of a job has no file of stats that can be used, so it is not in the job's sums."""
+        details = {"job_name": job_name, "reason": error.reason, "detail": error.detail}
+        self._stats_left_out.append(details)
+
     def write(self) -> None:
         """Log and forget what was collected: the first jobs one by one, then how many more."""
         self._log(logging.WARNING, "cannot be read", self._failed)
         self._log(logging.INFO, "can be read again", self._recovered)
         self._log(logging.WARNING, "has logs that cannot be read", self._logs_failed)
         self._log(logging.WARNING, "has stats that cannot be read", self._stats_failed)
-        self._failed, self._recovered, self._logs_failed, self._stats_failed = [], [], [], []
+        self._log(logging.WARNING, "has stats that are left out", self._stats_left_out)
+        self._failed, self._recovered, self._logs_failed = [], [], []
+        self._stats_failed, self._stats_left_out = [], []
 
     def _log(self, level: int, what: str, jobs: Sequence[dict[str, str]]) -> None:
         for job in jobs[:_JOBS_LOGGED_ONE_BY_ONE]:

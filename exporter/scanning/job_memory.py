@@ -10,7 +10,7 @@ from exporter.scanning.probes.arrays import Arrays
 from exporter.scanning.probes.log_memory import LogMemory
 from exporter.scanning.probes.mixed import MixedMemory
 from exporter.scanning.probes.start import Start
-from exporter.scanning.probes.stats import StatsMemory
+from exporter.scanning.probes.stats_memory import StatsMemory
 from exporter.scanning.probes.times import Times
 from exporter.storage.base import Look, Version
 
@@ -44,13 +44,15 @@ class Memory:
 class JobScan:
     """A reading, or an error, or neither if the folder is gone or no job any more. `memory`
     goes to the next scan in any case. `log_error` is new trouble with the job's logs,
-    `stats_error` with the stats of its tasks."""
+    `stats_error` with the stats of its tasks; `stats_fault` is what is wrong with the first file of
+    stats that cannot be used, if none was like that before."""
 
     reading: Reading | None
     memory: Memory | None
     error: StorageError | None = None
     log_error: StorageError | None = None
     stats_error: StorageError | None = None
+    stats_fault: StorageError | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -62,7 +64,7 @@ class JobScan:
         reading, memory = self.reading, self.memory
         if reading is None or not reading.is_complete or memory is None:
             return False
-        is_read = memory.stats is None or memory.stats.of_all or not memory.stats.waiting
+        is_read = memory.stats is None or not memory.stats.expects_more
         return is_read and not may_rewrite(memory)
 
 

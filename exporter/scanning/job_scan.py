@@ -29,7 +29,14 @@ from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.scanning.probes.stats import StatsWatch
-from exporter.scanning.probing import new_error, with_arrays, with_mixed, with_past, with_stats
+from exporter.scanning.probing import (
+    new_error,
+    new_fault,
+    with_arrays,
+    with_mixed,
+    with_past,
+    with_stats,
+)
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -84,6 +91,7 @@ def scan_job(
             _without_needless_times(memory),
             log_error=new_error(memory.logs, known.logs),
             stats_error=new_error(memory.stats, known.stats),
+            stats_fault=new_fault(memory.stats, known.stats),
         )
     except StorageError as error:
         is_gone = error.reason == "not_found"

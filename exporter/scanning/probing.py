@@ -11,7 +11,8 @@ from exporter.scanning.probes.arrays import find_arrays
 from exporter.scanning.probes.log_memory import LogMemory
 from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
-from exporter.scanning.probes.stats import Done, StatsMemory, StatsWatch
+from exporter.scanning.probes.stats import StatsWatch
+from exporter.scanning.probes.stats_memory import Done, StatsMemory
 from exporter.storage.base import Path, Storage
 
 
@@ -77,3 +78,9 @@ def new_error(
     error, known = (memory.error if memory is not None else None for memory in (now, before))
     is_new = error is not None and (known is None or known.reason != error.reason)
     return error if is_new else None
+
+
+def new_fault(now: StatsMemory | None, before: StatsMemory | None) -> StorageError | None:
+    """What is wrong with a file of stats, unless one of the job was wrong before."""
+    is_known = before is not None and before.fault is not None
+    return None if now is None or is_known else now.fault

@@ -15,7 +15,8 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, StatsFileError, parse_stats
 from exporter.errors import Reason, StorageError
 from exporter.scanning.probes.limits import Budget, Limits
-from exporter.scanning.probes.stats import Done, stats_file
+from exporter.scanning.probes.stats import stats_file
+from exporter.scanning.probes.stats_memory import Done
 from exporter.storage.base import Path, Storage
 
 _LIMITS = Limits(reads_of_job=2, reads=200)

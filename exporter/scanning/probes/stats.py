@@ -9,29 +9,32 @@ in which nothing changed costs nothing.
   it added is not known any more: the sums begin anew.
 * The ranks of one pipeline are added up, of the one that completed a task last. Others are left
   out, and so are files that are missing, too large or broken.
+* A file that is missing or half is looked for again, a few times within hours: folders are copied
+  in the order of names, markers before stats.
 * Of a job that is complete when it is first seen only ``stats.json`` is read, which datatrove
   merges, and only where it holds all ranks: Ray and Jobs merge them all; Local those of its last
-  launch; Slurm, in a job of its own, all that lie in ``stats/``. Else nothing is known.
+  launch; Slurm, in a job of its own, all that lie in ``stats/``. Else nothing is known. It is
+  written after the last marker, so where a job just became complete it may be still to come.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.config.settings import RootConfig
-from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.layout import MERGED_STATS, STATS, marker_name
-from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Markers, Ranks
-from exporter.datatrove.stats import (
-    STATS_LIMIT_BYTES,
-    JobStats,
-    Stats,
-    StatsFileError,
-    parse_stats,
-)
+from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Ranks
+from exporter.datatrove.stats import STATS_LIMIT_BYTES, Stats, StatsFileError, parse_stats
 from exporter.errors import Reason, StorageError
-from exporter.model.snapshot import Reading
 from exporter.scanning.probes.limits import Budget, Limits
+from exporter.scanning.probes.stats_memory import (
+    Done,
+    StatsMemory,
+    again,
+    hoping,
+    looking_again,
+    still_holding,
+)
 from exporter.storage.base import Path, Storage
 
 _LIMITS = Limits(reads_of_job=200, reads=200, stats=10_000)
@@ -42,57 +45,6 @@ _ENOUGH_OF_ONE_ANSWER_SECONDS = 240.0
 # Somebody waits for the answer, and there is no scan that could bring the rest.
 _DENIED_PAUSE_SECONDS = 600.0
 _FOR_GOOD: tuple[Reason, ...] = ("not_found", "invalid", "too_large")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The tasks of a job that are done, as of a scan."""
-
-    executor: Executor
-    launch_ns: int | None
-    markers: Markers
-    reading: Reading
-
-    def ranks(self) -> Ranks:
-        """Those whose marker counts; where all are run again, those with one of this launch."""
-        ranks = self.markers.ranks.below(self.executor.world_size)
-        launch_ns, times = self.launch_ns, self.markers.by_rank()
-        if self.reading.is_complete or not self.executor.repeats_completed or launch_ns is None:
-            return ranks
-        return Ranks(rank for rank in ranks if times.get(rank, UNKNOWN) >= launch_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class StatsMemory:
-    """What was read of one job. `stats` are the sums over the ranks `counted`; `others` are of
-    another pipeline, `unusable` have no file that can be read, `waiting` were not read yet. All
-    of it is as of the markers `seen`. `newest_ns` is when a task of the pipeline completed last.
-    `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be trusted.
-    `error` is why nothing more can be read before `due` (monotonic)."""
-
-    launch_ns: int | None
-    seen: Markers | None = None
-    stats: Stats | None = None
-    counted: Ranks = NO_RANKS
-    others: Ranks = NO_RANKS
-    unusable: Ranks = NO_RANKS
-    waiting: Ranks = NO_RANKS
-    newest_ns: int = UNKNOWN
-    of_all: bool = False
-    error: StorageError | None = None
-    due: float = 0.0
-
-    def published(self) -> JobStats | None:
-        """What of it is published."""
-        if self.of_all and self.stats is None:
-            return None
-        return JobStats(
-            len(self.counted),
-            self.stats,
-            len(self.others),
-            len(self.unusable),
-            len(self.waiting),
-        )
 
 
 class StatsWatch:
@@ -120,23 +72,23 @@ class StatsWatch:
             and before.seen is done.markers
             and before.launch_ns == done.launch_ns
         )
-        if before is not None and is_same and not (before.waiting and _is_due(before)):
+        if before is not None and is_same and not before.is_due:
             return before
         if done.reading.is_complete and (before is None or before.of_all):
             is_known = before is not None and before.launch_ns == done.launch_ns
-            if before is not None and is_known and not before.waiting:
+            if before is not None and is_known and not before.is_due:
                 return replace(before, seen=done.markers)
-            merged = self._merged(storage, path, done)
+            merged = self._merged(storage, path, done, before.tries if before and is_known else 0)
             if merged.stats is not None or not self._reads_all:
                 return merged
         if before is None or before.of_all:
             before = StatsMemory(done.launch_ns)
-        return self._read(storage, path, done, _still_holding(before, done))
+        return self._read(storage, path, done, still_holding(before, done))
 
-    def _merged(self, storage: Storage, path: Path, done: Done) -> StatsMemory:
-        """What ``stats.json`` says, if it is to be trusted."""
+    def _merged(self, storage: Storage, path: Path, done: Done, tries: int) -> StatsMemory:
+        """What ``stats.json`` says, if it is to be trusted; or when to look again."""
         ranks = done.ranks()
-        unread = StatsMemory(done.launch_ns, done.markers, of_all=True)
+        unread = StatsMemory(done.launch_ns, done.markers, of_all=True, tries=tries)
         waiting = replace(unread, waiting=ranks)
         try:
             is_whole = self._holds_all(storage, path, done)
@@ -145,11 +97,13 @@ class StatsWatch:
             if not is_whole:
                 return waiting if is_whole is None else unread
             stats = _merged_stats(storage, path, done)
-        except StatsFileError:
-            return unread
+        except StatsFileError as error:
+            return again(waiting, done) if error.may_be_half else unread
         except StorageError as error:
+            if error.reason == "not_found":
+                return again(waiting, done)
             return unread if error.reason in _FOR_GOOD else replace(waiting, error=error)
-        return unread if stats is None else replace(unread, stats=stats, counted=ranks)
+        return replace(unread, stats=stats, counted=ranks) if stats else again(waiting, done)
 
     def _holds_all(self, storage: Storage, path: Path, done: Done) -> bool | None:
         """Whether ``stats.json`` holds all ranks, as far as that can be told without it; None if
@@ -171,6 +125,7 @@ class StatsWatch:
 
     def _read(self, storage: Storage, path: Path, done: Done, memory: StatsMemory) -> StatsMemory:
         """The memory with the stats of ranks that it does not have yet, the newest first."""
+        memory = looking_again(memory)
         ranks, times, now_ns = done.ranks(), self._times(storage, path, done), time.time_ns()
         new = ranks - memory.counted - memory.others - memory.unusable
         known = memory.waiting if memory.seen is not None else new
@@ -178,7 +133,7 @@ class StatsWatch:
         # Where times are not told, what was not there before is the newest.
         when = {
             rank: times.get(rank, UNKNOWN if rank in known else now_ns)
-            for rank in (new if _is_due(memory) else ())
+            for rank in (new if time.monotonic() >= memory.due else ())
         }
         order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
         taken = _Sums(memory)
@@ -187,17 +142,19 @@ class StatsWatch:
             try:
                 data = storage.read_file(path, stats_file(rank), STATS_LIMIT_BYTES)[1]
                 taken.add(rank, when[rank], parse_stats(data))
-            except StatsFileError:
-                taken.unusable.append(rank)
+            except StatsFileError as error:
+                taken.leave_out(
+                    rank, StorageError("invalid", str(error)), may_come=error.may_be_half
+                )
             except StorageError as error:
-                is_late = storage.lag_seconds * 1e9 > now_ns - when[rank]
-                if error.reason == "not_found" and is_late:
+                is_missing = error.reason == "not_found"
+                if is_missing and storage.lag_seconds * 1e9 > now_ns - when[rank]:
                     continue
                 if error.reason not in _FOR_GOOD:
                     due = _DENIED_PAUSE_SECONDS if error.reason == "denied" else 0.0
                     memory = replace(memory, error=error, due=time.monotonic() + due)
                     break
-                taken.unusable.append(rank)
+                taken.leave_out(rank, error, may_come=is_missing)
             if time.monotonic() > enough:
                 break
         return taken.entered(memory, new)
@@ -218,7 +175,9 @@ class _Sums:
     """Sums while files are read."""
 
     def __init__(self, memory: StatsMemory) -> None:
-        self.unusable: list[int] = []
+        self._unusable: list[int] = []
+        self._hoped: list[int] = []
+        self._fault = memory.fault
         self._stats, self._newest_ns = memory.stats, memory.newest_ns
         self._before = memory.counted
         self._added: list[int] = []
@@ -240,54 +199,45 @@ class _Sums:
         self._newest_ns = max(self._newest_ns, time_ns)
         self._added.append(rank)
 
+    def leave_out(self, rank: int, error: StorageError, *, may_come: bool) -> None:
+        """The file of this task cannot be used, at least not now."""
+        self._unusable.append(rank)
+        if may_come:
+            self._hoped.append(rank)
+        if self._fault is None:
+            self._fault = StorageError(error.reason, f"{stats_file(rank)}: {error.detail}")
+
     def entered(self, memory: StatsMemory, new: Ranks) -> StatsMemory:
         """The memory with what was read; the rest of the `new` ranks waits."""
-        added, others, unusable = map(Ranks, (self._added, self._others, self.unusable))
+        added, others, unusable = map(Ranks, (self._added, self._others, self._unusable))
+        memory = hoping(memory, self._hoped)
+        waiting = new - added - others - unusable
+        if not (waiting or memory.hoped or unusable):
+            memory = replace(memory, tries=0)
         return replace(
             memory,
+            fault=self._fault if unusable or memory.unusable else None,
             stats=self._stats,
             newest_ns=self._newest_ns,
             counted=self._before | added,
             others=memory.others | others,
             unusable=memory.unusable | unusable,
-            waiting=new - added - others - unusable,
+            waiting=waiting,
         )
-
-
-def _still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
-    """The memory without what does not hold any more: ranks whose marker is gone, or another."""
-    ranks, rewritten = done.ranks(), Ranks(_rewritten(memory.seen, done.markers))
-    kept = ranks - rewritten
-    if kept.has_all_of(memory.counted):
-        return replace(
-            memory,
-            others=memory.others - (memory.others - kept),
-            unusable=memory.unusable - (memory.unusable - kept),
-        )
-    return StatsMemory(done.launch_ns, due=memory.due)
-
-
-def _rewritten(before: Markers | None, now: Markers) -> Iterator[int]:
-    """Ranks whose marker has another time than before."""
-    if before is None or before is now or before.modified_ns is None or now.modified_ns is None:
-        return
-    times = before.by_rank()
-    for rank, time_ns in now.by_rank().items():
-        if times.get(rank, time_ns) != time_ns:
-            yield rank
-
-
-def _is_due(memory: StatsMemory) -> bool:
-    return time.monotonic() >= memory.due
 
 
 def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
-    """What ``stats.json`` says; None if tasks of Slurm completed since it was written."""
+    """What ``stats.json`` says; None if it is that of a launch before, or tasks of Slurm completed
+    since it was written."""
     modified_ns, data = storage.read_file(path, MERGED_STATS, STATS_LIMIT_BYTES)
-    last = done.reading.last_completion_timestamp
+    kind, since = done.executor.kind, None
+    if kind == "slurm":
+        since = done.reading.last_completion_timestamp
+    elif kind == "local" and done.launch_ns is not None:
+        since = done.launch_ns / 1e9
     # Some storages tell the second only.
-    is_newest = modified_ns is not None and last is not None and modified_ns / 1e9 >= int(last)
-    return parse_stats(data) if is_newest or done.executor.kind != "slurm" else None
+    is_newest = since is None or (modified_ns is not None and modified_ns / 1e9 >= int(since))
+    return parse_stats(data) if is_newest else None
 
 
 def stats_file(rank: int) -> str:

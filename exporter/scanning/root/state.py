@@ -118,12 +118,7 @@ class RootState:
             self.health.count_job_error(scan.error)
             self._fail(state, scan.error, now)
             return
-        if scan.log_error is not None:
-            self.health.count_job_error(scan.log_error)
-            self._log.logs_failed(state.job.name, scan.log_error)
-        if scan.stats_error is not None:
-            self.health.count_job_error(scan.stats_error)
-            self._log.stats_failed(state.job.name, scan.stats_error)
+        self._tell_of_probes(state.job.name, scan)
         config = self.config
         if scan.is_settled and not (state.is_settled and now < state.look_due):
             state.look_due = self._next_look(path, state, now)
@@ -135,6 +130,17 @@ class RootState:
         if state.logged is not None:
             self._log.recovered(state.job.name)
         state.was_read(scan.reading)
+
+    def _tell_of_probes(self, name: str, scan: JobScan) -> None:
+        for error in (scan.log_error, scan.stats_error):
+            if error is not None:
+                self.health.count_job_error(error)
+        if scan.log_error is not None:
+            self._log.logs_failed(name, scan.log_error)
+        if scan.stats_error is not None:
+            self._log.stats_failed(name, scan.stats_error)
+        if scan.stats_fault is not None:
+            self._log.stats_left_out(name, scan.stats_fault)
 
     def _next_look(self, path: Path, state: JobState, now: float) -> float:
         """Time of the next look at a job that is complete, newly or still. Many become so in one

@@ -1,11 +1,13 @@
 """Sums over the tasks of a job, from scan to scan, on real folders."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.jobs import LAUNCH, write_executor
+from support.scans import Watch
 from support.stats import (
     FILTER,
     Scanned,
@@ -19,6 +21,7 @@ from support.stats import (
 
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, JobStats
 from exporter.errors import StorageError
+from exporter.scanning.probes import stats_memory
 from exporter.storage.base import Path as JobPath
 from exporter.storage.local.storage import LocalStorage
 
@@ -259,6 +262,111 @@ def test_who_may_not_read_stats_is_not_asked_at_every_scan(make_job: MakeJob) ->
     assert scanned.requests()["read"] == 0
 
 
+# Files that come later
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = [0.0] * len(stats_memory.RETRY_PAUSES_SECONDS)
+    monkeypatch.setattr(stats_memory, "RETRY_PAUSES_SECONDS", pauses)
+
+
+@pytest.mark.usefixtures("without_pauses")
+@pytest.mark.parametrize("at_first", [None, b"", as_bytes(a_pipeline())[:-100], b"\xff\xfe["])
+def test_a_file_that_is_whole_later_counts_then(make_job: MakeJob, at_first: bytes | None) -> None:
+    """As where a folder is copied, in which markers come before stats."""
+    job = a_job(make_job, 8, 3)
+    complete(job, 4, LAUNCH + 600, at_first)
+    if at_first is None:
+        (job / "stats" / "00004.json").unlink()
+    scanned = Scanned.on_disk(job)
+    assert documents(scanned.sums()) == (3, 33)
+    write_stats(job, 4, a_pipeline(read=100))
+    assert documents(scanned.sums()) == (4, 133)
+    assert scanned.sums().unusable == 0
+    assert scanned.requests()["read"] == 0
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_file_that_stays_half_is_looked_for_a_few_times_only(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 8)
+    (job / "stats" / "00004.json").write_bytes(b"[")
+    uncomplete(job, [7], LAUNCH + 900)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    complete(job, 7, LAUNCH + 1000)
+    tries, settled = [], []
+    for _ in range(8):
+        tries.append(scanned.requests()["read"])
+        assert scanned.result is not None
+        settled.append(scanned.result.is_settled)
+    assert tries == [2, 1, 1, 1, 1, 0, 0, 0]  # the first with that of the last task
+    assert settled == [False, False, True, True, True, True, True, True]
+    assert scanned.sums().unusable == 1
+
+
+def test_between_two_tries_nothing_is_read(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    (job / "stats" / "00001.json").unlink()
+    scanned = Scanned.on_disk(job)
+    assert scanned.sums().unusable == 1
+    write_stats(job, 1)
+    assert [scanned.requests()["read"] for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("without_pauses")
+@pytest.mark.parametrize("content", [as_bytes([{"name": 1}]), b"[" + b" " * STATS_LIMIT_BYTES])
+def test_a_file_that_is_whole_and_wrong_is_read_once(make_job: MakeJob, content: bytes) -> None:
+    job = a_job(make_job, 8, 3)
+    write_stats(job, 1, content)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    assert [scanned.requests()["read"] for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_marker_that_goes_takes_the_hope_for_its_file_along(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    (job / "stats" / "00001.json").unlink()
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    uncomplete(job, [1], LAUNCH + 900)
+    assert scanned.sums() == JobStats(2, scanned.sums().stats)
+    assert scanned.requests()["read"] == 0
+
+
+def test_what_is_wrong_with_a_file_is_told_once_without_what_is_in_it(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    write_stats(job, 1, b'[{"name": "secret"')
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    assert scanned.result is not None
+    assert str(scanned.result.stats_fault) == str(
+        StorageError("invalid", "stats/00001.json: not JSON")
+    )
+    complete(job, 5, LAUNCH + 900, b"[")
+    scanned.scan()
+    assert scanned.result.stats_fault is None
+    assert scanned.result.stats_error is None
+
+
+def test_a_job_with_files_left_out_is_readable_and_logged_once(
+    make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = a_job(make_job, 8, 3)
+    (job / "stats" / "00001.json").unlink()
+    watch = Watch(job.parent, read_stats="totals")
+    with caplog.at_level("WARNING", "exporter"):
+        root = watch.scan()
+        complete(job, 5, LAUNCH + 900, b"[")
+        root = watch.scan()
+    watch.close()
+    assert [each.error for each in root.jobs] == [None]
+    assert not any(count for _, count in root.errors)
+    (record,) = [r for r in caplog.records if r.name == "exporter.jobnews"]
+    assert record.getMessage() == "job has stats that are left out"
+
+
 # Complete when first seen
 
 
@@ -307,6 +415,51 @@ def test_of_a_job_that_is_complete_when_first_seen_the_merged_stats_count_if_the
         assert stats is None
     assert scanned.requests()["read"] == 0
     assert scanned.scan().stats == stats
+
+
+@pytest.mark.usefixtures("without_pauses")
+@pytest.mark.parametrize("at_first", ["missing", "half", "of the launch before"])
+def test_merged_stats_are_written_after_the_last_marker_so_they_are_waited_for(
+    make_job: MakeJob, at_first: str
+) -> None:
+    launch = time.time() - 600
+    job = make_job("job", tasks=2, launch=launch)
+    for rank in range(2):
+        complete(job, rank, launch + 60)
+    if at_first != "missing":
+        merged(job, launch - 600, read=5)
+    if at_first == "half":
+        (job / "stats.json").write_text("[")
+    scanned = Scanned.on_disk(job)
+    assert scanned.scan().stats is None
+    assert scanned.result is not None
+    assert not scanned.result.is_settled
+    merged(job, time.time())
+    assert documents(scanned.sums()) == (2, 77)
+    assert scanned.result.is_settled
+    assert scanned.requests()["read"] == 0
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_merged_stats_that_never_come_are_looked_for_a_few_times_only(make_job: MakeJob) -> None:
+    launch = time.time() - 600
+    job = make_job("job", tasks=1, launch=launch)
+    complete(job, 0, launch + 60)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    assert [scanned.requests()["read"] for _ in range(7)] == [1, 1, 1, 1, 1, 0, 0]
+    assert scanned.scan().stats is None
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_merged_stats_of_a_job_that_was_done_long_ago_are_looked_for_once(
+    make_job: MakeJob,
+) -> None:
+    scanned = Scanned.on_disk(a_job(make_job, 8, 8))
+    scanned.scan()
+    assert scanned.result is not None
+    assert scanned.result.is_settled
+    assert scanned.requests()["read"] == 0
 
 
 def test_a_job_complete_when_first_seen_costs_one_read(make_job: MakeJob) -> None:

@@ -1,0 +1,145 @@
+"""What is remembered of the stats of a job's tasks, and for how long a file is hoped for. Pure."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from exporter.datatrove.executor_file import Executor
+from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Markers, Ranks
+from exporter.datatrove.stats import JobStats, Stats
+from exporter.errors import StorageError
+from exporter.model.snapshot import Reading
+
+RETRY_PAUSES_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0)
+# Before a file that is missing or half is looked for again.
+_SOON = 3
+# For so many tries a complete job is looked at like others; then as seldom as complete ones.
+_OLD_SECONDS = 24 * 3600.0
+# A job that was done longer ago than this is not about to get its merged stats.
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The tasks of a job that are done, as of a scan."""
+
+    executor: Executor
+    launch_ns: int | None
+    markers: Markers
+    reading: Reading
+
+    def ranks(self) -> Ranks:
+        """Those whose marker counts; where all are run again, those with one of this launch."""
+        ranks = self.markers.ranks.below(self.executor.world_size)
+        launch_ns, times = self.launch_ns, self.markers.by_rank()
+        if self.reading.is_complete or not self.executor.repeats_completed or launch_ns is None:
+            return ranks
+        return Ranks(rank for rank in ranks if times.get(rank, UNKNOWN) >= launch_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class StatsMemory:
+    """What was read of one job. `stats` are the sums over the ranks `counted`; `others` are of
+    another pipeline, `unusable` have no file that can be read, of which those `hoped` for may
+    have one later; `waiting` were not read yet. All of it is as of the markers `seen`.
+    `newest_ns` is when a task of the pipeline completed last.
+    `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be trusted.
+    `error` is why nothing more can be read before `due` (monotonic). Files were looked for again
+    so many times (`tries`), and will be at `retry_due`. `fault` is what is wrong with the first
+    file that cannot be used."""
+
+    launch_ns: int | None
+    seen: Markers | None = None
+    stats: Stats | None = None
+    counted: Ranks = NO_RANKS
+    others: Ranks = NO_RANKS
+    unusable: Ranks = NO_RANKS
+    waiting: Ranks = NO_RANKS
+    newest_ns: int = UNKNOWN
+    of_all: bool = False
+    error: StorageError | None = None
+    due: float = 0.0
+    hoped: Ranks = NO_RANKS
+    tries: int = 0
+    retry_due: float = 0.0
+    fault: StorageError | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to read now."""
+        now = time.monotonic()
+        return bool(self.waiting and now >= self.due) or bool(self.hoped and now >= self.retry_due)
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether what is left may be read soon."""
+        if self.of_all:
+            return bool(self.waiting) and 0 < self.tries <= _SOON
+        return bool(self.waiting) or (bool(self.hoped) and self.tries < _SOON)
+
+    def published(self) -> JobStats | None:
+        """What of it is published."""
+        if self.of_all and self.stats is None:
+            return None
+        return JobStats(
+            len(self.counted),
+            self.stats,
+            len(self.others),
+            len(self.unusable),
+            len(self.waiting),
+        )
+
+
+def hoping(memory: StatsMemory, ranks: Sequence[int]) -> StatsMemory:
+    """The memory, to look again for the files of these ranks, unless that was done often."""
+    if not ranks or memory.tries == len(RETRY_PAUSES_SECONDS):
+        return memory
+    due = (
+        memory.retry_due if memory.hoped else time.monotonic() + RETRY_PAUSES_SECONDS[memory.tries]
+    )
+    return replace(memory, hoped=memory.hoped | Ranks(ranks), retry_due=due)
+
+
+def looking_again(memory: StatsMemory) -> StatsMemory:
+    """The memory that waits for the files it hoped for, when it is time."""
+    if not memory.hoped or time.monotonic() < memory.retry_due:
+        return memory
+    return replace(
+        memory,
+        unusable=memory.unusable - memory.hoped,
+        waiting=memory.waiting | memory.hoped,
+        hoped=NO_RANKS,
+        tries=memory.tries + 1,
+    )
+
+
+def again(waiting: StatsMemory, done: Done) -> StatsMemory:
+    """The memory that looks for ``stats.json`` again, or gives it up."""
+    last, tries = done.reading.last_completion_timestamp, waiting.tries
+    is_old = last is None or time.time() - last > _OLD_SECONDS
+    if is_old or tries == len(RETRY_PAUSES_SECONDS):
+        return replace(waiting, waiting=NO_RANKS)
+    return replace(waiting, tries=tries + 1, due=time.monotonic() + RETRY_PAUSES_SECONDS[tries])
+
+
+def still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
+    """The memory without what does not hold any more: ranks whose marker is gone, or another."""
+    ranks, rewritten = done.ranks(), Ranks(_rewritten(memory.seen, done.markers))
+    kept = ranks - rewritten
+    if kept.has_all_of(memory.counted):
+        return replace(
+            memory,
+            others=memory.others - (memory.others - kept),
+            unusable=memory.unusable - (memory.unusable - kept),
+            hoped=memory.hoped - (memory.hoped - kept),
+        )
+    return StatsMemory(done.launch_ns, due=memory.due, fault=memory.fault)
+
+
+def _rewritten(before: Markers | None, now: Markers) -> Iterator[int]:
+    """Ranks whose marker has another time than before."""
+    if before is None or before is now or before.modified_ns is None or now.modified_ns is None:
+        return
+    times = before.by_rank()
+    for rank, time_ns in now.by_rank().items():
+        if times.get(rank, time_ns) != time_ns:
+            yield rank
