@@ -34,7 +34,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("targets", nargs=-1, metavar="[PATH|URL]...")
+@click.argument("targets", nargs=-1, metavar="[PATH|URL]...", shell_complete=options.files)
 @options.config_file_if_any
 @options.web_listen_address
 @options.web_config_file
@@ -79,7 +79,7 @@ def serve(
 
 
 @main.command("check-config")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=options.files)
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
     """Check a configuration file, and the web configuration file it names, and print what
@@ -95,7 +95,9 @@ def check_config(file: str, *, reach: bool) -> None:
 
 
 @main.command()
-@click.argument("targets", nargs=-1, metavar="[PATH|URL|CONFIG|EXPORTER]...")
+@click.argument(
+    "targets", nargs=-1, metavar="[PATH|URL|CONFIG|EXPORTER]...", shell_complete=options.files
+)
 @options.status_options
 def status(
     *,
@@ -173,7 +175,13 @@ def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: An
 
 @main.command()
 @options.config_file
-@click.option("--output", required=True, metavar="FILE.prom", help="The file to write.")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE.prom",
+    help="The file to write.",
+    shell_complete=options.files,
+)
 @click.option(
     "--partial",
     is_flag=True,

@@ -3,6 +3,7 @@
 Everything else that is raised is a bug.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -75,3 +76,11 @@ class StorageError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """The end of a sentence on a word that is none of these: the one that it may be meant for."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, words, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

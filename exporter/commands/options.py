@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from exporter import log
 from exporter.config.addresses import check_listen_address
 from exporter.config.durations import parse_interval
 from exporter.config.settings import DEFAULT_MAX_DEPTH
 from exporter.config.shard import parse_shard
+from exporter.errors import did_you_mean
 from exporter.model.facts import SORTS
+from exporter.model.stages.breakdown import KINDS_OF_PART
 from exporter.model.state import STATES
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -30,6 +33,37 @@ def _read_by(read: Callable[[str], object]) -> Callable[[Any, Any, str | None], 
     return callback
 
 
+def files(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For shells that complete: names of files and folders, which they know themselves."""
+    return [CompletionItem(begun, type="file")]
+
+
+def _one_of(*words: str) -> Callable[..., list[CompletionItem]]:
+    """For shells that complete: these words, though others are as good."""
+
+    def complete(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words if word.startswith(begun)]
+
+    return complete
+
+
+class _Choice(click.Choice[str]):
+    """A choice that says which one may be meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        said = super().get_invalid_choice_message(value, ctx)
+        return f"{said.rstrip('.')}{did_you_mean(str(value), self.choices) or '.'}"
+
+
+def _states(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Each state that is named, also several by one comma-separated value."""
+    choice = _Choice(STATES)
+    words = (word for value in values for word in value.split(","))
+    return tuple(choice.convert(word, option, context) for word in words)
+
+
 def _option(name: str, parameter: str, **settings: Any) -> Callable[[_Command], _Command]:
     """An option for a parameter, which an environment variable may also give:
     ``DATATROVE_EXPORTER_LOG_LEVEL`` is ``--log.level``."""
@@ -39,7 +73,14 @@ def _option(name: str, parameter: str, **settings: Any) -> Callable[[_Command], 
 
 def _config_file(*, required: bool) -> Callable[[_Command], _Command]:
     text = "Configuration file (YAML)."
-    return _option("--config.file", "config_file", required=required, metavar="FILE", help=text)
+    return _option(
+        "--config.file",
+        "config_file",
+        required=required,
+        metavar="FILE",
+        help=text,
+        shell_complete=files,
+    )
 
 
 config_file = _config_file(required=True)
@@ -55,6 +96,7 @@ web_config_file = _option(
     "--web.config.file",
     "web_config_file",
     metavar="FILE",
+    shell_complete=files,
     help="TLS and basic authentication, in exporter-toolkit's format; overrides the configuration.",
 )
 web_enable_lifecycle = _option(
@@ -110,8 +152,10 @@ _STATUS = (
         "--state",
         "states",
         multiple=True,
-        type=click.Choice(STATES),
-        help="Only jobs in this state. May be repeated.",
+        metavar="STATE",
+        callback=_states,
+        shell_complete=_one_of(*STATES),
+        help=f"Only jobs in this state, or in several: {', '.join(STATES)}. May be repeated.",
     ),
     click.option(
         "-hc",
@@ -129,6 +173,7 @@ _STATUS = (
     click.option(
         "--by",
         metavar="LABEL",
+        shell_complete=_one_of(*KINDS_OF_PART),
         help="A line for each root, state, stage, item, or value of a label, in place of each job.",
     ),
     click.option(
@@ -171,7 +216,7 @@ _STATUS = (
     ),
     click.option(
         "--sort",
-        type=click.Choice(SORTS),
+        type=_Choice([*SORTS]),
         help=f"Order of the table: {_ORDERS}.  [default: name; with --watch attention]",
     ),
     click.option(

@@ -15,7 +15,7 @@ from exporter import log, storage
 from exporter.config.addresses import meant_beginning
 from exporter.config.settings import DEFAULT_MAX_DEPTH, Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
-from exporter.errors import CommandError, ConfigError
+from exporter.errors import CommandError, ConfigError, did_you_mean
 
 _ROOTS_NAMED = 10
 
@@ -77,10 +77,16 @@ def with_roots(config: Config, names: Collection[str]) -> Config:
         return config
     known = [root.name for root in config.roots]
     if unknown := sorted(set(names).difference(known)):
-        are = ", ".join(map(display_name, known[:_ROOTS_NAMED]))
-        more = f" and {len(known) - _ROOTS_NAMED} more" if len(known) > _ROOTS_NAMED else ""
-        raise CommandError(f"no root is called {display_name(unknown[0])}; there are {are}{more}")
+        raise CommandError(no_root_is_called(unknown[0], known))
     return replace(config, roots=tuple(root for root in config.roots if root.name in names))
+
+
+def no_root_is_called(name: str, known: Sequence[str]) -> str:
+    """Which roots there are, and which one may be meant."""
+    are = ", ".join(map(display_name, known[:_ROOTS_NAMED]))
+    more = f" and {len(known) - _ROOTS_NAMED} more" if len(known) > _ROOTS_NAMED else ""
+    meant = display_name(did_you_mean(name, known))
+    return f"no root is called {display_name(name)}; there are {are}{more}{meant}"
 
 
 def load_config(file: str) -> Config:

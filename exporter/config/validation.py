@@ -4,13 +4,12 @@ pydantic's own texts may quote the value, which may be a secret.
 """
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from exporter.config.durations import DURATION_EXPECTED
-from exporter.errors import Location, Mistake
+from exporter.errors import Location, Mistake, did_you_mean
 
 
 class StrictModel(BaseModel):
@@ -66,8 +65,7 @@ def mistakes_of(
 def _meant(model: type[BaseModel], location: Location) -> str:
     """Which key of the `model` was probably meant by an unknown one, if any is like it."""
     keys = _keys_at(model, location[:-1])
-    close = get_close_matches(str(location[-1]), keys, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return did_you_mean(str(location[-1]), keys)
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:

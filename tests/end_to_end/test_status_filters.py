@@ -97,6 +97,28 @@ def test_strict_is_about_everything_that_was_read_and_says_so(estate: Path) -> N
     assert status(file, "--match", "Other", "--fail-incomplete").code == 3
 
 
+def test_several_states_may_be_one_word(estate: Path) -> None:
+    file = estate / "c.yaml"
+    assert names(status(file, "--state", "waiting,running")) == LISTED[1:]
+    assert status(file, "--state", "waiting,").code == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (("--state", "waitin"), "did you mean waiting?"),
+        (("--state", "running,complet"), "did you mean complete?"),
+        (("--sort", "lanch"), "did you mean launch?"),
+        (("--root", "aa"), "no root is called aa; there are a, b; did you mean a?"),
+        (("--by", "stge"), "no job has a stge; there are root, state, stage, item; did you mean s"),
+    ],
+)
+def test_what_is_meant_by_a_word_that_is_none_is_said(
+    estate: Path, wrong: tuple[str, ...], says: str
+) -> None:
+    assert says in status(estate / "c.yaml", *wrong).err
+
+
 @pytest.mark.parametrize("wrong", [("--state", "asleep"), ("--limit", "-1"), ("--limit", "all")])
 def test_what_no_filter_can_be_is_wrong_usage(estate: Path, wrong: tuple[str, ...]) -> None:
     assert status(estate / "c.yaml", *wrong).code == 2

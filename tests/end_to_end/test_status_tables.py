@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import archives
 from support.job_gallery import write_hostile
 from support.jobs import write_job
 from support.processes import COMMAND
@@ -102,6 +103,29 @@ def test_every_value_in_a_pipe_is_one_word(tmp_path: Path) -> None:
     assert len({len(line.split()) for line in lines}) == 1
     ages = {line[heading.index("LAUNCHED") :].split()[0] for line in lines}
     assert "5d" in ages
+
+
+@pytest.mark.parametrize("columns", [50, *COLUMNS])
+def test_sums_break_between_words_and_take_three_lines_at_most(
+    tmp_path: Path, columns: int
+) -> None:
+    for number in range(3):
+        write_job(tmp_path / f"job-{number}", tasks=10**7, launch=time.time() - 2e5, completed=[1])
+    arguments = ("--match", "job-", "--limit", "1")
+    lines = screen(tmp_path, *arguments, columns=columns)
+    at = next(at for at, line in enumerate(lines) if line.startswith("Summary: "))
+    assert " ".join(lines[at:]) == status(tmp_path, *arguments).out.splitlines()[-1]
+    assert len(lines) - at <= 3
+
+
+def test_steps_have_the_width_of_the_terminal(tmp_path: Path) -> None:
+    folder = archives.unpack("task_states.tar.gz", tmp_path) / "live/running"
+    wide, narrow = (screen(folder, "--steps", columns=columns) for columns in (80, 44))
+    assert next(line for line in wide if line.startswith("  00_reader_gen   ")).endswith("███")
+    assert "  02_filter_lambda      240  180       60   25   <1s" in wide
+    assert "  STEP                 IN  OUT  DROPPED    %" in narrow
+    assert any(line.startswith("  05_token") for line in narrow)
+    assert max(map(width, narrow)) <= 44
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

@@ -58,6 +58,15 @@ def test_keys_filter_sort_group_and_open_a_job(estate: Path) -> None:
     assert "Traceback" not in drawn.text
 
 
+def test_sums_stay_whole_on_a_narrow_terminal(estate: Path) -> None:
+    command = [*COMMAND, "status", str(estate), "--watch", "--interval", "1s"]
+    with terminal(command, columns=70, rows=24) as drawn:
+        until(drawn, has("Summary: 2/5", "unreadable."))
+        assert not has("━")(drawn.lines[:2])
+        drawn.press(b"q")
+        assert drawn.wait() == 0
+
+
 def test_a_folder_may_come_later(tmp_path: Path) -> None:
     folder = tmp_path / "later"
     command = [*COMMAND, "status", str(folder), "--watch", "--interval", "1s"]

@@ -1,45 +1,50 @@
 """The answer as text: a table, what was asked of single jobs, what could not be read, and sums."""
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 
 from exporter.commands.status.answer import Answer
-from exporter.commands.status.logs.failed_text import failed_lines
+from exporter.commands.status.logs.failed_text import OF_LOG, failed_lines
 from exporter.commands.status.logs.missing import MOST_RUNS, Missing
 from exporter.commands.status.tables.jobs import job_columns, summary
-from exporter.commands.status.tables.layout import Column, lines
+from exporter.commands.status.tables.layout import Column, folded, lines
 from exporter.commands.status.tables.parts import part_columns
 from exporter.commands.status.tables.problems import problem_columns
 from exporter.commands.status.tables.steps import step_lines
+from exporter.errors import did_you_mean
 from exporter.model import formatting
 from exporter.model.open_tasks import WORDS
 from exporter.model.report import Row
+from exporter.model.stages.breakdown import KINDS_OF_PART
 
 _LOGS_ON_A_TERMINAL = 20
 
 
 def write_text(answer: Answer, remarks: Sequence[str]) -> None:
     """Print it: the remarks to standard error, all else to standard output."""
-    is_terminal = sys.stdout.isatty()
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     report, below = answer.report, ""
     if answer.problems is not None and not answer.problems and not answer.left_out:
-        sys.stdout.write("Nothing needs anybody.\n")
+        _write_line("Nothing needs anybody.", room)
     if answer.rows or answer.parts or answer.problems:
-        _write_table(_columns(answer, with_bars=is_terminal), is_terminal=is_terminal)
+        _write_table(_columns(answer, with_bars=room is not None), room)
     if answer.left_out:
-        left = formatting.count(answer.left_out)
-        sys.stdout.write(f"… and {left} more that --limit leaves out\n")
-    with_root = len(report.roots) > 1
-    for line in _of_jobs(
-        answer, with_root=with_root, most_logs=_LOGS_ON_A_TERMINAL if is_terminal else None
-    ):
-        sys.stdout.write(f"{formatting.readable(line)}\n")
+        _write_line(f"… and {formatting.count(answer.left_out)} more that --limit leaves out", room)
+    for line in _of_jobs(answer, room):
+        _write_line(line, None if line.startswith(OF_LOG) else room)
         below = "\n"
     sys.stdout.flush()
     said = [*remarks, *_unknown_label(answer)]
     sys.stderr.writelines(f"{formatting.readable(line)}\n" for line in said)
     if report.rows:
-        sys.stdout.write(f"{below}{summary(report, answer.wanted)}\n")
+        sys.stdout.write(below)
+        _write_line(summary(report, answer.wanted), room)
+
+
+def _write_line(text: str, room: int | None) -> None:
+    """One line, or more where there is only so much room."""
+    sys.stdout.writelines(f"{line}\n" for line in folded(formatting.readable(text), room))
 
 
 def _columns(answer: Answer, *, with_bars: bool) -> list[Column]:
@@ -50,30 +55,34 @@ def _columns(answer: Answer, *, with_bars: bool) -> list[Column]:
     return job_columns(answer.report, answer.rows, with_bars=with_bars)
 
 
-def _write_table(columns: Sequence[Column], *, is_terminal: bool) -> None:
-    if not is_terminal:
+def _write_table(columns: Sequence[Column], room: int | None) -> None:
+    if room is None:
         sys.stdout.writelines(f"{line}\n" for line in lines(columns))
         return
     from rich.console import Console
 
     from exporter.commands.status.tables.terminal import drawn
 
-    console = Console(highlight=False)
-    for line in drawn(columns, console.width):
+    console = Console(highlight=False, width=room)
+    for line in drawn(columns, room):
         console.print(line, crop=False, soft_wrap=True)
 
 
 def _unknown_label(answer: Answer) -> Iterator[str]:
     if answer.parts and not any(part.value for part in answer.parts):
-        yield f"no job has a {answer.by}"
+        labels = {name for row in answer.report.rows for name, _ in row.job.labels or ()}
+        known = [*KINDS_OF_PART, *sorted(labels)]
+        meant = did_you_mean(answer.by, known)
+        yield f"no job has a {answer.by}; there are {', '.join(known)}{meant}"
 
 
-def _of_jobs(answer: Answer, *, with_root: bool, most_logs: int | None) -> Iterator[str]:
+def _of_jobs(answer: Answer, room: int | None) -> Iterator[str]:
     """What was asked of single jobs."""
-    steps, missing = answer.steps, answer.missing
+    steps, missing, with_root = answer.steps, answer.missing, len(answer.report.roots) > 1
+    most_logs = None if room is None else _LOGS_ON_A_TERMINAL
     if steps is not None:
         for row in answer.rows:
-            yield from step_lines(row, steps[row.key], with_root=with_root)
+            yield from step_lines(row, steps[row.key], with_root=with_root, room=room)
     for row in answer.rows if missing is not None else ():
         found = missing and missing.get(row.key)
         if found is not None or _repeats(row):

@@ -14,6 +14,9 @@ _OF_ROWS: dict[str, Callable[[Row], str | None]] = {
     "item": lambda row: row.group.item or None,
 }
 
+KINDS_OF_PART = tuple(_OF_ROWS)
+"""What every job has beside labels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -8,6 +8,9 @@ from exporter.model import formatting
 from exporter.model.open_tasks import cause_in_words, counts_in_words
 from exporter.model.report import Row
 
+OF_LOG = "    | "
+"""Before a line of a log."""
+
 
 def failed_lines(
     rows: Iterable[Row], failed: Mapping[JobKey, Failed], now: float, *, with_root: bool
@@ -36,7 +39,7 @@ def _lines_of(task: FailedTask, now: float) -> Iterator[str]:
     no_path = f"rank {task.rank}" if task.path is None else f"rank {task.rank}, without a log"
     where = task.path or no_path
     yield "  ".join(filter(None, (f"  {where}", cause_in_words(task.cause), ago)))
-    yield from (f"    | {line}" for line in task.lines)
+    yield from (f"{OF_LOG}{line}" for line in task.lines)
 
 
 def failed_json(row: Row, failed: Mapping[JobKey, Failed] | None) -> dict[str, object]:

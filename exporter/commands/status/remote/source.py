@@ -20,6 +20,7 @@ from exporter.commands.status.remote.reading import (
 )
 from exporter.commands.status.source import Document
 from exporter.commands.status.tables.steps import JobSteps
+from exporter.commands.targets import no_root_is_called
 from exporter.model.facts import totals_json
 from exporter.model.formatting import count
 from exporter.model.report import Report, RootRow, Row
@@ -66,7 +67,7 @@ class Exporter:
         """The report on what is asked for alone, with sums of that."""
         names = [root.root.name for root in report.roots]
         if unknown := sorted(self._roots.difference(names)):
-            self._client.fail(f"has no root {unknown[0]}; there are {', '.join(names[:10])}")
+            self._client.fail(no_root_is_called(unknown[0], names))
         wanted = Filter(prefix=self._prefix, roots=self._roots)
         roots = tuple(r for r in report.roots if not self._roots or r.root.name in self._roots)
         rows = tuple(row for row in report.rows if wanted.keeps(row))

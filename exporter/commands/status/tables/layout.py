@@ -8,6 +8,7 @@ Pure.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from textwrap import wrap
 from typing import Literal
 
 Kind = Literal["value", "number", "name", "note", "reason"]
@@ -58,9 +59,9 @@ class Placed:
         return space + text if self.column.kind == "number" else text + space
 
 
-def lines(columns: Sequence[Column]) -> Iterator[str]:
-    """A heading and each line, with all their text."""
-    placed = place(columns)
+def lines(columns: Sequence[Column], room: int | None = None) -> Iterator[str]:
+    """A heading and each line; with all their text, but where there is only so much room."""
+    placed = place(columns, room)
     yield GAP.join(each.head for each in placed).rstrip()
     for line in range(len(columns[0].cells)):
         yield GAP.join(each.cell(line) for each in placed).rstrip()
@@ -108,6 +109,17 @@ def _narrowed(placed: list[Placed], room: int) -> list[Placed]:
         given = min(too_much, max(0, placed[at].places - places))
         placed[at] = replace(placed[at], places=placed[at].places - given)
     return placed
+
+
+def folded(text: str, room: int | None) -> list[str]:
+    """The text in lines of so many places at most, broken between words; a longer word, such as a
+    path, stays whole."""
+    if room is None or width(text) <= room:
+        return [text]
+    indent = text[: len(text) - len(text.lstrip())]
+    return wrap(
+        text, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def width(text: str) -> int:

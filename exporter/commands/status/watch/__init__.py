@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.text import Text
 
 from exporter.commands.status import Options
 from exporter.commands.status.tables.jobs import summary
+from exporter.commands.status.tables.layout import folded
 from exporter.commands.status.watch.feed import Feed
 from exporter.commands.status.watch.keyboard import Keyboard
 from exporter.commands.status.watch.screen import Drawing, draw
@@ -90,4 +90,4 @@ def watch(feed: Feed, options: Options) -> None:
     feed.stop()
     report = feed.now().report
     if report.rows:
-        console.print(Text(summary(report)))
+        console.print(*folded(summary(report), console.width), sep="\n", markup=False)

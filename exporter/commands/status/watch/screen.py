@@ -9,6 +9,7 @@ from rich.text import Text
 
 from exporter.commands.status import Options
 from exporter.commands.status.tables.jobs import bar, change, columns_for, job_columns, summary
+from exporter.commands.status.tables.layout import folded, width
 from exporter.commands.status.tables.parts import part_columns
 from exporter.commands.status.tables.problems import problem_columns
 from exporter.commands.status.tables.terminal import drawn
@@ -16,7 +17,7 @@ from exporter.commands.status.watch.feed import Moment
 from exporter.commands.status.watch.view import KEYS, JobKey, Line, View
 from exporter.model import formatting
 from exporter.model.facts import SORTS
-from exporter.model.report import Row
+from exporter.model.report import Report, Row
 from exporter.model.selection import Filter, sort_rows
 from exporter.model.stages.breakdown import break_down, value_of
 
@@ -87,10 +88,7 @@ def _pinned(
     report, (columns, height) = moment.report, size
     yield Text(f"{moment.freshness}  ·  {KEYS}", style="dim")
     if report.totals.tasks:
-        is_part = len(rows) != len(report.rows)
-        sums = Text(bar(report.totals.tasks_completed, report.totals.tasks) + "  ", style="cyan")
-        sums.append(f"{change(new)} new  " if new else "", style="green")
-        yield sums.append(summary(report, rows if is_part else None), style="default")
+        yield from _sums(report, rows, new, columns)
     for remark in moment.remarks:
         yield Text(formatting.readable(remark), style="bold red")
     shown = moment.problems[: max(1, height // _LINES_PER_PROBLEM)]
@@ -102,6 +100,17 @@ def _pinned(
         yield Text(f"… and {formatting.count(more)} more that need somebody", style="dim")
     if what := _what(view):
         yield Text(what, style="bold")
+
+
+def _sums(report: Report, rows: Sequence[Row], new: int, room: int) -> Iterator[Text]:
+    """Below one another where one line has no room for them."""
+    said = summary(report, rows if len(rows) != len(report.rows) else None)
+    changes = f"{change(new)} new  " if new else ""
+    full = f"{bar(report.totals.tasks_completed, report.totals.tasks)}  "
+    if width(f"{full}{changes}{said}") <= room:
+        yield Text(full, style="cyan").append(changes, style="green").append(said, style="default")
+    else:
+        yield from map(Text, folded(f"{changes}{said}", room))
 
 
 def _what(view: View) -> str:

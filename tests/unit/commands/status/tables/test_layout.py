@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.commands.status.tables.layout import Column, lines, place, shortened, width
+from exporter.commands.status.tables.layout import (
+    Column,
+    folded,
+    lines,
+    place,
+    shortened,
+    width,
+)
 
 COLUMNS = [
     Column("ROOT", ["r" * 12], "name"),
@@ -75,3 +82,14 @@ def test_a_line_never_takes_more_than_its_room(names: list[str], room: int) -> N
 def test_without_a_limit_nothing_is_shortened() -> None:
     columns = [Column("JOB", ["x" * 300], "name"), Column("N", ["1"], "number", give_way=3)]
     assert list(lines(columns)) == ["JOB" + " " * 299 + "N", "x" * 300 + "  1"]
+
+
+def test_text_is_folded_between_words_with_its_indent_and_a_path_stays_whole() -> None:
+    path = "/data/logs/CC-MAIN-2022-38/a name-with-hyphens"
+    assert folded(f"  {path} failed just now", 30) == [
+        "  /data/logs/CC-MAIN-2022-38/a",
+        "  name-with-hyphens failed",
+        "  just now",
+    ]
+    assert folded(path.replace(" ", ""), 10) == [path.replace(" ", "")]
+    assert folded("a" * 99 + " b", None) == ["a" * 99 + " b"]
