@@ -3,30 +3,35 @@
 import json
 
 import pytest
+from support.layouts import LAYOUTS as MORE_LAYOUTS
 from support.paths import DATA
 
 from exporter.config.labels import (
     check_label_patterns,
     labels_of,
     parse_label_pattern,
-    stage_of,
 )
-from exporter.model.stages.grouping import groups_of
+from exporter.model.stages.grouping import group_of_labels, groups_of
 from exporter.model.stages.label_suggestion import suggest
 
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 DUMPS = ["CC-MAIN-2014-23", "CC-MAIN-2014-35"]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+NAMES = {layout: [name for name, _, _ in jobs] for layout, (_, jobs) in LAYOUTS.items()}
+NAMES |= {layout: [name for name, _, _ in told.answers] for layout, told in MORE_LAYOUTS.items()}
+
+
+@pytest.mark.parametrize("layout", NAMES)
 def test_jobs_that_get_a_stage_are_grouped_as_by_their_names(layout: str) -> None:
-    names = [name for name, _, _ in LAYOUTS[layout][1]]
+    names = NAMES[layout]
     patterns = check_label_patterns([parse_label_pattern(text) for text in suggest(names)])
-    pairs = {
-        (group.stage, stage)
-        for name, group in zip(names, groups_of(names), strict=True)
-        if (stage := stage_of(labels_of(name, patterns))) and group.stage
-    }
+    pairs = set()
+    for name, group in zip(names, groups_of(names), strict=True):
+        suggested = group_of_labels(labels_of(name, patterns))
+        if suggested.stage and group.stage:
+            pairs.add((group.stage, suggested.stage))
+            assert suggested.item == group.item
     assert len(pairs) == len({ours for ours, _ in pairs}) == len({theirs for _, theirs in pairs})
     known = [name for name, group in zip(names, groups_of(names), strict=True) if group.stage]
     assert all(labels_of(name, patterns) for name in known)

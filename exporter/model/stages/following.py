@@ -1,0 +1,94 @@
+"""Steps that no word tells, from those of the same items that words do tell. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from exporter.model.stages.job_name import JobName
+from exporter.model.stages.name_part import (
+    OF_STEPS,
+    Parts,
+    has_word_and_number,
+    names_a_step,
+    ways_to_follow,
+)
+
+_REPEATED = 2  # items known from other stages
+_MANY_STEPS = 1 / 3  # of the names beside one that no word tells to be a step
+_MOST_STEPS = 1 / 2
+
+
+class _Way(NamedTuple):
+    """How a name may be taken: for each part its pattern and what the ``*`` in that stand for."""
+
+    taken: tuple[tuple[str, Parts], ...]
+
+    @property
+    def stage(self) -> str:
+        return "/".join(pattern for pattern, _ in self.taken)
+
+    @property
+    def items(self) -> Parts:
+        return tuple(value for _, values in self.taken for value in values)
+
+
+def follow_known_steps(names: Sequence[JobName]) -> None:
+    """What no word tells to be a step is one beside those that are: where what is left of its
+    names are items that known steps have as well, at least two of them and half of all."""
+    unsure = [name for name in names if "plain" in name.kinds or not name.kinds & OF_STEPS]
+    if not unsure:
+        return
+    known = {name.items for name in names if name.kinds & OF_STEPS and name.has_stage}
+    known.discard(())
+    of_steps = _endings_in_steps(names)
+    ways = {name: list(_ways_to_follow(name, of_steps)) for name in unsure} if known else {}
+    items_of = defaultdict[str, set[Parts]](set)
+    for way in (way for of_name in ways.values() for way in of_name):
+        items_of[way.stage].add(way.items)
+    common = {stage: len(items & known) for stage, items in items_of.items()}
+
+    def holds(way: _Way) -> bool:
+        shared = common[way.stage]
+        return shared >= _REPEATED and 2 * shared >= len(items_of[way.stage])
+
+    for name in unsure:
+        if _is_among_steps(name, of_steps):
+            name.take(-1, name.texts[-1])
+    for name, of_name in ways.items():
+        if fitting := list(filter(holds, of_name)):
+            name.taken = list(max(fitting, key=lambda way: common[way.stage]).taken)
+
+
+def _endings_in_steps(names: Iterable[JobName]) -> dict[str, float]:
+    """Of stages with ``*`` for their last part, the share of names that have a step there."""
+    all_names, in_steps = Counter[str](), Counter[str]()
+    for name in names:
+        if name.kinds & OF_STEPS:
+            ending = name.stage_with(-1, "*")
+            all_names[ending] += 1
+            in_steps[ending] += name.looked[-1].kind == "step" and name.taken[-1][0] != "*"
+    return {ending: in_steps[ending] / count for ending, count in all_names.items()}
+
+
+def _is_among_steps(name: JobName, of_steps: Mapping[str, float]) -> bool:
+    """It ends beside steps in a folder of logs of whatever step, ``logs/langid``."""
+    if not name.kinds & OF_STEPS or name.looked[-1].kind != "plain":
+        return False
+    ending = name.stage_with(-1, "*")
+    is_numbered = has_word_and_number(name.texts[-1])
+    return of_steps[ending] >= _MOST_STEPS and not names_a_step(ending) and not is_numbered
+
+
+def _ways_to_follow(name: JobName, of_steps: Mapping[str, float]) -> Iterator[_Way]:
+    """Without a step in it each part may be one, else the last."""
+    as_items = [("*", (text,)) for text in name.texts]
+    if not name.kinds & OF_STEPS:
+        for at, (text, part) in enumerate(zip(name.texts, name.looked, strict=True)):
+            for pattern, values in ways_to_follow(text):
+                if part.kind == "plain" or pattern != text:
+                    yield _Way((*as_items[:at], (pattern, values), *as_items[at + 1 :]))
+    elif name.looked[-1].kind == "plain" and not has_word_and_number(name.texts[-1]):
+        last = name.texts[-1], ()
+        yield _Way((*as_items[:-1], last))
+        if of_steps[name.stage_with(-1, "*")] >= _MANY_STEPS:
+            yield _Way((*name.taken[:-1], last))
