@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporter.model.report import Row
+from exporter.model.stages.name_part import is_called_something
 from exporter.model.stages.table import pipeline_order
 from exporter.model.state import STATES
 
@@ -23,6 +24,7 @@ _LEAST_ITEMS = 2
 _LEAST_JOBS = 8
 _LEAST_FILLED = 1 / 3
 _JOBS_OF_A_STAGE = 3
+_STAGES_WITH_A_LARGE_ONE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ def default_view(rows: Iterable[Row], grids: Sequence[Grid] | None = None) -> Vi
         grids = grids_of(rows).grids
     if 2 * sum(grid.jobs for grid in grids) >= max(1, len(rows)):
         return "grid"
-    of_stages = Counter(_key(row) for row in rows if row.group.stage)
+    of_stages = Counter(_key(row) for row in rows if is_called_something(row.group.stage))
     large = sum(jobs >= _JOBS_OF_A_STAGE for jobs in of_stages.values())
-    return "stages" if large > 1 or grids else "list"
+    are_stages = large > 1 or (large and len(of_stages) >= _STAGES_WITH_A_LARGE_ONE)
+    return "stages" if are_stages or grids else "list"
 
 
 def _key(row: Row) -> tuple[str, str]:

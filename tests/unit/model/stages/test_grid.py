@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from support.layouts import LAYOUTS as MORE_LAYOUTS
 from support.paths import DATA
 from support.readings import a_job
 from support.stages import rows_of, rows_of_states
@@ -114,9 +115,9 @@ VIEWS = {
     "grid": """tokenize-dumps tokenize-names inference marin c5 ux-fineweb quality-source lang-dump
         subset-log-n pdf-experiments nemo-times quantiles small-nested unknown-3
         daily code-langs""",
-    "stages": "ref-datasets mixed-flat",
-    "list": """dated root-is-job workers langs-only small-tok3 small-one-dump keep-percent
-        hostile""",
+    "stages": "fineweb ref-datasets mixed-flat",
+    "list": """dated ux-scratch root-is-job workers langs-only small-tok3 small-one-dump
+        keep-percent hostile""",
 }
 """The view in which a person would look at each layout."""
 
@@ -128,7 +129,24 @@ def test_the_view_fits_the_layout(layout: str, view: str) -> None:
     assert default_view(rows_named(*(name for name, _, _ in LAYOUTS[layout][1]))) == view
 
 
+@pytest.mark.parametrize("layout", MORE_LAYOUTS)
+def test_the_view_fits_the_layout_of_another_team(layout: str) -> None:
+    wanted = MORE_LAYOUTS[layout]
+    assert default_view(rows_named(*(name for name, _, _ in wanted.answers))) == wanted.view
+
+
 def test_few_jobs_of_a_stage_are_a_list() -> None:
     assert default_view(rows_named(*dumps(2, "filter"), *dumps(3, "tokenize"))) == "list"
     assert default_view(rows_named(*dumps(3, "filter"), *dumps(3, "tokenize"))) == "stages"
     assert default_view(()) == "list"
+
+
+def test_a_large_stage_makes_stages_of_two_more() -> None:
+    assert default_view(rows_named(*dumps(3, "filter"), "merge", "upload")) == "stages"
+    assert default_view(rows_named(*dumps(3, "filter"), "merge")) == "list"
+    assert default_view(rows_named(*dumps(2, "filter"), "merge", "upload")) == "list"
+
+
+def test_folders_of_logs_are_no_stages() -> None:
+    assert default_view(rows_named(*dumps(3, "logs"), *dumps(3, "jobs"))) == "list"
+    assert default_view(rows_named(*dumps(3, "logs"), "merge", "upload")) == "list"
