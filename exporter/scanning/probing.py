@@ -5,15 +5,82 @@ Each step gives back the very same memory where there is nothing new.
 
 from dataclasses import replace
 
+from exporter.datatrove.ranks import Ranks
 from exporter.errors import StorageError
 from exporter.scanning.job_memory import Memory
+from exporter.scanning.job_reading import with_reading
 from exporter.scanning.probes.arrays import find_arrays
-from exporter.scanning.probes.log_memory import LogMemory
+from exporter.scanning.probes.log_memory import LogMemory, UnderWay
+from exporter.scanning.probes.logs import LogWatch
 from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.stats import StatsWatch
 from exporter.scanning.probes.stats_memory import Done, StatsMemory
-from exporter.storage.base import Path, Storage
+from exporter.storage.base import Folder, Path, Storage
+
+
+def with_logs(
+    storage: Storage, path: Path, folder: Folder, memory: Memory, watch: LogWatch
+) -> Memory:
+    """The memory with what the logs of a launch under way tell, in its reading, too."""
+    job = _under_way(memory)
+    if job is None:
+        return _with_reading_of_logs(_without_logs(memory), None)
+    logs = watch.look(storage, path, job, memory.logs)
+    if logs is memory.logs and memory.reading is not None and memory.reading.logs is not None:
+        return memory
+    if logs.to_confirm:
+        # A listing of logs shows what was true before, so the markers are to be newer.
+        try:
+            folder = storage.list_folder(path, folder, with_subfolders=False)
+            look = storage.look(path, folder, memory.look)
+        except StorageError as error:
+            unknown = replace(logs, tasks=None, error=error)
+            return _with_reading_of_logs(replace(memory, logs=unknown), unknown)
+        if not look.executor.is_same(memory.version):  # launched again: all of it next time
+            return memory
+        if look is not memory.look and memory.executor is not None:
+            anew = replace(memory, look=look, reading=None)
+            memory = with_reading(storage, path, anew, memory.executor, memory)
+            job = _under_way(memory)
+        if job is None:
+            return _with_reading_of_logs(_without_logs(memory), None)
+        logs = watch.confirm(logs, job, storage)
+    return _with_reading_of_logs(replace(memory, logs=logs), logs)
+
+
+def _without_logs(memory: Memory) -> Memory:
+    return memory if memory.logs is None else replace(memory, logs=None)
+
+
+def _under_way(memory: Memory) -> UnderWay | None:
+    """The launch, if it began and is not done; None also where storage tells no times."""
+    reading, executor, launch_ns = memory.reading, memory.executor, memory.version.modified_ns
+    if reading is None or executor is None or launch_ns is None:
+        return None
+    if reading.is_complete or not reading.started:
+        return None
+    markers = memory.look.markers
+    done = markers.ranks
+    if reading.repeats_completed and reading.tasks_completed_since_launch is not None:
+        done = Ranks(rank for rank, time_ns in markers.by_rank().items() if time_ns >= launch_ns)
+    return UnderWay(executor, launch_ns, done, reading.tasks_left, markers)
+
+
+def _with_reading_of_logs(memory: Memory, logs: LogMemory | None) -> Memory:
+    """The memory with what is published of logs in its reading; the very same one if that is
+    what it has."""
+    reading = memory.reading
+    if reading is None:
+        return memory
+    published, needs_relaunch = None, None
+    if logs is not None and (published := logs.published()) is not None:
+        needs_relaunch = published.tasks.needs_relaunch
+    elif logs is None and memory.version.modified_ns is not None:  # nothing is open or began
+        needs_relaunch = False
+    if reading.logs == published and reading.needs_relaunch == needs_relaunch:
+        return memory
+    return replace(memory, reading=replace(reading, logs=published, needs_relaunch=needs_relaunch))
 
 
 def with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memory:
