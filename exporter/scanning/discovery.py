@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from exporter.config import folders
-from exporter.config.labels import labels_of, stage_of
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS, display_name, path_of
 from exporter.storage.base import Folder, Path
@@ -48,6 +47,13 @@ def is_wanted(name: str, config: RootConfig) -> bool:
     return passes_filters(name, config) and config.shard.owns(config.name, name)
 
 
+def is_elsewhere(name: str, config: RootConfig) -> bool:
+    """A job of this name is there, and left to other shards. One that is left out by prefix or
+    patterns is nobody's."""
+    is_whole = config.shard.count == 1
+    return not is_whole and passes_filters(name, config) and not is_wanted(name, config)
+
+
 def passes_filters(name: str, config: RootConfig) -> bool:
     """Neither prefix nor patterns leave out a job of this name. Patterns are shell globs on the
     whole `job_name`, in which ``*`` also matches ``/``."""
@@ -58,15 +64,6 @@ def passes_filters(name: str, config: RootConfig) -> bool:
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
     )
-
-
-def stage_for_shards(path: Path, config: RootConfig) -> str:
-    """The stage of a job here, whichever of several shards reads it; empty if it has none, or
-    there is one exporter only."""
-    name = job_name(path)
-    if config.shard.count == 1 or not config.labels or not passes_filters(name, config):
-        return ""
-    return stage_of(labels_of(name, config.labels))
 
 
 def _may_hold_wanted(path: Path, config: RootConfig) -> bool:

@@ -23,15 +23,22 @@ _OLD_SECONDS = 24 * 3600
 
 
 def with_reading(
-    storage: Storage, path: Path, memory: Memory, executor: Executor, before: Memory | None
+    storage: Storage,
+    path: Path,
+    memory: Memory,
+    executor: Executor,
+    before: Memory | None,
+    *,
+    has_start: bool = True,
 ) -> Memory:
-    """The memory with a reading; asks for the times that `before` did not know."""
+    """The memory with a reading; asks for the times that `before` did not know. Without
+    `has_start`, nobody asks when its launch left the queue."""
     markers = _with_times(storage, path, memory, executor, before)
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
     times = sorted(markers.times_below(executor.world_size))
     has_times = len(times) == completed  # of a part alone nothing can be said
-    start = _start_of(storage, path, memory, executor, markers)
+    start = _start_of(storage, path, memory, executor, markers) if has_start else None
     start_ns = start.time_ns if start is not None else launch_ns
     has_sign = start is not None and start_ns is not None
     pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None

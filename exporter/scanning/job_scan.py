@@ -6,7 +6,7 @@ read again only when it changed, and a job in which nothing changed costs one lo
 """
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from exporter.datatrove.executor_file import (
     EXECUTOR_FILE_LIMIT_BYTES,
@@ -57,11 +57,13 @@ def scan_job(
     past: Past | None = None,
     stats_watch: StatsWatch | None = None,
     mixed_watch: MixedWatch | None = None,
+    is_ours: bool = True,
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
     file can cause. With `thorough`, nothing is taken on trust that was seen before. Without
     `log_watch`, nobody looks at logs, without `past` nobody asks when a job was done that was
-    complete when it was first seen, and without the others nobody at what tasks counted."""
+    complete when it was first seen, and without the others nobody at what tasks counted. Of a job
+    that `is_ours` not, nothing is read but how far it is."""
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and may_rewrite(memory))
@@ -70,7 +72,7 @@ def scan_job(
         if memory.executor is None:
             return JobScan(None, memory, memory.error)
         if memory.reading is None:
-            memory = with_reading(storage, path, memory, memory.executor, before)
+            memory = with_reading(storage, path, memory, memory.executor, before, has_start=is_ours)
             memory = without_old_times(memory, before)
         elif memory.reading.tasks_completed_since_launch == 0:
             memory = with_sign_of_life(storage, path, memory, memory.reading)
@@ -83,7 +85,8 @@ def scan_job(
             memory = with_stats(storage, path, memory, stats_watch)
         if mixed_watch is not None:
             memory = with_mixed(storage, path, memory, mixed_watch)
-        memory = with_arrays(storage, path, memory)
+        if is_ours:
+            memory = with_arrays(storage, path, memory)
         return JobScan(
             memory.reading,
             without_needless_times(memory),
@@ -94,6 +97,23 @@ def scan_job(
     except StorageError as error:
         is_gone = error.reason == "not_found"
         return JobScan(None, None) if is_gone else JobScan(None, memory, error)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressQuestion:
+    """To read how far a job is that others have. Its `folder` was just listed."""
+
+    folder: Folder
+    memory: Memory | None
+    thorough: bool
+    key = "progress"
+    cost = 0
+
+    def ask(self, storage: Storage, path: Path) -> JobScan:
+        """The scan of it, without anything else."""
+        return scan_job(
+            storage, path, self.folder, self.memory, thorough=self.thorough, is_ours=False
+        )
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:

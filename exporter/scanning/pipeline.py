@@ -19,6 +19,7 @@ from exporter.model.stages.upstream import (
     upstreams,
     with_progress,
 )
+from exporter.scanning.root.elsewhere import Wanted
 from exporter.scanning.root.state import RootState
 
 
@@ -70,17 +71,26 @@ class Pipeline:
 
     def _find(self, states: Mapping[str, RootState]) -> None:
         """Find out which job is whose upstream, if that may have changed."""
-        kin = tuple(state.jobs.kin for state in states.values())
+        ours = {root: state.jobs.kin for root, state in states.items()}
+        others = {root: state.elsewhere.kin for root, state in states.items()}
+        kin = (*ours.values(), *others.values())
         if len(kin) == len(self._kin) and all(map(is_, kin, self._kin)):
             return
-        jobs = {
-            (root, name): of_job
-            for root, of_root in zip(states, kin, strict=True)
-            for name, of_job in of_root.items()
-        }
+        jobs, elsewhere = _by_key(ours), _by_key(others)
         order = {root: state.config.stage_order for root, state in states.items()}
-        self._kin, self._found = kin, upstreams(jobs, order)
+        self._kin, self._found = kin, upstreams(jobs, order, elsewhere)
         self._links = {key: kept for key, kept in self._links.items() if key in self._found}
+        unplaced = [
+            (root, of_job.lineage)
+            for (root, name), of_job in jobs.items()
+            if (found := self._found.get((root, name))) is None or found.via != "order"
+        ]
+        read = {found.key for found in self._found.values()} & elsewhere.keys()
+        names_folders = any(lineage.upstream is not None for _, lineage in unplaced)
+        for root, state in states.items():
+            names_arrays = any(kin.slurm_id is not None for of, kin in unplaced if of == root)
+            names = frozenset(name for of, name in read if of == root)
+            state.elsewhere.want(Wanted(names_folders, names_arrays, names))
 
     def _link(self, key: JobKey, states: Mapping[str, RootState]) -> _Link | None:
         """The upstream of a job; None if there is none, or if nothing is known of the job."""
@@ -98,3 +108,7 @@ class Pipeline:
                 wanted = key if of_job.began is None else upstream.key
             kept = self._links[key] = _Link(found, of_job, progress, upstream, wanted)
         return kept
+
+
+def _by_key(kin: Mapping[str, Mapping[str, Kin]]) -> dict[JobKey, Kin]:
+    return {(root, name): k for root, of_root in kin.items() for name, k in of_root.items()}

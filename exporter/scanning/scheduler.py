@@ -123,7 +123,9 @@ class Scheduler:
         roots is scanned again where only another one told which times of its markers matter."""
         self._run_once(self._roots)
         for _ in range(_ROUNDS_BETWEEN_ROOTS if len(self._roots) > 1 else 0):
-            if again := [root for root in self._roots if any(root.state.jobs.questions(1, ()))]:
+            if again := [
+                root for root in self._roots if any(root.state.jobs.questions(1, (), -math.inf))
+            ]:
                 self._run_once(again)
         return self._latest.read()
 

@@ -8,10 +8,10 @@ nothing.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from exporter.errors import REASONS, StorageError
 from exporter.scanning.discovery import (
@@ -24,12 +24,25 @@ from exporter.scanning.discovery import (
 )
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
-from exporter.scanning.probes.times import Question, Times, ask_times
 from exporter.scanning.root.storage import RootStorage
-from exporter.storage.base import Folder, Storage, or_none
+from exporter.storage.base import Folder, Path, Storage, or_none
 
 _LOG = logging.getLogger("exporter.runner")
 _SLICE_SECONDS = 0.05
+
+
+class Question(Protocol):
+    """What is asked of one job, apart from a scan of its folder: those of one `key` once in each
+    scan, at a `cost` that is limited for all of them."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+    @property
+    def cost(self) -> int: ...
+
+    def ask(self, storage: Storage, path: Path) -> object:
+        """The answer, on a worker's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class VisitReport:
     holds_more: bool | None = None
     error: StorageError | None = None
     job: JobScan | None = None
-    times: Times | None = None
+    answer: object = None
     is_over: bool = False
     waited: float = 0.0
     """Seconds that the visit spent waiting and not working so far."""
@@ -158,7 +171,7 @@ class Visitor:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
                 return
             if visit.question is not None:
-                report(times=ask_times(storage, target.path, visit.question))
+                report(answer=visit.question.ask(storage, target.path))
                 return
             folder, holds_more = self._list(storage, visit)
             listed = partial(report, folder=folder, holds_more=holds_more)

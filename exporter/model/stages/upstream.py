@@ -89,14 +89,17 @@ class Progress:
 
 
 def upstreams(
-    jobs: Mapping[JobKey, Kin], stage_order: Mapping[str, Sequence[str]]
+    jobs: Mapping[JobKey, Kin],
+    stage_order: Mapping[str, Sequence[str]],
+    elsewhere: Mapping[JobKey, Kin] | None = None,
 ) -> dict[JobKey, Upstream]:
-    """The upstream of each job that has one. `stage_order` has the stages of each root, the first
-    one first. Jobs of every root may depend on each other; labels and Slurm's numbers mean the
-    same in one root only."""
-    by_place = _index((_place(key, kin.labels), key) for key, kin in jobs.items())
-    by_folder = _index((kin.lineage.own, key) for key, kin in jobs.items())
-    by_array = _index(((key[0], n), key) for key, kin in jobs.items() for n in kin.array_ids)
+    """The upstream of each job that has one, which may be one `elsewhere`. `stage_order` has the
+    stages of each root, the first one first. Jobs of every root may depend on each other; labels
+    and Slurm's numbers mean the same in one root only."""
+    known = {**jobs, **(elsewhere or {})}
+    by_place = _index((_place(key, kin.labels), key) for key, kin in known.items())
+    by_folder = _index((kin.lineage.own, key) for key, kin in known.items())
+    by_array = _index(((key[0], n), key) for key, kin in known.items() for n in kin.array_ids)
     found = {}
     for key, kin in jobs.items():
         before = _place_before(key, kin.labels, stage_order.get(key[0], ()))

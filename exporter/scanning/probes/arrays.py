@@ -45,12 +45,22 @@ def find_arrays(
         return before
     keys = list(seen)
     if is_complete or not (keys or is_same_launch):
-        files = or_none(lambda: storage.list_files(path, SLURM_LOGS), *REASONS)
-        if files is None:  # it is tried again when the job next changes
+        ids = or_none(lambda: list_arrays(storage, path), *REASONS)
+        if ids is None:  # it is tried again when the job next changes
             return before
-        keys = [key for file in files if (key := element_of(file.name)) is not None]
-    elif not keys:
+    elif keys:
+        ids = _newest(keys)
+    else:
         return before
-    ids = tuple(sorted(nlargest(_MOST, {array for array, _ in keys})))
     found = Arrays(launch_ns, ids, is_final=is_complete)
     return before if found == before else found
+
+
+def list_arrays(storage: Storage, path: Path) -> tuple[int, ...]:
+    """The numbers that the names in ``slurm_logs/`` tell, ascending."""
+    names = (file.name for file in storage.list_files(path, SLURM_LOGS))
+    return _newest(key for name in names if (key := element_of(name)) is not None)
+
+
+def _newest(keys: Iterable[Key]) -> tuple[int, ...]:
+    return tuple(sorted(nlargest(_MOST, {array for array, _ in keys})))

@@ -25,7 +25,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TimesQuestion:
     """To ask for the times of `tasks` markers, `most` of them now and the others later; all times
     are kept, or the oldest only. `before` is what was asked already."""
 
@@ -34,21 +34,29 @@ class Question:
     keeps_all: bool
     before: Times = Times()
 
+    @property
+    def key(self) -> bool:
+        return self.keeps_all
 
-def ask_times(storage: Storage, path: Path, question: Question) -> Times:
-    """What is known then. Raises what the storage does."""
-    before = question.before
-    if before.modified_ns is None:
-        before = Times()
-    known = array("q", before.modified_ns or ())
-    if storage.is_local:
-        ranks = range(before.asked, min(question.tasks, before.asked + question.most))
-        times = storage.marker_times(path, ranks)
-    else:
-        files = storage.list_files(path, COMPLETIONS, list)
-        by_rank = {rank: f.modified_ns for f in files if (rank := rank_of(f.name)) is not None}
-        times = [by_rank.get(rank) for rank in range(before.asked, question.tasks)]
-    known.extend(UNKNOWN if time_ns is None else time_ns for time_ns in times)
-    oldest_ns = min((time_ns for time_ns in known if time_ns != UNKNOWN), default=None)
-    is_done = len(known) >= question.tasks
-    return Times(len(known), oldest_ns, None if is_done and not question.keeps_all else known)
+    @property
+    def cost(self) -> int:
+        """Markers that are asked for their times now, at most."""
+        return min(self.tasks, self.most)
+
+    def ask(self, storage: Storage, path: Path) -> Times:
+        """What is known then. Raises what the storage does."""
+        before = self.before
+        if before.modified_ns is None:
+            before = Times()
+        known = array("q", before.modified_ns or ())
+        if storage.is_local:
+            ranks = range(before.asked, min(self.tasks, before.asked + self.most))
+            times = storage.marker_times(path, ranks)
+        else:
+            files = storage.list_files(path, COMPLETIONS, list)
+            by_rank = {rank: f.modified_ns for f in files if (rank := rank_of(f.name)) is not None}
+            times = [by_rank.get(rank) for rank in range(before.asked, self.tasks)]
+        known.extend(UNKNOWN if time_ns is None else time_ns for time_ns in times)
+        oldest_ns = min((time_ns for time_ns in known if time_ns != UNKNOWN), default=None)
+        is_done = len(known) >= self.tasks
+        return Times(len(known), oldest_ns, None if is_done and not self.keeps_all else known)

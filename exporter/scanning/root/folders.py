@@ -15,7 +15,6 @@ from exporter.scanning.discovery import (
     job_name,
     number_of,
     passes_filters,
-    stage_for_shards,
     wants_subfolders,
 )
 from exporter.storage.base import Folder, Path
@@ -24,12 +23,10 @@ from exporter.storage.base import Folder, Path
 @dataclass(slots=True)
 class FolderState:
     """`holds_more`: the folder lies at `max_depth` and holds folders nobody looks into.
-    `search_due` is when to ask that again, minus infinity until it was asked once. A job in it
-    has this `stage`, where shards have to agree on stages."""
+    `search_due` is when to ask that again, minus infinity until it was asked once."""
 
     folder: Folder
     list_due: float
-    stage: str = ""
     search_due: float = -math.inf
     holds_more: bool = False
 
@@ -79,8 +76,7 @@ class RootFolders:
         seen."""
         known, interval = self._states.get(path), self._config.completed_scan_interval_seconds
         if known is None:
-            stage = stage_for_shards(path, self._config)
-            known = FolderState(folder, now + jitter(path) * interval, stage)
+            known = FolderState(folder, now + jitter(path) * interval)
             self._states[path] = known
         elif thorough:
             known.list_due = now + interval
@@ -97,11 +93,6 @@ class RootFolders:
         """Every folder was visited, these with success; all others are gone."""
         self._states = {path: state for path, state in self._states.items() if path in listed}
         self._unread = {path: e for path, e in self._unread.items() if path in unlisted}
-
-    def stages(self) -> set[str]:
-        """The stages of all jobs in these folders, whichever shard reads them."""
-        states = self._states.values()
-        return {s.stage for s in states if s.stage and s.folder.has_executor_file}
 
     def seen(self, *, has_jobs: bool) -> Seen:
         """What a scan that came to its end saw beside the jobs; without any, also why that may

@@ -14,7 +14,7 @@ from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
 from exporter.model.missed import Seen, what_is_missed
 from exporter.model.snapshot import DepartedJob, Job, Root, Totals
-from exporter.scanning.root.publish import with_jobs
+from exporter.scanning.root.publish import NO_OTHERS, Others, with_jobs
 
 _LOG = logging.getLogger("exporter.rootstate")
 _SCOPES = ("root", "job")
@@ -27,6 +27,7 @@ class RootHealth:
     def __init__(self, config: RootConfig) -> None:
         self._config = config
         self._errors = Counter[tuple[str, Reason]]()
+        self._elsewhere = NO_OTHERS
         self.failed_since = math.inf
         """Time of the first failure in a row (monotonic); infinity if the root was read last."""
         self.root = Root(
@@ -145,16 +146,18 @@ class RootHealth:
         wall_time: float,
         *,
         is_lost: bool = False,
-        stages_elsewhere: Iterable[str] = (),
+        elsewhere: Others = NO_OTHERS,
     ) -> None:
         """Show these jobs, and everything that was counted so far; see `with_jobs`."""
         errors = tuple((key, self._errors[key]) for key, _ in self.root.errors)
         root = replace(self.root, errors=errors)
+        if elsewhere is not self._elsewhere:  # these names tell stages, too
+            root, self._elsewhere = replace(root, groups=()), elsewhere
         self.root = with_jobs(
             root,
             jobs,
             self._config,
             wall_time,
             is_lost=is_lost,
-            stages_elsewhere=stages_elsewhere,
+            elsewhere=elsewhere,
         )

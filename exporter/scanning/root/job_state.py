@@ -9,7 +9,7 @@ from exporter.errors import Reason
 from exporter.model.snapshot import Job, Reading
 from exporter.model.stages.upstream import NO_KIN, Kin, Progress
 from exporter.scanning.job_memory import Memory
-from exporter.scanning.probes.times import Question, Times
+from exporter.scanning.probes.times import Times, TimesQuestion
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class JobState:
         began = min(signs)
         return None if began == math.inf else began
 
-    def question(self, most: int, *, keeps_all: bool) -> Question | None:
+    def question(self, most: int, *, keeps_all: bool) -> TimesQuestion | None:
         """What to ask for the times of its markers, of so many at `most`; None where nothing can
         be asked or nothing is left to ask."""
         memory, reading = self.memory, self.job.reading
@@ -91,7 +91,7 @@ class JobState:
         times = memory.times or Times()
         if times.asked >= reading.tasks and (times.modified_ns is not None or not keeps_all):
             return None
-        return Question(reading.tasks, most, keeps_all, times)
+        return TimesQuestion(reading.tasks, most, keeps_all, times)
 
     def learned(self, times: Times) -> None:
         """Take in the answer to such a question."""

@@ -7,6 +7,7 @@ and elsewhere.
 from collections.abc import (
     Collection,
     Container,
+    Hashable,
     ItemsView,
     Iterator,
     KeysView,
@@ -18,18 +19,20 @@ from dataclasses import replace
 from exporter.datatrove.layout import path_of
 from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Kin, Progress, Upstream
-from exporter.scanning.discovery import FolderToVisit
+from exporter.scanning.discovery import FolderToVisit, job_name
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.times import Times
+from exporter.scanning.root.elsewhere import Elsewhere
 from exporter.scanning.root.job_state import JobState
-from exporter.scanning.visitor import Visit
+from exporter.scanning.visitor import Question, Visit
 from exporter.storage.base import Path
 
 
 class RootJobs:
-    """Used by one thread."""
+    """Used by one thread. It asks also for what is wanted of the jobs `elsewhere`."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Elsewhere) -> None:
+        self._elsewhere = elsewhere
         self._states: dict[Path, JobState] = {}
         self._named: dict[str, JobState] | None = None
         """The jobs by name; None once some came, went, or changed their place among others."""
@@ -91,7 +94,7 @@ class RootJobs:
     def progress_of(self, name: str) -> Progress | None:
         """How far the job was when; None where nothing is known of it. The very same object while
         nothing of that changes."""
-        state = (self._named or {}).get(name)
+        state = self._any_named(name)
         return None if state is None else state.progress()
 
     def connect(self, upstreams: Mapping[str, Upstream | None]) -> dict[str, Job]:
@@ -101,20 +104,31 @@ class RootJobs:
             named[name].job = replace(named[name].job, upstream=upstream)
         return {name: named[name].job for name in upstreams}
 
-    def questions(self, most: int, asked: Container[tuple[Path, bool]]) -> Iterator[Visit]:
-        """Visits that ask for the times that are wanted, of `most` markers together; without those
-        `asked` before."""
-        named = self._named or {}
+    def questions(
+        self, most: int, asked: Container[tuple[Path, Hashable]], now: float
+    ) -> Iterator[tuple[Visit, Question]]:
+        """Visits that ask what is wanted and was not `asked` before, at a cost of `most`."""
+        pending = set()
+        for visit, question in self._elsewhere.questions(now):
+            if (visit.target.path, question.key) not in asked and question.cost <= most:
+                most -= question.cost
+                pending.add(visit.target.path)
+                yield visit, question
         for name, keeps_all in self.wanted.items():
-            path = path_of(name)
-            if most <= 0 or (path, keeps_all) in asked or name not in named:
+            path, state = path_of(name), self._any_named(name)
+            if most <= 0 or (path, keeps_all) in asked or path in pending or state is None:
                 continue
-            question = named[name].question(most, keeps_all=keeps_all)
-            if question is not None:
-                most -= question.tasks - question.before.asked
-                yield Visit(FolderToVisit(path), question=question)
+            times = state.question(most, keeps_all=keeps_all)
+            if times is not None:
+                most -= times.cost
+                yield Visit(FolderToVisit(path), question=times), times
 
-    def times_asked(self, path: Path, times: Times) -> None:
+    def answered(self, path: Path, question: Question, answer: object, now: float) -> None:
         """Take in the answer to one of the questions."""
-        if (state := self._states.get(path)) is not None:
-            state.learned(times)
+        if not isinstance(answer, Times):
+            self._elsewhere.answered(path, question, answer, now)
+        elif (state := self._any_named(job_name(path))) is not None:
+            state.learned(answer)
+
+    def _any_named(self, name: str) -> JobState | None:
+        return (self._named or {}).get(name) or self._elsewhere.state_of(name)

@@ -5,7 +5,7 @@ nobody downstream has to compare or render it again.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from exporter.config.settings import RootConfig
@@ -15,6 +15,17 @@ from exporter.model.stages.sums import sums_by_stage
 from exporter.model.state import HIDDEN_FIRST
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Names of the jobs that other shards have, in order, and their stages by labels."""
+
+    names: tuple[str, ...] = ()
+    stages: frozenset[str] = frozenset()
+
+
+NO_OTHERS = Others()
+
+
 def with_jobs(
     root: Root,
     jobs: Iterable[Job],
@@ -22,39 +33,43 @@ def with_jobs(
     wall_time: float,
     *,
     is_lost: bool = False,
-    stages_elsewhere: Iterable[str] = (),
+    elsewhere: Others = NO_OTHERS,
 ) -> Root:
     """The root with these jobs, in any order and none hidden, in place of those it has. A *lost*
-    one could not be read for so long that nothing of it is known any more. Other shards have jobs
-    of the `stages_elsewhere`."""
+    one could not be read for so long that nothing of it is known any more. The jobs `elsewhere`
+    count for the stages, so that all shards tell the same ones apart."""
     ordered = sorted(jobs, key=attrgetter("name"))
     hidden = _hidden(ordered, config, wall_time)
     published = _hide(ordered, hidden, root.jobs) if hidden else tuple(ordered)
     unwatched = sum(job.state not in HIDDEN_FIRST for job in published if job.hidden)
-    root = replace(root, jobs=published, groups=_groups(published, root), jobs_unwatched=unwatched)
+    root = replace(
+        root,
+        jobs=published,
+        groups=_groups(published, root, elsewhere.names),
+        jobs_unwatched=unwatched,
+    )
     # A root that was never read to the end, or that is lost, has no jobs to count, which is not
     # the same as 0 jobs.
     was_read = root.up or root.totals is not None
     if was_read and not is_lost:
-        stages = sums_by_stage(published, stages_elsewhere) if config.labels else ()
+        stages = sums_by_stage(published, elsewhere.stages) if config.labels else ()
         totals = Totals.of_jobs(published)
         return replace(root, totals=totals, stages=stages, jobs_lost=None)
     lost = root.jobs_lost if root.totals is None else root.totals.jobs
     return replace(root, totals=None, stages=(), jobs_lost=lost)
 
 
-def _groups(jobs: Sequence[Job], before: Root) -> tuple[Group, ...]:
-    """Stages and items of the jobs, from labels where they have some. They depend on the names
-    alone; while these are the same, it is the very same object."""
+def _groups(jobs: Sequence[Job], before: Root, elsewhere: Sequence[str]) -> tuple[Group, ...]:
+    """Stages and items of the jobs, from labels where they have some. They depend on all names
+    alone; while those of the jobs are the same, it is the very same object."""
     names = [job.name for job in jobs]
     if len(before.groups) == len(names) and names == [job.name for job in before.jobs]:
         return before.groups
     if all(job.labels for job in jobs):
         return tuple(group_of_labels(job.labels or ()) for job in jobs)
-    return tuple(
-        group_of_labels(job.labels) if job.labels else group
-        for job, group in zip(jobs, groups_of(names), strict=True)
-    )
+    ordered = sorted((*names, *elsewhere))
+    by_name = dict(zip(ordered, groups_of(ordered), strict=True))
+    return tuple(group_of_labels(job.labels) if job.labels else by_name[job.name] for job in jobs)
 
 
 def _hide(jobs: Iterable[Job], hidden: set[str], before: Iterable[Job]) -> tuple[Job, ...]:

@@ -4,15 +4,15 @@ It queues the visits to make, has visitors make them on worker threads, and ente
 report into the root's state. It never waits: its owner calls it when there are reports, now
 and then in between, and at the deadline.
 
-When every folder was visited, times of markers are asked for that are wanted now that the jobs
-are known. Then it ends, or earlier, when it is given up. Visits that run on beyond that
-are stuck: their folders are not visited again until they return, and what they return is
-thrown away. What it sees of a root that goes meanwhile, or of a storage that breaks down, is
-no result (see ``check``).
+When every folder was visited, it is asked what is wanted now that the jobs are known: which jobs
+those of other shards are and how far, and times of markers. Then it ends, or earlier, when it is
+given up. Visits that run on beyond that are stuck: their folders are not visited again until they
+return, and what they return is thrown away. What it sees of a root that goes meanwhile, or of a
+storage that breaks down, is no result (see ``check``).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from exporter.errors import StorageError
@@ -25,8 +25,9 @@ from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitRe
 from exporter.storage.base import Path
 from exporter.workers import OVERDUE_PER_OWNER, Call
 
-_MARKERS_ASKED = 10_000
-# For so many times a scan asks at most beyond those that it takes to read the jobs.
+_MOST_ASKED = 10_000
+# So many times of markers, or files of other shards' jobs, a scan asks for at most beyond what it
+# takes to read its own.
 _NO_PROGRESS_SECONDS = 0.2
 # After so long without the end of a visit, one folder may hold up the only visitor.
 
@@ -34,7 +35,7 @@ _NO_PROGRESS_SECONDS = 0.2
 class RootScan:
     """Used by the scheduler's thread. Visitors call `report` on theirs with each report, which
     the scan's owner gives to `handle`. The workers' calls belong to `storage`. `connect` finds out
-    which times of markers are wanted."""
+    what is wanted."""
 
     def __init__(
         self,
@@ -63,8 +64,8 @@ class RootScan:
         self._found: set[Path] = set()
         self._read: set[Path] = set()
         self._denied = 0
-        self._asked: set[tuple[Path, bool]] = set()
-        self._may_ask = _MARKERS_ASKED
+        self._asked: set[tuple[Path, Hashable]] = set()
+        self._may_ask = _MOST_ASKED
         self._is_asking = False
 
     @property
@@ -115,8 +116,9 @@ class RootScan:
             now = time.monotonic()
             if not self._is_asking:
                 self._handle_visit(report, report.visit, now)
-            elif report.times is not None:
-                self._state.jobs.times_asked(report.visit.target.path, report.times)
+            elif report.visit.question is not None:
+                path, question = report.visit.target.path, report.visit.question
+                self._state.jobs.answered(path, question, report.answer, now)
             if report.is_over:
                 self._unfinished -= 1
                 self.last_progress = time.monotonic()
@@ -128,16 +130,16 @@ class RootScan:
                     self._begin_check(now)
 
     def _ask(self, now: float) -> bool:
-        """Ask for times that are wanted, now that all jobs were visited; whether there are any."""
+        """Ask what is wanted now that all jobs were visited; whether there is anything."""
         if self.check.root_error is not None:
             return False
         self._is_asking = True
         self._connect()
-        for visit in list(self._state.jobs.questions(self._may_ask, self._asked)):
-            if visit.question is None or visit.target.path in self._storage.stuck:
+        for visit, question in list(self._state.jobs.questions(self._may_ask, self._asked, now)):
+            if visit.target.path in self._storage.stuck:
                 continue
-            self._asked.add((visit.target.path, visit.question.keeps_all))
-            self._may_ask -= min(visit.question.tasks, visit.question.most)
+            self._asked.add((visit.target.path, question.key))
+            self._may_ask -= question.cost
             self._unfinished += 1
             self._queue.add(visit)
         if not self._unfinished:

@@ -29,6 +29,7 @@ from exporter.scanning.discovery import (
 from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_memory import JobScan
 from exporter.scanning.root.departed import Departed
+from exporter.scanning.root.elsewhere import Elsewhere
 from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
@@ -45,7 +46,9 @@ class RootState:
         self.health = RootHealth(config)
         self._log = JobLog(config.name)
         self._departed = Departed()
-        self.jobs = RootJobs()
+        self.elsewhere = Elsewhere(config)
+        """The jobs of the root that are left to other shards."""
+        self.jobs = RootJobs(self.elsewhere)
         self.folders = RootFolders(config)
         self._oldest_failure = math.inf
         self._read_again_at: float | None = None
@@ -91,11 +94,14 @@ class RootState:
             if path == () and self.jobs and shows_empty(folder, self.config):
                 self.health.emptied()
         self.folders.listed(path, folder, now, thorough=thorough, holds_more=holds_more)
+        if self.jobs.get(path) is None:
+            self.elsewhere.listed(path, folder)
 
     def _forget_below(self, path: Path) -> None:
         """Another folder took the place of this one: what its jobs and folders looked like says
         nothing of those that have their names now."""
         self.folders.forget_below(path)
+        self.elsewhere.forget_below(path)
         replaced = self.jobs.at_or_below(path)
         self._departed_went(replaced)
         for state in replaced.values():
@@ -161,6 +167,7 @@ class RootState:
                 affected = [self._new_job(path, now)]
             else:
                 self.folders.failed(path, error)
+                self.elsewhere.listed(path, None)
         self.health.count_job_error(error)
         for state in affected:
             state.reached = self.health.root.scans
@@ -200,6 +207,7 @@ class RootState:
             self._departed_went(gone)
             self._departed.drop_moved(state.job for state in self.jobs.states())
         self.folders.scan_ended(listed, unlisted)
+        self.elsewhere.keep_found(listed, unlisted)
         root = self.health.root
         last = root.last_successful_scan_timestamp
         was_old = last is not None and wall_time - last > root.fresh_for_seconds
@@ -257,8 +265,10 @@ class RootState:
         if is_lost:
             gone = self.jobs.drop(tuple(self.jobs.paths()))
             self._departed_went(gone)  # those that come back know what they did
+            self.elsewhere.forget_below(())
         for state in self.jobs.states():
             state.expire(limit)
+        self.elsewhere.expire(limit)
         self._publish(wall_time, is_lost=is_lost)
 
     def _publish(self, wall_time: float, *, is_lost: bool = False) -> None:
@@ -281,5 +291,4 @@ class RootState:
             if is_lost
             else self._departed.published({path for path, _ in self.jobs.items()}, wall_time)
         )
-        stages = self.folders.stages()
-        self.health.publish(jobs, wall_time, is_lost=is_lost, stages_elsewhere=stages)
+        self.health.publish(jobs, wall_time, is_lost=is_lost, elsewhere=self.elsewhere.others)

@@ -12,11 +12,12 @@ from support import archives, real_jobs, slurm_jobs
 from support.in_memory_s3 import Objects
 from support.jobs import LAUNCH, write_executor, write_marker
 from support.servers import BUCKET, HttpServer
+from support.upstreams import Exporter, names_itself, waits_for
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.errors import StorageError
-from exporter.model.snapshot import Job, Latest, Root
+from exporter.model.snapshot import Latest, Root
 from exporter.model.stages.upstream import Upstream
 from exporter.scanning.root import scan
 from exporter.scanning.scheduler import Scheduler
@@ -29,46 +30,6 @@ ORDER = {
     "labels": (parse_label_pattern("{pipeline}/{dump}/{stage}"),),
     "stage_order": ("first", "second", "third"),
 }
-
-
-def folder_of(path: str) -> str:
-    """As datatrove writes a job's folder into executor.json."""
-    return f"DataFolder(path={path!r}, fs=<fsspec.implementations.local.LocalFileSystem at 0x7>)"
-
-
-def names_itself(path: str) -> dict[str, object]:
-    return {"logging_dir": folder_of(path)}
-
-
-def waits_for(path: str) -> dict[str, object]:
-    return {"depends": {"logging_dir": folder_of(path)}}
-
-
-class Exporter:
-    """What it says of some roots over scans that remember one another."""
-
-    def __init__(self, *roots: RootConfig, tolerance_seconds: float = 60.0) -> None:
-        self._workers = Workers(4)
-        self.latest = Latest()
-        self.scheduler = Scheduler(
-            roots, self.latest, self._workers, late_tolerance_seconds=tolerance_seconds
-        )
-
-    def scan(self) -> dict[str, Job]:
-        """Jobs by root and name, joined by a colon."""
-        snapshot = self.scheduler.run_once()
-        return {f"{root.name}:{job.name}": job for root in snapshot.roots for job in root.jobs}
-
-    def upstreams(self) -> dict[str, Upstream]:
-        jobs = self.scan().items()
-        return {name: job.upstream for name, job in jobs if job.upstream is not None}
-
-    def requests(self) -> int:
-        """Sent to all storages so far."""
-        return sum(n for root in self.latest.read().roots for _, n in root.requests)
-
-    def close(self) -> None:
-        self._workers.close()
 
 
 @pytest.fixture
@@ -488,7 +449,7 @@ def test_trouble_with_the_times_of_markers_costs_no_job_and_no_root(
 def test_a_scan_asks_for_ten_thousand_times_at_most_and_the_next_one_goes_on(
     root: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "_MARKERS_ASKED", 4)
+    monkeypatch.setattr(scan, "_MOST_ASKED", 4)
     make_pair(make_job, done_at=3 * HOUR)
     storage = Doubtful(str(root), 99)
     found, scheduler, workers = scanned(storage, root)

@@ -11,7 +11,7 @@ from support.jobs import LAUNCH, write_job
 from support.servers import BUCKET, HttpServer
 
 from exporter.datatrove.ranks import UNKNOWN
-from exporter.scanning.probes.times import Question, Times, ask_times
+from exporter.scanning.probes.times import Times, TimesQuestion
 from exporter.storage.base import Path as JobPath
 from exporter.storage.local.storage import LocalStorage
 from exporter.storage.s3.storage import S3Storage
@@ -40,7 +40,7 @@ def storage(root: Path) -> CountedStorage:
 def ask(
     storage: CountedStorage, most: int, before: Times = NOTHING, *, all_: bool = False
 ) -> Times:
-    return ask_times(storage, ("job",), Question(5, most, all_, before))
+    return TimesQuestion(5, most, all_, before).ask(storage, ("job",))
 
 
 def test_each_marker_is_asked_for_once_and_no_more_than_allowed(storage: CountedStorage) -> None:
@@ -84,6 +84,6 @@ def test_on_an_object_store_one_listing_tells_all() -> None:
     with HttpServer(objects.answer) as server:
         options = {"endpoint_url": server.url, "key": "any", "secret": "any"}
         with closing(S3Storage(f"s3://{BUCKET}/logs", options, 8)) as s3:
-            times = ask_times(s3, ("job",), Question(5, 1, keeps_all=True))
+            times = TimesQuestion(5, 1, keeps_all=True).ask(s3, ("job",))
     assert times.modified_ns is not None
     assert list(times.modified_ns) == [(LAUNCH + 10 * rank) * SECOND for rank in range(5)]

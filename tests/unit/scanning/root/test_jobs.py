@@ -3,7 +3,9 @@
 import pytest
 from support.readings import a_job
 
+from exporter.config.settings import RootConfig
 from exporter.model.stages.upstream import Upstream
+from exporter.scanning.root.elsewhere import Elsewhere
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.root.jobs import RootJobs
 from exporter.storage.base import Path
@@ -11,7 +13,7 @@ from exporter.storage.base import Path
 
 @pytest.fixture
 def jobs() -> RootJobs:
-    jobs = RootJobs()
+    jobs = RootJobs(Elsewhere(RootConfig("root", "/root")))
     for path in (("a",), ("a", "x"), ("ab",)):
         jobs.add(path, JobState(a_job("/".join(path)), 0.0))
     return jobs

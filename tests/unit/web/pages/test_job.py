@@ -152,6 +152,14 @@ def test_the_page_of_a_job_leads_to_the_stages_before_and_after_it() -> None:
     assert "blocked by" in text_of(shown(views.index(asked())))
 
 
+def test_an_upstream_that_another_exporter_has_is_named_without_a_link() -> None:
+    upstream = Upstream("r", "minhash/<sig>", "order", tasks=12, completed=11)
+    page = shown(views_of(a_root("r", a_job("b", upstream=upstream))).job(below("r/b")))
+    said = "Reads minhash/<sig> 11 / 12 tasks of another exporter known by stage_order"
+    assert said in text_of(page)
+    assert "%3Csig%3E" not in page
+
+
 def test_a_job_that_read_its_input_too_early_has_a_red_banner_though_it_is_complete() -> None:
     upstream = Upstream("q", "sig", "slurm", tasks=12, completed=12, late=3)
     job = a_job("b", reading=a_reading(tasks_completed=100), upstream=upstream)
