@@ -72,6 +72,14 @@ def with_reading(
     return replace(memory, look=look, reading=reading, start=start, by_hour=by_hour)
 
 
+def _may_have_gone(memory: Memory, before: Memory) -> bool:
+    """Whether a marker may have been deleted and, by a new launch, written again since the look
+    before: it would have the name of the old one."""
+    is_launch = memory.version.modified_ns != before.version.modified_ns
+    seen, now = before.look.completions_modified_ns, memory.look.completions_modified_ns
+    return is_launch and (seen is None or seen != now)
+
+
 def with_known_times(markers: Markers, known: Markers, since_ns: int = UNKNOWN) -> Markers:
     """The markers with the times of at least `since_ns` that an earlier look gave them, if
     they come without times."""
@@ -93,7 +101,8 @@ def _with_times(
     markers = memory.look.markers
     launch_ns = memory.version.modified_ns
     if before is not None:
-        since_ns = UNKNOWN if executor.skip_completed or launch_ns is None else launch_ns
+        is_known = executor.skip_completed and not _may_have_gone(memory, before)
+        since_ns = UNKNOWN if is_known or launch_ns is None else launch_ns
         markers = with_known_times(markers, before.look.markers, since_ns)
     counting = markers.ranks.count_below(executor.world_size)
     if markers.modified_ns is None:
