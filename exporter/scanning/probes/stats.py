@@ -7,8 +7,9 @@ in which nothing changed costs nothing.
 
 * Only ranks whose marker counts are in the sums. Where one of them goes or is written again, what
   it added is not known any more: the sums begin anew.
-* The ranks of one pipeline are added up, of the one that completed a task last. Others are left
-  out, and so are files that are missing, too large or broken.
+* The ranks of one pipeline are shown, of the one that completed a task last. Others are added up
+  apart: a script that was changed may be changed back. Files that are missing, too large or broken
+  are left out.
 * A file that is missing or half is looked for again, a few times within hours: folders are copied
   in the order of names, markers before stats.
 * Of a job that is complete when it is first seen only ``stats.json`` is read, which datatrove
@@ -28,7 +29,9 @@ from exporter.datatrove.stats import STATS_LIMIT_BYTES, Stats, StatsFileError, p
 from exporter.errors import Reason, StorageError
 from exporter.scanning.probes.limits import Budget, Limits
 from exporter.scanning.probes.stats_memory import (
+    MOST_PIPELINES,
     Done,
+    PipelineSums,
     StatsMemory,
     again,
     hoping,
@@ -103,7 +106,9 @@ class StatsWatch:
             if error.reason == "not_found":
                 return again(waiting, done)
             return unread if error.reason in _FOR_GOOD else replace(waiting, error=error)
-        return replace(unread, stats=stats, counted=ranks) if stats else again(waiting, done)
+        if stats is None:
+            return again(waiting, done)
+        return replace(unread, pipelines=(PipelineSums(stats, ranks, UNKNOWN),))
 
     def _holds_all(self, storage: Storage, path: Path, done: Done) -> bool | None:
         """Whether ``stats.json`` holds all ranks, as far as that can be told without it; None if
@@ -127,7 +132,7 @@ class StatsWatch:
         """The memory with the stats of ranks that it does not have yet, the newest first."""
         memory = looking_again(memory)
         ranks, times, now_ns = done.ranks(), self._times(storage, path, done), time.time_ns()
-        new = ranks - memory.counted - memory.others - memory.unusable
+        new = ranks - memory.read
         known = memory.waiting if memory.seen is not None else new
         memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=None)
         # Where times are not told, what was not there before is the newest.
@@ -178,26 +183,19 @@ class _Sums:
         self._unusable: list[int] = []
         self._hoped: list[int] = []
         self._fault = memory.fault
-        self._stats, self._newest_ns = memory.stats, memory.newest_ns
-        self._before = memory.counted
-        self._added: list[int] = []
-        self._others: list[int] = []
+        self._pipelines = {each.stats.pipeline.key: each for each in memory.pipelines}
+        self._ranks: dict[bytes, list[int]] = {}
 
     def add(self, rank: int, time_ns: int, stats: Stats) -> None:
-        """Add a task that completed then, or leave it out. With a newer pipeline, what was added
-        up before is left out from now on."""
-        sums = self._stats
-        if sums is None or sums.pipeline.key == stats.pipeline.key:
-            self._stats = stats if sums is None else sums.plus(stats)
-        elif time_ns > self._newest_ns:
-            self._others += [*self._before, *self._added]
-            self._before, self._added = NO_RANKS, []
-            self._stats = stats
+        """Add a task that completed then to those of its pipeline."""
+        key = stats.pipeline.key
+        before = self._pipelines.get(key)
+        if before is None:
+            self._pipelines[key] = PipelineSums(stats, NO_RANKS, time_ns)
         else:
-            self._others.append(rank)
-            return
-        self._newest_ns = max(self._newest_ns, time_ns)
-        self._added.append(rank)
+            newest_ns = max(before.newest_ns, time_ns)
+            self._pipelines[key] = PipelineSums(before.stats.plus(stats), before.ranks, newest_ns)
+        self._ranks.setdefault(key, []).append(rank)
 
     def leave_out(self, rank: int, error: StorageError, *, may_come: bool) -> None:
         """The file of this task cannot be used, at least not now."""
@@ -209,21 +207,25 @@ class _Sums:
 
     def entered(self, memory: StatsMemory, new: Ranks) -> StatsMemory:
         """The memory with what was read; the rest of the `new` ranks waits."""
-        added, others, unusable = map(Ranks, (self._added, self._others, self._unusable))
-        memory = hoping(memory, self._hoped)
-        waiting = new - added - others - unusable
-        if not (waiting or memory.hoped or unusable):
-            memory = replace(memory, tries=0)
-        return replace(
-            memory,
-            fault=self._fault if unusable or memory.unusable else None,
-            stats=self._stats,
-            newest_ns=self._newest_ns,
-            counted=self._before | added,
-            others=memory.others | others,
-            unusable=memory.unusable | unusable,
-            waiting=waiting,
+        unusable = Ranks(self._unusable)
+        added = (
+            replace(each, ranks=each.ranks | Ranks(self._ranks.get(key, ())))
+            for key, each in self._pipelines.items()
         )
+        pipelines = sorted(added, key=lambda each: each.newest_ns, reverse=True)
+        others = memory.others
+        for each in pipelines[MOST_PIPELINES:]:
+            others |= each.ranks
+        memory = replace(
+            hoping(memory, self._hoped),
+            fault=self._fault if unusable or memory.unusable else None,
+            pipelines=tuple(pipelines[:MOST_PIPELINES]),
+            others=others,
+            unusable=memory.unusable | unusable,
+        )
+        waiting = new - memory.read
+        is_quiet = not (waiting or memory.hoped or unusable)
+        return replace(memory, waiting=waiting, tries=0 if is_quiet else memory.tries)
 
 
 def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:

@@ -12,6 +12,8 @@ from exporter.model.snapshot import Reading
 
 RETRY_PAUSES_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0)
 # Before a file that is missing or half is looked for again.
+MOST_PIPELINES = 4
+# Of one job, whose sums are kept. More than one is a mistake that somebody mends.
 _SOON = 3
 # For so many tries a complete job is looked at like others; then as seldom as complete ones.
 _OLD_SECONDS = 24 * 3600.0
@@ -37,11 +39,20 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineSums:
+    """The sums over the `ranks` of one pipeline, the last of which completed at `newest_ns`."""
+
+    stats: Stats
+    ranks: Ranks
+    newest_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatsMemory:
-    """What was read of one job. `stats` are the sums over the ranks `counted`; `others` are of
-    another pipeline, `unusable` have no file that can be read, of which those `hoped` for may
-    have one later; `waiting` were not read yet. All of it is as of the markers `seen`.
-    `newest_ns` is when a task of the pipeline completed last.
+    """What was read of one job. `pipelines` are those that completed tasks last, the last first;
+    `others` are ranks of further ones, `unusable` have no file that can be read, of which those
+    `hoped` for may have one later; `waiting` were not read yet. All of it is as of the markers
+    `seen`.
     `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be trusted.
     `error` is why nothing more can be read before `due` (monotonic). Files were looked for again
     so many times (`tries`), and will be at `retry_due`. `fault` is what is wrong with the first
@@ -49,12 +60,10 @@ class StatsMemory:
 
     launch_ns: int | None
     seen: Markers | None = None
-    stats: Stats | None = None
-    counted: Ranks = NO_RANKS
+    pipelines: tuple[PipelineSums, ...] = ()
     others: Ranks = NO_RANKS
     unusable: Ranks = NO_RANKS
     waiting: Ranks = NO_RANKS
-    newest_ns: int = UNKNOWN
     of_all: bool = False
     error: StorageError | None = None
     due: float = 0.0
@@ -62,6 +71,19 @@ class StatsMemory:
     tries: int = 0
     retry_due: float = 0.0
     fault: StorageError | None = None
+
+    @property
+    def stats(self) -> Stats | None:
+        """The sums that are shown."""
+        return self.pipelines[0].stats if self.pipelines else None
+
+    @property
+    def read(self) -> Ranks:
+        """Ranks whose file was read, with whatever success."""
+        ranks = self.others | self.unusable
+        for each in self.pipelines:
+            ranks |= each.ranks
+        return ranks
 
     @property
     def is_due(self) -> bool:
@@ -80,13 +102,9 @@ class StatsMemory:
         """What of it is published."""
         if self.of_all and self.stats is None:
             return None
-        return JobStats(
-            len(self.counted),
-            self.stats,
-            len(self.others),
-            len(self.unusable),
-            len(self.waiting),
-        )
+        tasks, *of_others = [len(each.ranks) for each in self.pipelines] or [0]
+        others = sum(of_others) + len(self.others)
+        return JobStats(tasks, self.stats, others, len(self.unusable), len(self.waiting))
 
 
 def hoping(memory: StatsMemory, ranks: Sequence[int]) -> StatsMemory:
@@ -125,14 +143,13 @@ def still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
     """The memory without what does not hold any more: ranks whose marker is gone, or another."""
     ranks, rewritten = done.ranks(), Ranks(_rewritten(memory.seen, done.markers))
     kept = ranks - rewritten
-    if kept.has_all_of(memory.counted):
-        return replace(
-            memory,
-            others=memory.others - (memory.others - kept),
-            unusable=memory.unusable - (memory.unusable - kept),
-            hoped=memory.hoped - (memory.hoped - kept),
-        )
-    return StatsMemory(done.launch_ns, due=memory.due, fault=memory.fault)
+    return replace(
+        memory,
+        pipelines=tuple(each for each in memory.pipelines if kept.has_all_of(each.ranks)),
+        others=memory.others - (memory.others - kept),
+        unusable=memory.unusable - (memory.unusable - kept),
+        hoped=memory.hoped - (memory.hoped - kept),
+    )
 
 
 def _rewritten(before: Markers | None, now: Markers) -> Iterator[int]:

@@ -154,6 +154,23 @@ def test_a_marker_that_was_written_again_counts_as_it_is_now(make_job: MakeJob) 
     assert documents(scanned.sums()) == (1, 500)
 
 
+@pytest.mark.parametrize("skip_completed", [True, False])
+def test_a_task_that_is_run_again_between_two_scans_counts_as_it_is_now(
+    make_job: MakeJob, skip_completed: bool
+) -> None:
+    """Nobody saw that its marker was gone."""
+    job = a_job(make_job, 8, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    uncomplete(job, [1], LAUNCH + 900)
+    write_executor(job, tasks=8, launch=LAUNCH + 1000, skip_completed=skip_completed)
+    complete(job, 1, LAUNCH + 1100, a_pipeline(read=500))
+    reading = scanned.scan()
+    assert reading.tasks_completed_since_launch == 1
+    assert reading.stats is not None
+    assert documents(reading.stats) == ((3, 522) if skip_completed else (1, 500))
+
+
 def test_a_launch_with_fewer_tasks_leaves_the_others_out(make_job: MakeJob) -> None:
     job = a_job(make_job, 8, 3)
     scanned = Scanned.on_disk(job)
@@ -175,10 +192,43 @@ def test_tasks_of_another_pipeline_than_the_newest_are_left_out_and_told(make_jo
     assert stats.of_another_pipeline == 1
     complete(job, 7, LAUNCH + 5000, other)  # the newest
     stats = scanned.sums()
-    assert (stats.tasks, stats.of_another_pipeline) == (1, 4)
+    assert (stats.tasks, stats.of_another_pipeline) == (2, 3)
     assert stats.stats is not None
     assert stats.stats.documents_read is None
-    assert stats.stats.steps()[0].documents_in == 7
+    assert stats.stats.steps()[0].documents_in == 14
+
+
+def test_a_pipeline_that_is_run_again_after_another_has_all_of_its_tasks(make_job: MakeJob) -> None:
+    """A script was changed, and changed back. Nothing is read twice for that."""
+    job = a_job(make_job, 9, 3)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    complete(job, 6, LAUNCH + 5000, [a_step(FILTER, total=7, forwarded=7)])
+    assert scanned.sums().tasks == 1
+    complete(job, 7, LAUNCH + 6000, a_pipeline(read=100))
+    assert scanned.requests()["read"] == 1
+    stats = scanned.sums()
+    assert documents(stats) == (4, 133)
+    assert stats.of_another_pipeline == 1
+    uncomplete(job, [7], LAUNCH + 7000)
+    scanned.scan()
+    assert documents(scanned.sums()) == (1, None)  # the other one completed a task last
+
+
+def test_pipelines_without_end_are_no_sums_without_end(make_job: MakeJob) -> None:
+    """Steps that are named after their task."""
+    job = make_job("job", tasks=40)
+    for rank in range(30):
+        complete(job, rank, LAUNCH + rank, [a_step(f"step {rank}", total=rank)])
+    scanned = Scanned.on_disk(job)
+    stats = scanned.sums()
+    assert (stats.tasks, stats.of_another_pipeline, stats.to_read) == (1, 29, 0)
+    assert stats.stats is not None
+    assert stats.stats.steps()[0].documents_in == 29
+    assert scanned.memory is not None
+    assert scanned.memory.stats is not None
+    assert len(scanned.memory.stats.pipelines) == stats_memory.MOST_PIPELINES
+    assert scanned.requests()["read"] == 0
 
 
 @pytest.mark.parametrize(
