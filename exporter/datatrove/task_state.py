@@ -39,7 +39,13 @@ class Launch:
 
     def wrote(self, modified_ns: int) -> bool:
         """A log with this time is of this launch."""
-        return self.is_slice or modified_ns >= self.began_ns
+        return is_of_launch(modified_ns, self.began_ns, is_slice=self.is_slice)
+
+
+def is_of_launch(written: float, began: float, *, is_slice: bool) -> bool:
+    """Whether a log that was written last then is of a launch that began then; times of one unit.
+    Each process of a slice rewrites ``executor.json``, so nothing is too old for it."""
+    return is_slice or written >= began
 
 
 @dataclass(frozen=True, slots=True)

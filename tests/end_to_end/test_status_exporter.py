@@ -135,19 +135,29 @@ def test_the_ranks_of_each_state_are_told(launches: Exporter) -> None:
         assert waiting == [{"first": 8, "last": 15}]
 
 
-def test_an_exporter_that_tells_no_ranks_by_state_tells_the_missing_ones(
-    launches: Exporter,
-) -> None:
-    """As those of before it could."""
+NOT_TOLD_BEFORE = ("ranks_in_state", "steps", "stats_tasks", "stats_left_out", "upstream",
+                   "mixed_pipelines", "advice", "failures", "stage", "item")  # fmt: skip
+
+
+def test_an_exporter_of_before_tells_less(launches: Exporter) -> None:
+    """Whatever may be null may be missing, and is null for scripts."""
 
     def answer(request: Request) -> Answer:
         there = launches.get(request.target)
-        return Answer(there.status, there.body.replace(b'"ranks_in_state"', b'"other"'))
+        body = there.body
+        for name in NOT_TOLD_BEFORE:
+            body = body.replace(f'"{name}": '.encode(), f'"not_{name}": '.encode())
+        return Answer(there.status, body)
 
     with HttpServer(answer) as server:
-        run = status(server.url, "-p", "live/running", "--missing")
+        run = status(server.url, "-p", "live/running", "--missing", "--failed", "--steps")
+        (job,) = status(server.url, "-p", "live/running", "--json").json["jobs"]
+        gate = status(server.url, "-p", "local/chain", "--strict")
     assert (run.code, run.err) == (0, "")
-    assert "\nlive/running misses 4-15\n\nSummary: " in run.out
+    assert "\nlive/running misses 4-15\n" in run.out
+    assert "live/running  What its steps did is not known" in run.out
+    assert {job[name] for name in NOT_TOLD_BEFORE[1:]} == {None}
+    assert "is not known" in gate.err
 
 
 def test_steps_are_those_of_its_folders(launches: Exporter) -> None:

@@ -16,7 +16,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.failure import Cause, end_of
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.datatrove.log_text import plain_lines
-from exporter.datatrove.task_state import Failure, TaskState
+from exporter.datatrove.task_state import Failure, TaskState, is_of_launch
 from exporter.errors import StorageError
 from exporter.log import without_secrets
 from exporter.model.advice import advice, unknowable
@@ -127,16 +127,18 @@ def _logs_to_read(
 
     files = {rank_of_log(file.name): file for file in storage.list_files(path, LOGS, choose)}
     known = {rank: file for rank, file in files.items() if rank is not None and is_wanted(rank)}
-    since = 0.0 if reading.is_slice else reading.launch_timestamp or 0.0
+    began, since = reading.launch_timestamp or 0.0, 0.0
     if is_whole:
-        since = max(since, time.time() - _JUST_NOW_SECONDS)
+        since = time.time() - _JUST_NOW_SECONDS
+
+    def is_to_read(rank: int, file: File) -> bool:
+        written = _seconds(file.modified_ns)
+        if rank in told or written is None:
+            return True
+        return written >= since and is_of_launch(written, began, is_slice=reading.is_slice)
+
     newest = sorted(known.items(), key=lambda log: log[1].modified_ns or 0, reverse=True)
-    of_launch = (
-        (rank, file)
-        for rank, file in newest
-        if rank in told or file.modified_ns is None or file.modified_ns / 1e9 >= since
-    )
-    return dict(sorted(list(of_launch)[:_MOST_READ]))
+    return dict(sorted([log for log in newest if is_to_read(*log)][:_MOST_READ]))
 
 
 def _tail(data: bytes, number: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """What the API of an exporter says -> a report, as if it were our own. Pure.
 
 States and numbers are taken as they are. Fields are checked by the schemas that describe them to
-clients, so that what follows may rely on them; those that are not known here pass by.
+clients, so that what follows may rely on them; those that are not known here pass by. What may be
+null may be missing: an exporter of before did not know it.
 """
 
 import re
@@ -113,9 +114,7 @@ def missing_of(document: Document) -> Missing:
     """The missing ranks in the answer about one job."""
     missing = _runs(_checked(document, "missing_runs", _RUNS) or ())
     are_cut = _checked(document, "missing_runs_truncated", FLAG)
-    in_state: Mapping[TaskState, Any] = {}
-    if "ranks_in_state" in document:  # those of before do not tell
-        in_state = _checked(document, "ranks_in_state", _RUNS_IN_STATE) or {}
+    in_state: Mapping[TaskState, Any] = _checked(document, "ranks_in_state", _RUNS_IN_STATE) or {}
     by_state = {state: _runs(runs) for state, runs in in_state.items()}
     return Missing(missing, are_cut=are_cut, in_state=by_state)
 

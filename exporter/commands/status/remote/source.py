@@ -21,7 +21,7 @@ from exporter.commands.status.remote.reading import (
 from exporter.commands.status.source import Document
 from exporter.commands.status.tables.steps import JobSteps
 from exporter.commands.targets import no_root_is_called
-from exporter.model.facts import totals_json
+from exporter.model.facts import JOB_FACTS, totals_json
 from exporter.model.formatting import count
 from exporter.model.report import Report, RootRow, Row
 from exporter.model.selection import Filter
@@ -33,6 +33,7 @@ _MOST_ASKED = 500
 _NOT_OF_JOBS = ("logs_deferred", "tasks_failed")
 # Sums that cannot be had from what is said of single jobs.
 _TRIES = 3
+_EMPTY = {fact.name: None for fact in JOB_FACTS if fact.schema is not None}
 T = TypeVar("T")
 
 
@@ -143,8 +144,8 @@ class Exporter:
         return self._understood(lambda: {r.key: steps_of(self._jobs_json[r.key]) for r in rows})
 
     def job_json(self, row: Row) -> Document:
-        """As it came."""
-        return self._jobs_json[row.key]
+        """As it came; what an exporter of before does not know is null."""
+        return {**_EMPTY, **self._jobs_json[row.key]}
 
     def root_json(self, row: RootRow) -> Document:
         """As it came."""
