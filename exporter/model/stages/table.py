@@ -22,7 +22,7 @@ from exporter.datatrove.throughput import Hourly
 from exporter.model.report import Report, Row, count_states
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Job
-from exporter.model.stages.throughput import DAY_SECONDS, DoneAbout, Pace, Throughput
+from exporter.model.stages.throughput import DAY_SECONDS, DoneAbout, Pace, Throughput, last_of
 from exporter.model.state import State
 
 LEFT_OUT: tuple[State, ...] = ("stalled", "failed", "abandoned", "waiting")
@@ -38,7 +38,8 @@ class StageRow:
     """The jobs of one stage, or of none (`stage` is None), or all. `tasks_left` are those that
     `done_about` is about: without those of abandoned jobs, and of jobs that were never read.
     `pace` and `done_about` are None with less than a day of knowledge, and without a completion of
-    late. `is_slowest`: of several stages the one that will be done last."""
+    late; all are not done before one of the stages is. `is_slowest`: of several stages the one
+    that will be done last."""
 
     stage: str | None
     jobs_in_state: dict[State, int]
@@ -120,7 +121,7 @@ def stage_table(
     whole = Throughput(now)
     for throughput in done.values():
         whole.add_all(throughput)
-    return StageTable(_with_slowest(stages), _sum(stages, whole))
+    return StageTable(_with_slowest(stages), _not_before(stages, _sum(stages, whole)))
 
 
 def _throughputs(rows: Iterable[Row], now: float) -> dict[str, Throughput]:
@@ -247,3 +248,9 @@ def _with_slowest(stages: Sequence[StageRow]) -> tuple[StageRow, ...]:
     return tuple(
         replace(row, is_slowest=True) if at == slowest else row for at, row in enumerate(stages)
     )
+
+
+def _not_before(stages: Iterable[StageRow], whole: StageRow) -> StageRow:
+    """All is done when the last stage is: not earlier, though together they are faster."""
+    ends = [row.done_about for row in (*stages, whole) if row.done_about is not None]
+    return replace(whole, done_about=last_of(ends)) if ends else whole

@@ -6,7 +6,7 @@ A *day* is 24 hours up to the time of the report, so that it is the same in ever
 Completions are known by the hour; of an hour that a day begins in, a part counts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from operator import add
@@ -38,6 +38,16 @@ class DoneAbout:
     timestamp: float
     earliest: float
     latest: float | None
+
+
+def last_of(ends: Collection[DoneAbout]) -> DoneAbout:
+    """The last of one or several ends, and of what they range over."""
+    latest = [end.latest for end in ends]
+    return DoneAbout(
+        max(end.timestamp for end in ends),
+        max(end.earliest for end in ends),
+        None if None in latest else max(filter(None, latest)),
+    )
 
 
 @dataclass(slots=True)

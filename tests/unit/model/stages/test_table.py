@@ -1,5 +1,6 @@
 """Rows of a report as one pipeline."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from exporter.model.selection import Filter
 from exporter.model.snapshot import DepartedJob, Reading
 from exporter.model.stages.grouping import Group, groups_of
 from exporter.model.stages.table import StageRow, StageTable, report_table, stage_table
+from exporter.model.stages.throughput import DoneAbout
 
 
 def table_of(rows: Sequence[Row]) -> StageTable:
@@ -59,6 +61,12 @@ def test_what_is_left_out_is_named() -> None:
     assert table_of(rows_of_states(a="running", b="unreadable")).whole.jobs_left_out == {}
 
 
+def all_ends(rows: tuple[Row, ...]) -> list[DoneAbout]:
+    """When all is done, and when each stage of which that is known."""
+    table = table_of(rows)
+    return [row.done_about for row in (table.whole, *table.stages) if row.done_about]
+
+
 def test_the_stage_that_ends_last_is_the_slowest() -> None:
     known = tuple(row for row in PIPELINE if row.state != "complete")
     table = table_of(known)
@@ -67,8 +75,52 @@ def test_the_stage_that_ends_last_is_the_slowest() -> None:
     assert ends["filter/*"].timestamp == pytest.approx(NOW + 2 * DAY)
     assert ends["tokenize/*"].timestamp == pytest.approx(NOW + 60 * DAY)
     assert [row.stage for row in table.stages if row.is_slowest] == ["tokenize/*"]
-    assert table.whole.done_about.timestamp == pytest.approx(NOW + 700 / 60 * DAY)
     assert not table.whole.is_slowest
+
+
+def test_all_is_not_done_before_the_last_stage_is() -> None:
+    whole, *stages = all_ends(rows_of(
+        a_job("filter/CC-MAIN-2020-05", reading=daily(*[20] * 10, of=300)),
+        a_job("filter/CC-MAIN-2020-10", reading=daily(*[20] * 10, of=300)),
+        a_job("tokenize/CC-MAIN-2020-05", reading=daily(*[5, 15] * 5, of=300)),
+    ))  # fmt: skip
+    assert [end.timestamp for end in stages] == pytest.approx(
+        [NOW + 5 * DAY, NOW + 23.3 * DAY], 1e-3
+    )
+    assert whole == stages[1]
+
+
+def test_all_is_done_by_the_pace_of_all_where_no_stage_ends_later() -> None:
+    whole, only = all_ends(rows_of(
+        a_job("filter/CC-MAIN-2020-05", reading=daily(*[20] * 10, of=300)),
+        a_job("tokenize/CC-MAIN-2020-05", reading=worked(launched=HOUR, tasks=900)),
+    ))  # fmt: skip
+    assert only.timestamp == pytest.approx(NOW + 5 * DAY)
+    assert whole.timestamp == pytest.approx(NOW + 50 * DAY)
+
+
+def test_the_latest_end_is_unknown_if_that_of_a_stage_is() -> None:
+    whole, *stages = all_ends(rows_of(
+        a_job("filter/CC-MAIN-2020-05", reading=daily(*[20] * 10, of=300)),
+        a_job("tokenize/CC-MAIN-2020-05", reading=daily(*[0, 9] * 5, of=300)),
+    ))  # fmt: skip
+    assert [end.latest is None for end in stages] == [False, True]
+    assert whole.latest is None
+
+
+def test_no_end_of_all_lies_before_that_of_a_stage() -> None:
+    chance = random.Random(2)
+    for _ in range(200):
+        rows = rows_of(*(
+            a_job(f"{stage}/CC-MAIN-2020-{dump}",
+                  reading=daily(*(chance.choice((0, 0, 3, 20)) for _ in range(9)), of=400))
+            for stage in ("filter", "minhash", "tokenize") for dump in ("05", "10")
+        ))  # fmt: skip
+        ends = all_ends(rows)
+        for end in ends[1:]:
+            assert end.timestamp <= ends[0].timestamp
+            assert end.earliest <= ends[0].earliest
+            assert ends[0].latest is None or (end.latest or 0) <= ends[0].latest
 
 
 def test_one_stage_alone_is_not_the_slowest() -> None:
