@@ -123,11 +123,6 @@ class Throughput:
         """Jobs that are complete, and became so since then."""
         return sum(last >= timestamp for last in self.jobs_finished)
 
-    @property
-    def today_began(self) -> float:
-        """When the day began, in UTC."""
-        return self.now - self.now % DAY_SECONDS
-
     def pace(self) -> Pace | None:
         """None with less than a day of knowledge, and where nothing was completed of late."""
         if self.began is None:
