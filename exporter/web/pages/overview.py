@@ -13,6 +13,7 @@ from exporter.web.pages.scope import with_states
 from exporter.web.query import Query
 
 _BAR, _GAP, _HEIGHT = 8, 2, 30
+_NOTHING, _LEAST_SEEN = 0.5, 2.0  # a line where nothing was completed, and more than that
 
 
 def overview(report: Report, scope: Report, whole: StageRow, query: Query) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def sparkline(numbers: tuple[int, ...]) -> Sparkline | None:
         return None
     bars = []
     for place, number in enumerate(numbers):
-        height = max(number / most * _HEIGHT, 1.0)
+        height = max(number / most * _HEIGHT, _LEAST_SEEN) if number else _NOTHING
         bars.append((place * (_BAR + _GAP), round(_HEIGHT - height, 1), _BAR, round(height, 1)))
     return Sparkline(len(numbers) * (_BAR + _GAP) - _GAP, _HEIGHT, tuple(bars), numbers)
 

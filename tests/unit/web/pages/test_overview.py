@@ -18,7 +18,7 @@ from exporter.web.query import Query
 def test_the_highest_bar_is_as_high_as_the_line_and_a_day_with_anything_is_seen() -> None:
     line = sparkline((1, 0, 1000))
     assert line is not None
-    assert [bar[3] for bar in line.bars] == [1, 1, 30]
+    assert [bar[3] for bar in line.bars] == [2, 0.5, 30]
     assert (line.bars[2][0] + line.bars[2][2], line.bars[2][1]) == (line.width, 0)
     assert sparkline((0, 0)) is None
     assert sparkline(()) is None
