@@ -4,9 +4,9 @@ Plain system calls, counted. A listing asks nothing per entry: its kind comes wi
 Times cost one stat each, so they are asked for only when needed. ``exists``, ``isfile`` and
 ``isdir`` are not used: they answer "no" when they mean "not allowed to look".
 
-A folder that did not change (by its `fingerprint`) is not listed again, where the file system is
-known to keep folders' times (`trust`). A thorough listing does not rely on that at all, and what
-it finds tells whom to trust. The markers are listed whenever ``executor.json`` changed, too.
+What did not change (by its `fingerprint`) is not listed again, where the file system is known to
+keep folders' times (`trust`): neither folders that may hold jobs (`folders`) nor markers. These
+are listed whenever ``executor.json`` changed, too.
 
 Most file systems count sub-folders in a folder's link count, so that a folder with two links has
 none. Where such a file system is trusted, and the job folder's own link count proves that it does
@@ -19,7 +19,7 @@ read at every scan where its status may say nothing, and is as before if its con
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
@@ -39,31 +39,11 @@ from exporter.storage.base import (
     from_os_error,
 )
 from exporter.storage.local import file_system, fingerprint
-from exporter.storage.local.completions import (
-    LINKS_WITHOUT_SUBFOLDERS,
-    last_written_ns,
-    list_markers,
-)
-from exporter.storage.local.entries import list_entries, real_path
-from exporter.storage.local.fingerprint import ExecutorFile, Fingerprint, Listed
+from exporter.storage.local.completions import last_written_ns, list_markers
+from exporter.storage.local.fingerprint import Fingerprint, Listed
+from exporter.storage.local.folders import Folders, state_of
 from exporter.storage.local.opened import read_part, read_whole, statuses_of, times_of
 from exporter.storage.local.trust import Trust
-
-_NO_FILE = ExecutorFile(is_file=False)
-_UNSEEN_FILE = ExecutorFile(is_file=True)  # there, but not to be looked at: reading it says why
-
-
-@dataclass(frozen=True, slots=True)
-class _FolderState:
-    """`listed` is None if only ``executor.json`` was looked for. `link_counting_device` is the
-    folder's device, if the folder's link count was seen to count its sub-folders."""
-
-    listed: Listed | None
-    executor: ExecutorFile
-    link_counting_device: int | None = None
-
-
-_NOTHING_SEEN = _FolderState(None, _NO_FILE)
 
 
 class LocalStorage:
@@ -77,6 +57,7 @@ class LocalStorage:
         self._root = root
         self._trust = Trust(root, file_system.type_of)
         self.requests = Requests("stat", "readdir", "read")
+        self._folders = Folders(root, self._trust, self.requests)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,75 +71,12 @@ class LocalStorage:
         with_subfolders: bool,
         thorough: bool = False,
     ) -> Folder:
-        folder, before = "/".join((self._root, *path)), _state_of(last)
         try:
-            if with_subfolders:
-                return self._list_if_changed(folder, last, before, thorough=thorough)
-            if not path:  # looking for executor.json alone would not tell that the root is missing
-                self.requests.add("stat")
-                return replace(self._list(folder, os.stat(folder), before), subfolders=())
-            executor = self._find_executor_file(folder, before)
-            return Folder((), executor.is_file, state=_FolderState(None, executor))
+            return self._folders.list(
+                path, last, with_subfolders=with_subfolders, thorough=thorough
+            )
         except OSError as error:
             raise from_os_error(error) from None
-
-    def _list_if_changed(
-        self, folder: str, last: Folder | None, before: _FolderState, *, thorough: bool
-    ) -> Folder:
-        self.requests.add("stat")
-        found = os.stat(folder)
-        status, listed = fingerprint.of(found), before.listed
-        if last is None or listed is None:
-            return self._list(folder, found, before)
-        is_same = listed.still_holds(status)
-        if is_same and not thorough and self._trust.believes_times(found.st_dev, folder):
-            if not last.has_executor_file:  # a new one would have changed the folder
-                return last
-            executor = self._find_executor_file(folder, before)
-            if executor is before.executor:
-                return last
-            return replace(
-                last, has_executor_file=executor.is_file, state=replace(before, executor=executor)
-            )
-        anew = self._list(folder, found, before)
-        if _own_subfolders(anew) != _own_subfolders(last):
-            after = fingerprint.of(os.stat(folder)) if is_same else status
-            self._trust.content_changed(listed, after)
-        elif is_same and anew == last and _state_of(anew).executor is before.executor:
-            return last
-        return anew
-
-    def _list(self, folder: str, found: os.stat_result, before: _FolderState) -> Folder:
-        listed = Listed.now(fingerprint.of(found), before.listed)
-        self.requests.add("readdir")
-        found_in = list_entries(folder)
-        executor = _NO_FILE
-        if found_in.has_executor_entry:
-            executor = self._find_executor_file(folder, before)
-        links_if_counted = LINKS_WITHOUT_SUBFOLDERS + len(found_in.subfolders)
-        counts_links = found_in.subfolders and found.st_nlink == links_if_counted
-        state = _FolderState(listed, executor, found.st_dev if counts_links else None)
-        is_root = folder == self._root
-        if is_root:
-            self._trust.root_listed(found.st_dev)
-        return Folder(
-            found_in.subfolders,
-            executor.is_file,
-            (found.st_dev, found.st_ino),
-            state,
-            links=found_in.links,
-            real_path=real_path(folder) if is_root else None,
-        )
-
-    def _find_executor_file(self, folder: str, before: _FolderState) -> ExecutorFile:
-        self.requests.add("stat")
-        try:
-            found = os.stat(f"{folder}/{EXECUTOR_FILE}")
-        except (FileNotFoundError, NotADirectoryError):  # or the folder became a file
-            return _NO_FILE
-        except OSError:
-            return _UNSEEN_FILE
-        return ExecutorFile.now(found, before.executor)
 
     def some_subfolders(self, path: Path) -> tuple[str, ...]:
         raise NotImplementedError("list_folder tells all of them")
@@ -173,7 +91,7 @@ class LocalStorage:
             raise from_os_error(error) from None
 
     def _look(self, job: str, folder: Folder, last: Look | None, *, thorough: bool) -> Look:
-        state = _state_of(folder)
+        state = state_of(folder)
         executor = state.executor.version or self._executor_version(job)
         if not self._tells_content(executor, job):
             executor = self._read_executor(f"{job}/{EXECUTOR_FILE}", EXECUTOR_FILE_LIMIT_BYTES)[0]
@@ -368,13 +286,3 @@ class LocalStorage:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _state_of(folder: Folder | None) -> _FolderState:
-    state = folder.state if folder is not None else None
-    return state if isinstance(state, _FolderState) else _NOTHING_SEEN
-
-
-def _own_subfolders(folder: Folder) -> set[str]:
-    """Those that come and go with a change of the folder. What a link leads to does not."""
-    return set(folder.subfolders).difference(name for name, _ in folder.links)
