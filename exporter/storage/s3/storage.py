@@ -34,42 +34,29 @@ server lets these take places, cannot be told from an empty one.
 """
 
 import re
-from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import unquote_plus
 
 from exporter.datatrove.layout import EXECUTOR_FILE
-from exporter.errors import StorageError
 from exporter.storage.base import Choose, File, Folder, Look, NameRange, Path, Version
 from exporter.storage.s3.client import Client, Session
 from exporter.storage.s3.errors import RefusedError
+from exporter.storage.s3.folders import FirstPage, Folders
 from exporter.storage.s3.job_listing import (
     EmptyPageError,
     JobListing,
     MissingKeyError,
     UnorderedListingError,
 )
-from exporter.storage.s3.listed_job import ExecutorToken, JobKeys, executor_on
+from exporter.storage.s3.listed_job import ExecutorToken, JobKeys
 from exporter.storage.s3.listing_page import ListingPage
 from exporter.storage.s3.listing_plan import PAGE_KEYS
-from exporter.storage.s3.whole_listing import list_between, list_proven, list_whole
+from exporter.storage.s3.whole_listing import list_between, list_whole
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
 _ACCESS_POINT = r"arn:[^/]+?:(?:outpost[:/][^:/]+[:/])?accesspoint[:/][^:/]+"
-_PAGES_KEPT = 64  # first pages of jobs that were listed and not yet looked at: 0.1 MB each
-_WASTED_PAGES_LIMIT = 8
-# After so many pages of large folders that were no jobs, the next one is unlikely to be a job.
-
-
-@dataclass(slots=True)
-class _FirstPage:
-    """State of a folder whose listing showed the first page of its job: kept for the first
-    look, which takes it out."""
-
-    page: ListingPage | None
 
 
 class S3Storage:
@@ -86,8 +73,7 @@ class S3Storage:
         bucket, self._prefix = bucket_and_prefix(url)
         self._client = Client(bucket, options, connections)
         self._page_keys = page_keys
-        self._first_pages: deque[_FirstPage] = deque()
-        self._wasted_pages = 0
+        self._folders = Folders(page_keys)
         self._capabilities = self._client.capabilities
         self.requests = self._client.requests
 
@@ -105,72 +91,17 @@ class S3Storage:
     ) -> Folder:
         if path and last is not None and last.has_executor_file and not thorough:
             return last if last.state is None else replace(last, state=None)
-        prefix = self._key(path, "")
-        # The root itself is unlikely to be a job.
-        may_be_job = path or not with_subfolders
-        if last is None and may_be_job and self._wasted_pages < _WASTED_PAGES_LIMIT:
-            folder = self._client.run(
-                partial(self._list_unseen, prefix, with_subfolders=with_subfolders)
+        prefix, is_root = self._key(path, ""), not path
+        return self._client.run(
+            partial(
+                self._folders.list, prefix, last, is_root=is_root, with_subfolders=with_subfolders
             )
-            if not (folder.has_executor_file or folder.subfolders):
-                self._client.run(partial(_check_spelling, prefix))
-            return folder
-        if not with_subfolders:
-            return self._client.run(partial(self._find_executor, prefix))
-        return self._client.run(partial(self._list_level, prefix, last))
+        )
 
     def some_subfolders(self, path: Path) -> tuple[str, ...]:
         prefix = self._key(path, "")
         page = self._client.run(lambda session: session.list_page(prefix, delimiter="/"))
         return tuple(page.folders)
-
-    async def _list_unseen(self, prefix: str, session: Session, *, with_subfolders: bool) -> Folder:
-        """List a folder that was never seen, with a page of what lies deeper."""
-        page = await session.list_page(prefix, keys=self._page_keys)
-        has_executor_file = prefix + EXECUTOR_FILE in page.keys
-        # Only a page with an executor.json proves something: that it reached that far.
-        is_enough = not (page.is_truncated or session.capabilities.needs_proof)
-        if not has_executor_file or (with_subfolders and not is_enough):
-            if with_subfolders:
-                folder = await self._list_level(prefix, None, session)
-            else:
-                folder = await self._find_executor(prefix, session)
-            if page.is_truncated:
-                self._wasted_pages += -1 if folder.has_executor_file else 1
-        else:
-            names = (key[len(prefix) :].partition("/") for key in page.keys)
-            found = dict.fromkeys(name for name, slash, _ in names if slash)
-            folder = Folder(tuple(found) if with_subfolders else (), has_executor_file)
-        if not folder.has_executor_file:
-            return folder
-        first = _FirstPage(page)
-        self._first_pages.append(first)
-        if len(self._first_pages) > _PAGES_KEPT:  # evict that of a job nobody looked at
-            self._first_pages.popleft().page = None
-        return replace(folder, state=first)
-
-    async def _find_executor(self, prefix: str, session: Session) -> Folder:
-        """Look for an ``executor.json`` in a folder. Its version is the state of the folder."""
-        executor = await session.find_executor(prefix)
-        return Folder((), has_executor_file=executor is not None, state=executor)
-
-    async def _list_level(self, prefix: str, last: Folder | None, session: Session) -> Folder:
-        """List a folder without what lies deeper; the state as of `_find_executor`. What `last`
-        had may be gone only where the listing proves to be whole, and so may what was never
-        seen of a folder that is no job."""
-        capabilities, pages = session.capabilities, await session.list_pages(prefix, "/")
-        folder = _folder_of(pages, prefix)
-        is_unseen = last is None and not folder.has_executor_file
-        if not (is_unseen or capabilities.needs_proof or _has_lost(folder, last)):
-            return folder
-        pages = await list_proven(session, prefix, "/", page_keys=self._page_keys, listed=pages)
-        folder = _folder_of(pages, prefix)
-        was_job = last.has_executor_file if last is not None else not folder.subfolders
-        may_be_job = was_job and not folder.has_executor_file
-        if may_be_job and capabilities.takes_any_prefix and await session.find_executor(prefix):
-            capabilities.found("ends_early")
-            raise StorageError("partial", "a listing of the folder left out its executor.json")
-        return folder
 
     def look(
         self, path: Path, folder: Folder, last: Look | None = None, *, thorough: bool = False
@@ -180,10 +111,8 @@ class S3Storage:
             is_settled = is_same_launch and _is_complete(last) and not thorough
             if is_settled and self._capabilities.can_start:
                 return last
-        page = None
-        if isinstance(folder.state, _FirstPage):
-            # Listed a moment ago, for a first look. A later one asks what changed since.
-            page, folder.state.page = folder.state.page, None
+        # Listed a moment ago, for a first look. A later one asks what changed since.
+        page = folder.state.take() if isinstance(folder.state, FirstPage) else None
         job = JobKeys(self._key(path, ""))
 
         def list_job(session: Session) -> Awaitable[Look]:
@@ -284,29 +213,6 @@ def bucket_and_prefix(url: str) -> tuple[str, str]:
         return point[0], rest[point.end() :].lstrip("/")
     bucket, _, prefix = rest.partition("/")
     return bucket, prefix
-
-
-async def _check_spelling(prefix: str, session: Session) -> None:
-    """A folder that was listed shows nothing: StorageError("partial") if it does so because the
-    server encodes what it lists without saying so (`EncodingType`)."""
-    meant = unquote_plus(prefix)
-    if meant != prefix and (await session.list_page(meant, keys=1)).keys:
-        raise StorageError("partial", "the server encodes names and does not say so")
-
-
-def _folder_of(pages: Sequence[ListingPage], prefix: str) -> Folder:
-    """The folder whose level these pages list."""
-    subfolders = dict.fromkeys(name for page in pages for name in page.folders)
-    executor = executor_on(pages, prefix + EXECUTOR_FILE)
-    return Folder(tuple(subfolders), has_executor_file=executor is not None, state=executor)
-
-
-def _has_lost(folder: Folder, last: Folder | None) -> bool:
-    """Something is missing that the folder had when it was listed `last`."""
-    if last is None:
-        return False
-    has_lost_executor = last.has_executor_file and not folder.has_executor_file
-    return has_lost_executor or not set(last.subfolders) <= set(folder.subfolders)
 
 
 def _is_complete(look: Look) -> bool:
