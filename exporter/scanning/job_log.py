@@ -73,4 +73,5 @@ class JobLog:
         for job in jobs[:_JOBS_LOGGED_ONE_BY_ONE]:
             event(_LOG, level, f"job {what}", root=self._root, **job)
         if (more := len(jobs) - _JOBS_LOGGED_ONE_BY_ONE) > 0:
-            event(_LOG, level, f"more jobs {what}", root=self._root, jobs=more)
+            of_many = what.replace("has ", "have ")
+            event(_LOG, level, f"more jobs {of_many}", root=self._root, jobs=more)

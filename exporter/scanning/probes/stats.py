@@ -48,6 +48,9 @@ _ENOUGH_OF_ONE_ANSWER_SECONDS = 240.0
 # Somebody waits for the answer, and there is no scan that could bring the rest.
 _DENIED_PAUSE_SECONDS = 600.0
 _FOR_GOOD: tuple[Reason, ...] = ("not_found", "invalid", "too_large")
+_OF_ONE_FILE: tuple[Reason, ...] = ("denied", "other")
+# Perhaps: others are tried then, until so many were like that.
+_MOST_HELD = 3
 
 
 class StatsWatch:
@@ -134,11 +137,13 @@ class StatsWatch:
         ranks, times, now_ns = done.ranks(), self._times(storage, path, done), time.time_ns()
         new = ranks - memory.read
         known = memory.waiting if memory.seen is not None else new
-        memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=None)
+        is_paused = time.monotonic() < memory.due
+        error = memory.error if is_paused else None
+        memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=error)
         # Where times are not told, what was not there before is the newest.
         when = {
             rank: times.get(rank, UNKNOWN if rank in known else now_ns)
-            for rank in (new if time.monotonic() >= memory.due else ())
+            for rank in (() if is_paused else new)
         }
         order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
         taken = _Sums(memory)
@@ -158,10 +163,14 @@ class StatsWatch:
                 if error.reason not in _FOR_GOOD:
                     due = _DENIED_PAUSE_SECONDS if error.reason == "denied" else 0.0
                     memory = replace(memory, error=error, due=time.monotonic() + due)
+                    if error.reason in _OF_ONE_FILE and taken.hold_back(rank, error) < _MOST_HELD:
+                        continue
                     break
                 taken.leave_out(rank, error, may_come=is_missing)
             if time.monotonic() > enough:
                 break
+        if taken.leaves_out_held():
+            memory = replace(memory, error=None, due=0.0)
         return taken.entered(memory, new)
 
     def _times(self, storage: Storage, path: Path, done: Done) -> Mapping[int, int]:
@@ -182,6 +191,7 @@ class _Sums:
     def __init__(self, memory: StatsMemory) -> None:
         self._unusable: list[int] = []
         self._hoped: list[int] = []
+        self._held: dict[int, StorageError] = {}
         self._fault = memory.fault
         self._pipelines = {each.stats.pipeline.key: each for each in memory.pipelines}
         self._ranks: dict[bytes, list[int]] = {}
@@ -196,6 +206,19 @@ class _Sums:
             newest_ns = max(before.newest_ns, time_ns)
             self._pipelines[key] = PipelineSums(before.stats.plus(stats), before.ranks, newest_ns)
         self._ranks.setdefault(key, []).append(rank)
+
+    def hold_back(self, rank: int, error: StorageError) -> int:
+        """The file of this task cannot be read, and others perhaps can; how many are like it."""
+        self._held[rank] = error
+        return len(self._held)
+
+    def leaves_out_held(self) -> bool:
+        """Leave out what was held back, if others could be read: it was not all of the folder."""
+        if not (self._held and self._ranks):
+            return False
+        for rank, error in self._held.items():
+            self.leave_out(rank, error, may_come=True)
+        return True
 
     def leave_out(self, rank: int, error: StorageError, *, may_come: bool) -> None:
         """The file of this task cannot be used, at least not now."""

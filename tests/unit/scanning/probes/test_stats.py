@@ -312,6 +312,40 @@ def test_who_may_not_read_stats_is_not_asked_at_every_scan(make_job: MakeJob) ->
     assert scanned.requests()["read"] == 0
 
 
+class ClosedStorage(LocalStorage):
+    """Local folders, of whose files some are somebody else's."""
+
+    closed: tuple[int, ...] = ()
+
+    def read_file(self, path: JobPath, file: str, limit_bytes: int) -> tuple[int | None, bytes]:
+        if file in {f"stats/{rank:05d}.json" for rank in self.closed}:
+            self.requests.add("read")
+            raise StorageError("denied", "no")
+        return super().read_file(path, file, limit_bytes)
+
+
+def test_one_file_that_nobody_may_read_holds_up_no_others(make_job: MakeJob) -> None:
+    storage = ClosedStorage(str(a_job(make_job, 300, 250).parent))
+    storage.closed = (249, 7)
+    scanned = Scanned(storage, "job")
+    assert scanned.sums().tasks == 199
+    stats = scanned.sums()
+    assert (stats.tasks, stats.unusable, stats.to_read) == (248, 2, 0)
+    assert scanned.requests()["read"] == 0
+
+
+def test_where_nobody_may_read_any_a_few_are_tried(make_job: MakeJob) -> None:
+    storage = ClosedStorage(str(a_job(make_job, 300, 250).parent))
+    storage.closed = tuple(range(300))
+    scanned = Scanned(storage, "job")
+    assert scanned.requests()["read"] == 1 + 3  # and executor.json
+    assert scanned.sums() == JobStats(0, to_read=250)
+    assert scanned.result is not None
+    assert scanned.memory is not None
+    assert scanned.memory.stats is not None
+    assert scanned.memory.stats.error is not None
+
+
 # Files that come later
 
 
