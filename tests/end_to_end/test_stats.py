@@ -8,7 +8,7 @@ import pytest
 from support import archives
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
-from support.step_pipelines import WORDS, launch, write_documents
+from support.step_pipelines import launch, write_documents, write_tokenizer
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats
@@ -129,18 +129,10 @@ def test_relaunches_of_one_pipeline_are_not_mixed(jobs: dict[str, tuple[Path, Re
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Eighty documents in four files, and a tokenizer that knows each word."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-
     folder = tmp_path_factory.mktemp("source")
-    words = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(WordLevel(words, unk_token=WORDS[0]))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
     return {
         "data": str(write_documents(folder / "data", files=4, documents=20)),
-        "tokenizer": str(folder / "tokenizer.json"),
+        "tokenizer": str(write_tokenizer(folder / "tokenizer.json")),
     }
 
 

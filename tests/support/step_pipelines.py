@@ -5,9 +5,12 @@ Run as ``python step_pipelines.py '{"pipeline": "filters", "folder": …, "docum
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +27,34 @@ def launch(
 ) -> None:
     """Run one of `PIPELINES` until it ends. `options` are those of the function and, as
     `executor`, of the executor."""
+    with launched(pipeline, folder, environment=environment, **options) as run:
+        _, said = run.communicate(timeout=300)
+        assert run.returncode == 0, said[-2000:]
+
+
+@contextmanager
+def launched(
+    pipeline: str,
+    folder: Path | str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Iterator["subprocess.Popen[str]"]:
+    """As `launch`, while it runs; it is killed in the end."""
     order = {"pipeline": pipeline, "folder": str(folder), **options}
-    run = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, __file__, json.dumps(order)],
         env={**os.environ, **(environment or {})},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
+        start_new_session=True,
+    ) as run:
+        try:
+            yield run
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
 
 
 def write_documents(folder: Path, files: int, documents: int) -> Path:
@@ -46,6 +67,19 @@ def write_documents(folder: Path, files: int, documents: int) -> Path:
         ]
         (folder / f"{number:05d}.jsonl").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def write_tokenizer(file: Path) -> Path:
+    """One that knows each of the words."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    words = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token=WORDS[0]))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(file))
+    return file
 
 
 def _filters(data: str, output: str, tokenizer: str, **_: Any) -> list[Any]:
@@ -88,6 +122,29 @@ def _other(data: str, output: str, **_: Any) -> list[Any]:
     from datatrove.pipeline.writers import JsonlWriter
 
     return [JsonlReader(data), JsonlWriter(f"{output}/kept")]
+
+
+def _steady(
+    data: str, output: str, tokenizer: str, seconds: float = 0, fails_at: int = -1, **_: Any
+) -> list[Any]:
+    """Each document takes so long. One task fails, if that is asked for."""
+    from datatrove.pipeline.base import PipelineStep
+    from datatrove.pipeline.readers import JsonlReader
+    from datatrove.pipeline.tokens import TokensCounter
+    from datatrove.pipeline.writers import JsonlWriter
+
+    class Slow(PipelineStep):
+        name = "Slow"
+        type = "own"
+
+        def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
+            if rank == fails_at:
+                raise OSError("as asked for")
+            for document in data:
+                time.sleep(seconds)
+                yield document
+
+    return [JsonlReader(data), Slow(), TokensCounter(tokenizer), JsonlWriter(f"{output}/kept")]
 
 
 def _signatures(data: str, output: str, **_: Any) -> list[Any]:
@@ -141,6 +198,7 @@ def _minhash() -> Any:
 PIPELINES: dict[str, Callable[..., list[Any]]] = {
     "filters": _filters,
     "other": _other,
+    "steady": _steady,
     "signatures": _signatures,
     "buckets": _buckets,
     "cluster": _cluster,
