@@ -1,25 +1,83 @@
-"""The cron line, in a real cron daemon's table."""
+"""The cron line, in the tables of a real cron daemon and of a real Slurm, about a job that
+datatrove launched there."""
 
+from collections.abc import Iterator
+
+import pytest
 from support.paths import PROJECT
+from support.processes import Page
 from support.servers import wait_until
-from support.systemd import system
+from support.slurm_pipelines import COMPLETE
+from support.slurm_system import HOME, USER, SlurmSystem, slurm_system
 
-HOME = "/root"
-OUTPUT = "/var/lib/node_exporter/textfile/datatrove.prom"
+pytestmark = pytest.mark.timeout(400)  # it waits for minutes to end
+
+JOB = f"{HOME}/logs/tokenize"
+FOLDER = "/var/lib/node_exporter/textfile"
+OUTPUT = f"{FOLDER}/datatrove.prom"
+TABLE = "deploy/slurm/datatrove-exporter.crontab"
+README = (PROJECT / "deploy" / "README.md").read_text().splitlines()
 
 
-def test_cron_writes_the_text_file() -> None:
-    """Every minute here, instead of every five."""
-    table = (PROJECT / "deploy" / "slurm" / "datatrove-exporter.crontab").read_text()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SlurmSystem]:
+    """A job of four tasks, of which three run, and one is done; the exporter where pipx and uv
+    put it; and the table, whose line runs every minute here instead of every five."""
+    table = (PROJECT / TABLE).read_text()
     assert "\n*/5 " in table
-    with system() as machine:
-        machine.write("/data/logs/job/executor.json", '{"world_size": 4}')
-        machine.write(f"{HOME}/datatrove-exporter.yaml", "roots: [/data/logs]\n")
-        machine.run("mkdir", "-p", f"{HOME}/.local/bin", OUTPUT.rpartition("/")[0])
+    with slurm_system() as started:
+        started.machine.run("install", "-d", "-o", USER, FOLDER)
+        started.run("mkdir -p ~/.local/bin ~/logs ~/deploy/slurm")
+        started.write(TABLE, table.replace("\n*/5 ", "\n* "))
         program = "/opt/datatrove-exporter/bin/datatrove-exporter"
-        machine.run("ln", "-s", program, f"{HOME}/.local/bin/datatrove-exporter")
-        machine.run("crontab", "-", stdin=table.replace("\n*/5 ", "\n* "))
-        written = wait_until(
-            lambda: machine.try_("cat", OUTPUT).stdout, "cron has run the line", seconds=100
+        started.run(f"ln -s {program} ~/.local/bin/datatrove-exporter")
+        started.write("datatrove-exporter.yaml", f"roots: [{HOME}/logs]\n")
+        started.order(0, COMPLETE)
+        started.launch({"job_name": "tokenize", "logging_dir": JOB, "tasks": 4})
+        wait_until(
+            lambda: started.machine.try_("ls", f"{JOB}/completions/00000").returncode == 0,
+            "a task completes",
+            seconds=90,
         )
-    assert 'datatrove_job_tasks{job_name="job",root="/data/logs"} 4' in written
+        yield started
+
+
+def typed(cluster: SlurmSystem, program: str) -> None:
+    """Type the line of deploy/README.md that begins with this program."""
+    (line,) = (line for line in README if line.startswith(f"{program} "))
+    cluster.run(line)
+
+
+def completed(cluster: SlurmSystem) -> float | None:
+    """How many of the job's four tasks are done, as the text file says if there is one."""
+    page = Page(cluster.machine.try_("cat", OUTPUT).stdout)
+    job = {"root": f"{HOME}/logs", "job_name": "tokenize"}
+    assert page.value("datatrove_job_tasks", **job) in (None, 4)
+    return page.value("datatrove_job_tasks_completed", **job)
+
+
+def wait_for(cluster: SlurmSystem, tasks: int) -> None:
+    wait_until(lambda: completed(cluster) == tasks, f"{tasks} are told to be done", seconds=150)
+
+
+def test_cron_writes_the_text_file(cluster: SlurmSystem) -> None:
+    typed(cluster, "crontab")
+    wait_for(cluster, 1)
+    cluster.run("crontab -r")
+    cluster.run(f"rm {OUTPUT}")
+
+
+def test_slurms_scrontab_writes_the_text_file(cluster: SlurmSystem) -> None:
+    """Again and again, as its owner, with what the table says of time, memory and output."""
+    cluster.order(1, COMPLETE)
+    typed(cluster, "scrontab")
+    scheduled = cluster.run("scontrol show job --oneliner | grep CronJob=Yes")
+    assert " JobName=datatrove-exporter " in scheduled
+    assert " TimeLimit=00:04:00 " in scheduled
+    assert "mem=1G," in scheduled
+    wait_for(cluster, 2)
+    assert cluster.run(f"stat --format=%U {OUTPUT}") == f"{USER}\n"
+    cluster.order(2, COMPLETE)
+    wait_for(cluster, 3)
+    assert cluster.run("cat ~/.datatrove-exporter.log") == ""
+    assert cluster.run("ls") == "datatrove-exporter.yaml\ndeploy\nlogs\norders\n"

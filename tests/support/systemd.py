@@ -49,6 +49,11 @@ class System:
             stdin=text,
         )
 
+    def add_address(self, address: str) -> None:
+        """Give it an address that only it has; its network is no other's."""
+        command = ["ip", "address", "add", address, "dev", "lo"]
+        subprocess.run([*self._enter[:2], "--net", *command], check=True)
+
     def systemctl(self, *arguments: str) -> str:
         return self.run("systemctl", *arguments)
 
