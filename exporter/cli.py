@@ -252,6 +252,7 @@ def _failing_in_words(nothing_to_look_at: int = 1) -> Iterator[None]:
 def _end(code: int) -> NoReturn:
     """End the process without waiting for threads that hang in storage."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where whoever started it has closed it
+            stream.flush()
     os._exit(code)

@@ -268,3 +268,21 @@ def test_standard_output_is_written_into_whatever_it_is(config: Path, tmp_path: 
     assert file.read_text().startswith("# before\n")
     assert is_whole(file.read_text())
     assert output.is_symlink()
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-", "1>/dev/full 2>/dev/full"])
+def test_it_needs_nobody_who_reads_what_it_says(
+    config: Path, folder: Path, make_job: Callable[..., Path], closed: str
+) -> None:
+    """As a line of cron's that closes its outputs, or whose disk for them is full."""
+    make_job("j", tasks=4)
+    command = [*COMMAND, "textfile", f"--config.file={config}", f"--output={folder / 'd.prom'}"]
+    run = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert "datatrove_job_tasks{" in (folder / "d.prom").read_text()
