@@ -96,8 +96,8 @@ def test_a_page_of_one_report_is_made_once_and_each_query_has_its_own() -> None:
     views = Views(lambda: snapshot, lambda: time)
     for number in [*range(12)] * 2:  # more than are kept
         query = asked(("name", f"job-{number}"))
-        alone = Views(lambda: snapshot, lambda: time)
         for handler in ("index", "api_stages", "api_problems"):
+            alone = Views(lambda: snapshot, lambda: time)
             expected = shown(getattr(alone, handler)(query))
             assert shown(getattr(views, handler)(query)) == expected
     (first,), (again,) = (views.index(asked()).body for _ in range(2))
