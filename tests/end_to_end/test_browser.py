@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.browser_fixtures import HOSTILE_ROOT
-from support.browsers import axe_violations, watched
+from support.browsers import axe_violations, overlaps, watched
 from support.estate import write_estate
 from support.job_gallery import HOSTILE_NAMES
 from support.jobs import write_job, write_marker
@@ -54,7 +54,7 @@ def names(page: Page) -> list[str]:
 
 def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> None:
     page.goto("/")
-    expect(page).to_have_title("1 root failing, 1 unreadable, 1 stalled – datatrove jobs")
+    expect(page).to_have_title("1 root failing, 1 unreadable, 1 failed, 1 stalled – datatrove jobs")
     expect(page.locator("#freshness")).to_contain_text("Not up to date: 1 of 4 roots")
     lines = page.locator("main > :first-child .problems li")
     expect(lines.first).to_contain_text("executor.json or completions/ is not valid")
@@ -65,7 +65,7 @@ def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> N
     expect(page.get_by_role("link", name="more")).to_be_visible()
     expect(page.get_by_role("link", name="1 stalled")).to_be_visible()
     states = page.locator("#jobs .state").all_inner_texts()
-    assert states[:3] == ["✗ unreadable", "! stalled", "▶ running"]
+    assert states[:4] == ["✗ unreadable", "✘ failed", "! stalled", "▶ running"]
     assert states[-1] == "✓ complete"
     expect(page.locator("#jobs tbody tr").first).to_contain_text(
         "executor.json or completions/ is not valid"
@@ -87,7 +87,7 @@ def test_a_filter_is_in_the_address_and_survives_sorting(
     assert names(page) == [
         f"CC-MAIN-2024-18/minhash/{name}" for name in ("buckets", "cluster", "filter")
     ]
-    expect(page.locator("#jobs")).to_contain_text("3 jobs of 24")
+    expect(page.locator("#jobs")).to_contain_text("3 jobs of 25")
     page.get_by_role("link", name="Job", exact=True).click()
     page.get_by_role("link", name="Job", exact=True).click()
     assert [name.rpartition("/")[2] for name in names(page)] == ["filter", "cluster", "buckets"]
@@ -100,7 +100,7 @@ def test_a_state_in_the_summary_leads_to_its_jobs_and_back(plain: Page) -> None:
     plain.goto("/")
     plain.get_by_role("link", name="2 waiting").click()
     assert len(names(plain)) == 2
-    expect(plain.locator(".chosen")).to_contain_text("2 of 24 jobs")
+    expect(plain.locator(".chosen")).to_contain_text("2 of 25 jobs")
     plain.get_by_role("link", name="1 stalled").click()
     assert len(names(plain)) == 3
     plain.get_by_label("Job name contains").fill("minhash/c")
@@ -109,14 +109,14 @@ def test_a_state_in_the_summary_leads_to_its_jobs_and_back(plain: Page) -> None:
     plain.get_by_role("link", name="name contains").click()
     plain.get_by_role("link", name="1 stalled").click()
     plain.get_by_role("link", name="2 waiting").click()
-    assert len(names(plain)) == 24
+    assert len(names(plain)) == 25
 
 
 def test_a_filter_without_a_match_says_so(plain: Page) -> None:
     plain.goto("/?name=no+such+name")
     expect(plain.locator("#jobs")).to_contain_text("No job matches.")
     plain.get_by_role("link", name="Show all jobs").click()
-    assert len(names(plain)) == 24
+    assert len(names(plain)) == 25
 
 
 def test_without_javascript_nothing_is_offered_that_needs_it(plain: Page) -> None:
@@ -186,7 +186,30 @@ def test_every_hostile_name_is_text_and_leads_to_its_job(page: Page) -> None:
         page.go_back()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_failed_job_says_why_and_what_to_do(plain: Page) -> None:
+    plain.goto("/jobs/books/parse")
+    expect(plain.locator("#job")).to_contain_text(
+        "What to do: Nothing of this launch can finish it"
+    )
+    expect(plain.locator(".causes li")).to_have_count(3)
+    expect(plain.locator(".causes li").first).to_contain_text(
+        "8 tasks: IndexError at extract.py:run:88 (program) ranks 8, 25, 42, 59, 76, 93, 102–103"
+    )
+    expect(plain.locator("#missing")).to_contain_text("Missing: 12 failed")
+
+
+def test_the_steps_of_a_job_say_what_was_dropped_and_for_how_many_tasks(plain: Page) -> None:
+    plain.goto("/jobs/fineweb/tokenize")
+    expect(plain.locator("#steps")).to_contain_text(
+        re.compile(r"Counted by \d+ of the 383 completed tasks \(.*\d without a usable file\)")
+    )
+    names = plain.locator("#steps tbody th").all_inner_texts()
+    assert names[:2] == ["00_reader_jsonl", "01_filter_lambda"]
+    assert re.fullmatch("04_[a-z_]+", names[4])
+    expect(plain.locator("#steps tbody tr").nth(1)).to_contain_text("35 %")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1000, 1280, 2560])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     browser: Browser, gallery: Exporter, scheme: str, width: int
@@ -199,12 +222,16 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
             "/?state=stalled&sort=name",
             "/jobs/fineweb/CC-MAIN-2024-18/extract",
             "/jobs/fineweb/CC-MAIN-2024-18/minhash/buckets",
+            "/jobs/fineweb/tokenize",
             "/jobs/books/corrupt",
+            "/jobs/books/parse",
             "/jobs/no/such",
         ):
             page.goto(path)
-            assert axe_violations(page) == [], path
+            if width in (390, 1280):
+                assert axe_violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert overlaps(page) == [], path
 
 
 def complete(job: Path, rank: int) -> None:
@@ -356,6 +383,7 @@ def test_a_pipeline_is_one_picture(
             page.goto(path)
             assert axe_violations(page) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert overlaps(page) == [], path
         page.goto("/")
         expect(page.locator("main h2").first).to_contain_text("Needs you (2)")
         expect(page.locator("main h2").nth(1)).to_contain_text("stalled")
@@ -419,3 +447,13 @@ def test_print_shows_bars_and_nothing_to_press(browser: Browser, pipeline: Expor
         page.emulate_media(media="print")
         expect(page.locator(".stages progress").first).to_be_visible()
         assert page.locator("button:visible, select:visible, input:visible").count() == 0
+
+
+def test_steps_and_causes_are_printed(browser: Browser, gallery: Exporter) -> None:
+    with watched(browser, gallery.port, java_script_enabled=True) as page:
+        page.emulate_media(media="print")
+        page.goto("/jobs/fineweb/tokenize")
+        expect(page.locator("#steps progress").first).to_be_visible()
+        page.goto("/jobs/books/parse")
+        expect(page.locator(".causes")).to_contain_text("UnicodeDecodeError")
+        assert page.locator("button:visible, nav:visible").count() == 0

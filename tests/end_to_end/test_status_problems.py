@@ -29,11 +29,13 @@ def test_problems_are_one_line_each_the_newest_first(gallery: Path) -> None:
     assert [line.split()[:4] for line in lines] == [
         ["books", "corrupt", "✗", "unreadable"],
         ["scratch", "-", "✗", "root"],
+        ["books", "parse", "✘", "failed"],
         ["fineweb", BUCKETS, "!", "stalled"],
     ]
     assert lines[1].endswith("cannot be scanned: No such file or directory (never read)")
-    assert lines[2].split()[4:6] == ["34%", "6h24m"]
-    assert "  183 left: " in lines[2]
+    assert "  24 left: 12 failed IndexError at extract.py:run:88" in lines[2]
+    assert lines[3].split()[4:6] == ["34%", "6h24m"]
+    assert "  183 left: " in lines[3]
     assert summary.startswith("Summary: ")
     assert (run.code, status(gallery, "--problems", "--strict").code) == (1, 3)
 
@@ -43,10 +45,11 @@ def test_problems_for_scripts_have_the_jobs_beside(gallery: Path) -> None:
     assert [(p["kinds"], p["root"], p["job_name"]) for p in value["problems"]] == [
         (["state"], "books", "corrupt"),
         (["root"], "scratch", None),
+        (["state"], "books", "parse"),
         (["state"], "fineweb", BUCKETS),
     ]
-    assert [job["job_name"] for job in value["jobs"]] == ["corrupt", BUCKETS]
-    assert value["problems"][2]["last_sign_of_life_timestamp"] < time.time() - 6 * 3600
+    assert [job["job_name"] for job in value["jobs"]] == ["corrupt", "parse", BUCKETS]
+    assert value["problems"][3]["last_sign_of_life_timestamp"] < time.time() - 6 * 3600
 
 
 def test_filters_choose_among_problems_and_a_limit_says_what_it_leaves_out(gallery: Path) -> None:
@@ -58,7 +61,7 @@ def test_filters_choose_among_problems_and_a_limit_says_what_it_leaves_out(galle
     assert jobs("--state", "unreadable", "--root", "books") == ["corrupt"]
     assert jobs("--limit", "1") == ["books", "…"]
     value = status(gallery, "--problems", "--limit", "1", "--json").json
-    assert (len(value["problems"]), value["left_out"]) == (1, 2)
+    assert (len(value["problems"]), value["left_out"]) == (1, 3)
 
 
 def test_where_nothing_is_wrong_that_is_said(tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ def browser() -> Iterator[Browser]:
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     """An exporter over the trees of ``job_gallery``."""
     folder = tmp_path_factory.mktemp("gallery")
-    roots = [{"name": name, "url": str(path)} for name, path in write_gallery(folder).items()]
+    roots: list[dict[str, object]] = [
+        {"name": name, "url": str(path), "read_stats": "steps"}
+        for name, path in write_gallery(folder).items()
+    ]
     hostile = write_hostile(folder / "hostile")
     roots.append({"name": HOSTILE_ROOT, "url": str(hostile), "max_depth": 6})
     with serving(folder, roots=roots) as exporter:

@@ -98,3 +98,16 @@ def axe_violations(page: Page) -> list[str]:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
+
+
+def overlaps(page: Page) -> list[str]:
+    """Cells, lines and cards out of which something sticks that is seen."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("th, td, li, dd, .beside, .line, .card, h1, h2")]
+        .filter((one) => one.checkVisibility() && !one.closest(".unseen, thead")
+            && one.scrollWidth > one.clientWidth + 1
+            && getComputedStyle(one).overflowX === "visible"
+            && getComputedStyle(one).display !== "inline")
+        .map((one) => one.outerHTML.slice(0, 300))"""
+    )
+    return found

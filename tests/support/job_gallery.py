@@ -1,4 +1,5 @@
-"""A tree of jobs in every state as of now, and one of hostile names, for the status page."""
+"""A tree of jobs in every state as of now, one that has failed and one with steps among them, and
+one of hostile names, for the pages."""
 
 import json
 import os
@@ -7,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from support.jobs import write_job, write_marker
+from support.stats import a_pipeline, a_step, write_stats
 
 HOUR = 3600.0
 
@@ -48,11 +50,55 @@ def write_gallery(folder: Path) -> dict[str, Path]:
             last=now - 61 * HOUR)  # fmt: skip
     tokenize = fineweb / "tokenize"
     _moving(tokenize, tasks=400, done=383, began=now - 3 * HOUR, last=now - 95)
+    _with_steps(tokenize)
     write_job(books / "corrupt", tasks="many")
     _moving(books / "dedup", tasks=64, done=64, began=now - 50 * HOUR, last=now - 48 * HOUR)
     for number in (64, 65, 66):
         write_marker(books / "dedup", f"{number:05d}", now - 60 * HOUR)
+    _failed(books / "parse", now)
     return {"fineweb": fineweb, "books": books, "scratch": folder / "no-such-folder"}
+
+
+LOG_BEGINS = (
+    "2026-01-01 00:00:00.000 | INFO     | datatrove.utils.logging:add_task_logger:58 - Go\n"
+)
+FAILURES = (
+    # ranks, exception, where, message
+    (range(96, 104), "IndexError", "extract.py", "list index out of range"),
+    ((104, 107, 109), "UnicodeDecodeError", "reader.py", "invalid start byte \u202e<b>0xff</b>"),
+    ((110,), "VeryLongNameOfAnExceptionThatSomebodyMadeUpForOneSpecialCaseOnlyError", "own.py", ""),
+)
+
+
+def _failed(folder: Path, now: float) -> None:
+    """A local job whose launch ended with failures of several kinds."""
+    _moving(folder, tasks=120, done=96, began=now - 9 * HOUR, last=now - 2 * HOUR)
+    done = {int(marker.name) for marker in (folder / "completions").iterdir()}
+    left = [rank for rank in range(120) if rank not in done]
+    (folder / "logs").mkdir()
+    for ranks, exception, file, message in FAILURES:
+        for rank in (left[rank - 96] for rank in ranks):
+            log = folder / "logs" / f"task_{rank:05d}.log"
+            log.write_text(
+                f"{LOG_BEGINS}2026-01-01 00:00:01.000 | ERROR    | "
+                f"datatrove.executor.base:_run_for_rank:102 - {message}\n"
+                f'Traceback (most recent call last):\n  File "/src/{file}", line 88, in run\n'
+                f"    raise\n{exception}: {message}\n"
+            )
+            os.utime(log, (now - 7000, now - 7000))
+
+
+def _with_steps(folder: Path) -> None:
+    """Stats of its tasks, some of which cannot be read."""
+    for marker in sorted((folder / "completions").iterdir()):
+        rank = int(marker.name)
+        steps = [*a_pipeline(read=9000 + rank, kept=6000), a_step(LONG_STEP, 70, total=5900)]
+        write_stats(folder, rank, b"{" if rank % 100 == 7 else steps)
+
+
+LONG_STEP = (
+    "\N{FACE WITH TEARS OF JOY} - <b>MY</b> STEP \u202e: of a name that nobody reads to its end"
+)
 
 
 def _launched_by_slurm(folder: Path, *, tasks: int, launch: float) -> None:
