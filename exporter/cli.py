@@ -223,7 +223,7 @@ def demo(
     listen_address: str | None, directory: str | None, speed: float, *, write_only: bool
 ) -> None:
     """Write a small tree of jobs that make progress, and serve its metrics."""
-    from exporter.commands.demo import run
+    from exporter.commands.demo.command import run
 
     log.set_up("info", "logfmt", in_background=True)
     with _failing_in_words():

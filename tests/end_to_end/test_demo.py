@@ -12,7 +12,8 @@ import pytest
 from support.processes import COMMAND
 from support.servers import HOST, running, wait_until
 
-from exporter.commands.demo import LABELS, DemoTree, root_of
+from exporter.commands.demo.command import LABELS, root_of
+from exporter.commands.demo.tree import DemoTree
 from exporter.config.labels import labels_of, parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Latest, Root
@@ -104,7 +105,7 @@ def test_within_a_minute_a_job_stalls_and_another_fails_with_its_cause(root: Pat
     assert group.ranks == (9,)
 
 
-def test_each_stage_knows_the_one_before_and_none_began_too_early(root: Path) -> None:
+def test_each_stage_knows_the_one_before_and_one_began_too_early(root: Path) -> None:
     tree = DemoTree(root)
     tree.write()
     run_for(tree, 300)
@@ -116,7 +117,33 @@ def test_each_stage_knows_the_one_before_and_none_began_too_early(root: Path) ->
         for before, after in itertools.pairwise([first, *others]):
             known = upstreams[after]
             assert known is not None
-            assert (known.job_name, known.late or 0) == (before, 0)
+            is_late = after == "minhash/2023-40/filter"
+            assert (known.job_name, known.late or 0) == (before, int(is_late))
+
+
+def test_its_tasks_count_what_fineweb_counts(root: Path) -> None:
+    tree = DemoTree(root)
+    tree.write()
+    run_for(tree, 30)
+    scheduler = Scheduler([root_of(root)], Latest(), Workers(2))
+    for _ in range(5):  # each reads so many
+        found = scheduler.run_once().roots[0]
+    counted = {job.name: job.reading.stats for job in found.jobs if job.reading}
+    extract, last = counted["extract/2023-40"], counted["minhash/2023-40/filter"]
+    assert (extract.tasks, last.tasks) == (32, 48)
+    extract, last = extract.stats, last.stats
+    first, *filters, writer = extract.steps()
+    assert first.name == "00_reader_warc"
+    assert [step.name[3:] for step in filters if step.dropped] == [
+        "filter_url_filter", "extrac_trafilatura", "filter_language_id",
+        "filter_gopher_repetition", "filter_gopher_quality", "filter_fineweb_quality",
+    ]  # fmt: skip
+    for before, after in itertools.pairwise(filters):
+        assert before.documents_out == after.documents_in
+    assert writer.documents_in == filters[-1].documents_out == extract.documents_written
+    assert extract.documents_read == pytest.approx(32 * 24_000, rel=0.2)
+    assert 500 < last.tokens / last.documents_read < 800
+    assert 0 < counted["minhash/2023-50/filter"].tasks < 48
 
 
 def test_all_else_completes_and_then_nothing_more_is_written(root: Path) -> None:
