@@ -32,9 +32,9 @@ from support.estate import (
 )
 from support.jobs import write_executor, write_job, write_marker
 from support.monitoring import DEPLOY, SCRAPE_JOB, exported_names, hurried_rules, rules
-from support.processes import Prometheus, prometheus, serving
+from support.processes import COMMAND, Prometheus, prometheus, serving
 from support.promql import called_functions, metric_names, selectors
-from support.servers import wait_until
+from support.servers import HOST, free_ports, running, wait_until
 from support.stats import write_stats
 
 GRAFANA = DEPLOY / "grafana"
@@ -42,7 +42,16 @@ BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 SCRAPED = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
 """What Prometheus adds."""
 
-UNITS = {"percentunit", "none", "s", "dateTimeFromNow", "bytes", "reqps", "suffix: tasks/h"}
+UNITS = {
+    "percentunit",
+    "none",
+    "s",
+    "dateTimeFromNow",
+    "bytes",
+    "reqps",
+    "short",
+    "suffix: tasks/h",
+}
 OF_EXPORTERS = "exporter.json"
 """The others show jobs, whichever exporter watches them: recorded without the label instance."""
 OF_ONE_JOB = "job.json"
@@ -178,6 +187,17 @@ def test_a_dashboard_keeps_the_rules_of_grafanas_linter(file: Path) -> None:
         assert panel["targets"], panel["title"]
         for target in panel["targets"]:
             assert target["datasource"]["uid"] == "${datasource}", panel["title"]
+
+
+@pytest.mark.parametrize("file", BOARDS, ids=lambda file: file.name)
+def test_a_panel_that_may_stay_empty_says_what_it_needs(file: Path) -> None:
+    for panel in panels_of(load(file)):
+        told = panel["fieldConfig"]["defaults"].get("noValue", "")
+        asked = " ".join(target["expr"] for target in panel["targets"])
+        of_stats = re.search("_tokens|_documents|_step_", asked) is not None
+        assert ("`read_stats`" in told and "docs/documents.md" in told) == of_stats, panel["title"]
+        of_labels = "$item" in asked
+        assert ("`labels`" in told and "docs/stages.md" in told) == of_labels, panel["title"]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=name_of_query)
@@ -428,3 +448,32 @@ def test_the_slowest_are_those_that_run_and_are_furthest_behind(ask: Callable[..
     assert ratios == {**running, name_of(*FAILED): 0.9}
     slow = ask("stage.json", "The ten slowest A", stage="signatures")
     assert {labels["job_name"] for labels, _ in slow} == set(running)
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_shows_tokens_an_hour_of_a_job_that_runs(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    command = [*COMMAND, "demo", f"--web.listen-address={HOST}:{port}"]
+    more = {"rule_files": hurried_rules(tmp_path)}
+    runs = {"root": "demo", "stage": "filter", "job_name": "minhash/2023-50/filter"}
+    filters = {"root": "demo", "stage": "extract", "job_name": "extract/2024-26"}
+    shown = [
+        ("stage.json", "Tokens an hour A", runs),
+        ("stage.json", "Documents written an hour A", filters),
+        ("job.json", "Tokens an hour A", runs),
+        ("job.json", "Documents written an hour A", filters),
+        ("job.json", "Dropped by each step A", filters),
+        ("job.json", "Time in each step A", filters),
+    ]
+    with (
+        running(command, tmp_path / "demo.log"),
+        prometheus(tmp_path, port, more, job_name=SCRAPE_JOB) as server,
+    ):
+        for board, place, values in shown:
+            (query,) = (q for q in QUERIES if (q.board, q.place) == (board, place))
+            asked = substitute(query.expression, {"job": SCRAPE_JOB, **values})
+
+            def known(asked: str = asked) -> bool:
+                return any(value > 0 for _, value in server.query(asked))
+
+            wait_until(known, asked, 90)

@@ -9,6 +9,7 @@ from panels import (
     Step,
     board,
     columns,
+    documents,
     graph,
     lines,
     link,
@@ -145,37 +146,29 @@ def _graphs() -> list[timeseries.Panel]:
 
 def _documents() -> list[timeseries.Panel]:
     """Where the exporter reads what tasks counted."""
-    only = "Where the exporter reads it (read_stats)."
+    step = f"root_job_name_step:datatrove_job_step_documents:dropped_ratio{{{JOB}}}"
+    seconds = f"max by (step) (datatrove_job_step_seconds{{{JOB}}})"
     return [
-        graph(
+        documents(
             "Tokens an hour",
-            f"Of the hour before. {only}",
-            "none",
-            [(f"{PER_JOB}tokens:per_hour{{{JOB}}}", "tokens/h")],
+            "Of the hour before",
+            "short",
+            f"{PER_JOB}tokens:per_hour{{{JOB}}}",
+            "tokens/h",
         ),
-        graph(
+        documents(
             "Documents written an hour",
-            f"Of the hour before. {only}",
-            "none",
-            [(f"{PER_JOB}documents_written:per_hour{{{JOB}}}", "documents/h")],
+            "Of the hour before",
+            "short",
+            f"{PER_JOB}documents_written:per_hour{{{JOB}}}",
+            "documents/h",
         ),
-        graph(
+        documents(
             "Dropped by each step",
-            f"Of the documents that came to it. {only}",
+            "Of the documents that came to it",
             "percentunit",
-            [
-                (
-                    f"root_job_name_step:datatrove_job_step_documents:dropped_ratio{{{JOB}}}",
-                    "{{step}}",
-                )
-            ],
+            step,
+            "{{step}}",
         ).max(1),
-        stacked(
-            graph(
-                "Time in each step",
-                f"Of all tasks together. {only}",
-                "s",
-                [(f"max by (step) (datatrove_job_step_seconds{{{JOB}}})", "{{step}}")],
-            )
-        ),
+        stacked(documents("Time in each step", "Of all tasks together", "s", seconds, "{{step}}")),
     ]

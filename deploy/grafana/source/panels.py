@@ -90,6 +90,19 @@ def graph(
     return panel
 
 
+def documents(
+    title: str, description: str, unit: str, expression: str, legend: str
+) -> timeseries.Panel:
+    """Lines of what tasks counted, which says why there are none."""
+    panel = graph(
+        title, f"{description}, where the exporter reads it.", unit, [(expression, legend)]
+    )
+    return panel.no_value(
+        "Nothing is known: it needs `read_stats` in the exporter's configuration, and tasks that "
+        "count it. See docs/documents.md."
+    )
+
+
 def variable(name: str, label: str, values: str, all_value: str = ".+") -> dashboard.QueryVariable:
     """A choice of any number of label values."""
     return one_of(name, label, values).multi(True).include_all(True).all_value(all_value)

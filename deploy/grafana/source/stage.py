@@ -10,6 +10,7 @@ from panels import (
     Step,
     board,
     columns,
+    documents,
     graph,
     job_links,
     lines,
@@ -163,12 +164,12 @@ def _graphs() -> list[timeseries.Panel]:
 def _documents() -> list[timeseries.Panel]:
     """Where the exporter reads what tasks counted."""
     return [
-        graph(
+        documents(
             f"{what} an hour",
-            "Of the hour before, of all jobs of the chosen stages, where the exporter reads it "
-            "(read_stats).",
-            "none",
-            [(f"sum({of_stage(f'{PER_JOB}{metric}:per_hour{{{ROOT}}}')})", f"{what.lower()}/h")],
+            "Of the hour before, of all jobs of the chosen stages",
+            "short",
+            f"sum({of_stage(f'{PER_JOB}{metric}:per_hour{{{ROOT}}}')})",
+            f"{what.lower()}/h",
         )
         for what, metric in (("Tokens", "tokens"), ("Documents written", "documents_written"))
     ]
