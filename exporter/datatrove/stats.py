@@ -117,7 +117,7 @@ class Stats:
         """Those of the last step that writes; None if no step does."""
         if self.pipeline.writer is None:
             return None
-        return self._count(self.pipeline.writer, "total") or 0  # its key comes with the first
+        return self._count(self.pipeline.writer, "total") or 0
 
     @property
     def tokens(self) -> int | None:
@@ -136,6 +136,8 @@ class Stats:
         if forwarded is not None or dropped is not None:
             # A key comes with the first document, and one of the two says that both are counted.
             forwarded, dropped = forwarded or 0, dropped or 0
+        if at == self.pipeline.writer:
+            total = total or 0  # its key comes with the first document
         return Step(
             self.pipeline.steps[at],
             documents if documents is not None else total,

@@ -8,7 +8,7 @@ import pytest
 from support import archives
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
-from support.step_pipelines import launch, write_documents, write_tokenizer
+from support.step_pipelines import launch, launched, write_documents, write_tokenizer
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats
@@ -149,6 +149,15 @@ def watching() -> Iterator[Callable[..., Watch]]:
         one.close()
 
 
+def in_environment(server: S3Server) -> dict[str, str]:
+    """Where its processes find it."""
+    return {
+        "AWS_ENDPOINT_URL": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": server.key,
+        "AWS_SECRET_ACCESS_KEY": server.secret,
+    }
+
+
 KEPT = {
     "00_reader_jsonl": {"in": 80},
     "01_filter_lambda": {"in": 80, "out": 52, "dropped": 28},
@@ -206,6 +215,42 @@ def test_a_script_that_changed_between_two_launches_is_noticed(
     assert reading.stats is None
 
 
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_tasks_count_once_over_a_failure_a_relaunch_and_a_run_of_all_of_them(
+    source: dict[str, str],
+    tmp_path: Path,
+    s3_server: S3Server,
+    watching: Callable[..., Watch],
+    where: str,
+) -> None:
+    """By one who watches; who first sees it later has the same numbers, or none."""
+    logs, options = str(tmp_path / "logs"), {}
+    given: dict[str, Any] = {"output": str(tmp_path / "output")}
+    if where == "s3":
+        logs = f"s3://{BUCKET}/relaunched"
+        options = {"storage_options": StorageOptions(s3_server.options)}
+        given["environment"] = in_environment(s3_server)
+    watch, seen = watching(logs, **options), []
+    for more in (
+        {"fails_at": 2},
+        {},
+        {"executor": {"tasks": 4, "skip_completed": False}, "fails_at": 1},
+        {"executor": {"tasks": 4, "skip_completed": False}},
+    ):
+        order = {"executor": {"tasks": 4}, **source, **given, **more}
+        with launched("steady", f"{logs}/job", **order) as run:
+            run.communicate(timeout=300)
+        stats = watch.reading("job").stats
+        assert stats is not None
+        assert stats.stats is not None
+        seen.append((stats.tasks, stats.stats.documents_written, stats.stats.tokens))
+    assert seen == [(n, n * 20, n * 151) for n in (2, 4, 1, 4)]
+    reading = watching(logs, **options).reading("job")
+    assert reading.stats is not None
+    assert reading.stats.stats is not None
+    assert reading.stats.stats.tokens == 4 * 151
+
+
 def test_the_stages_of_minhash_are_read(
     source: dict[str, str], tmp_path: Path, watching: Callable[..., Watch]
 ) -> None:
@@ -233,11 +278,7 @@ def test_a_run_that_logs_to_s3_is_read_there(
     source: dict[str, str], tmp_path: Path, s3_server: S3Server, watching: Callable[..., Watch]
 ) -> None:
     url = f"s3://{BUCKET}/documents"
-    environment = {
-        "AWS_ENDPOINT_URL": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.key,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret,
-    }
+    environment = in_environment(s3_server)
     where = {**source, "output": str(tmp_path / "output"), "environment": environment}
     watch = watching(url, storage_options=StorageOptions(s3_server.options))
     launch("filters", f"{url}/job", executor={"tasks": 4, "local_tasks": 3}, **where)

@@ -262,6 +262,10 @@ def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
         since = done.launch_ns / 1e9
     # Some storages tell the second only.
     is_newest = since is None or (modified_ns is not None and modified_ns / 1e9 >= int(since))
+    if is_newest and kind == "slurm":
+        of_tasks = {f"{marker_name(rank)}.json" for rank in done.ranks()}
+        if not all(file.name in of_tasks for file in storage.list_files(path, STATS)):
+            raise StatsFileError("other tasks are in it")
     return parse_stats(data) if is_newest else None
 
 

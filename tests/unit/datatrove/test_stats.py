@@ -74,7 +74,9 @@ def test_the_first_reader_the_last_writer_and_the_last_counter_tell() -> None:
 
 
 def test_a_writer_that_nothing_came_to_wrote_0() -> None:
-    assert parsed(a_step(FILTER, total=3, dropped=3), a_step(WRITER)).documents_written == 0
+    stats = parsed(a_step(FILTER, total=3, dropped=3), a_step(WRITER))
+    assert stats.documents_written == 0
+    assert dict(stats.steps()[-1].outcomes()) == {"in": 0}
 
 
 @pytest.mark.parametrize("content", ["[]", '[{"name": "x", "time_stats": 0, "stats": {}}]'])

@@ -546,6 +546,19 @@ def test_merged_stats_of_a_job_that_was_done_long_ago_are_looked_for_once(
     assert scanned.requests()["read"] == 0
 
 
+@pytest.mark.parametrize(("kind", "is_trusted"), [({"partition": "cpu"}, False), ({}, True)])
+def test_merged_stats_of_slurm_hold_whatever_lies_in_stats(
+    make_job: MakeJob, kind: dict, is_trusted: bool
+) -> None:
+    """As where somebody deletes completions/ and launches with fewer tasks."""
+    job = a_job(make_job, 8, 8, **kind)
+    write_stats(job, 9)
+    merged(job, LAUNCH + 9000)
+    scanned = Scanned.on_disk(job)
+    assert (scanned.scan().stats is not None) == is_trusted
+    assert scanned.requests()["read"] == 0
+
+
 def test_a_job_complete_when_first_seen_costs_one_read(make_job: MakeJob) -> None:
     job = a_job(make_job, 8, 8)
     merged(job, LAUNCH + 9000)
