@@ -139,8 +139,11 @@ def without_needless_times(memory: Memory) -> Memory:
     markers = memory.look.markers
     if memory.reading is None or not memory.reading.is_complete or markers.modified_ns is None:
         return memory
-    look = replace(memory.look, markers=replace(markers, modified_ns=None))
-    return replace(memory, look=look)
+    without = replace(markers, modified_ns=None)
+    stats = memory.stats
+    if stats is not None and stats.seen is markers:
+        stats = replace(stats, seen=without)
+    return replace(memory, look=replace(memory.look, markers=without), stats=stats)
 
 
 def with_sign_of_life(storage: Storage, path: Path, memory: Memory, reading: Reading) -> Memory:

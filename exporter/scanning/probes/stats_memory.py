@@ -141,8 +141,7 @@ def again(waiting: StatsMemory, done: Done) -> StatsMemory:
 
 def still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
     """The memory without what does not hold any more: ranks whose marker is gone, or another."""
-    ranks, rewritten = done.ranks(), Ranks(_rewritten(memory.seen, done.markers))
-    kept = ranks - rewritten
+    kept = done.ranks() - Ranks(_rewritten(memory, done))
     return replace(
         memory,
         pipelines=tuple(each for each in memory.pipelines if kept.has_all_of(each.ranks)),
@@ -152,11 +151,18 @@ def still_holding(memory: StatsMemory, done: Done) -> StatsMemory:
     )
 
 
-def _rewritten(before: Markers | None, now: Markers) -> Iterator[int]:
-    """Ranks whose marker has another time than before."""
-    if before is None or before is now or before.modified_ns is None or now.modified_ns is None:
+def _rewritten(memory: StatsMemory, done: Done) -> Iterator[int]:
+    """Ranks whose marker has another time than before, or one of a new launch if that before is
+    not known."""
+    if memory.seen is None or memory.seen is done.markers:
         return
-    times = before.by_rank()
-    for rank, time_ns in now.by_rank().items():
-        if times.get(rank, time_ns) != time_ns:
+    times, launch_ns = memory.seen.by_rank(), done.launch_ns
+    for rank, time_ns in done.markers.by_rank().items():
+        known_ns = times.get(rank)
+        is_new = known_ns != time_ns
+        if known_ns is None:
+            is_new = (
+                launch_ns is not None and launch_ns != memory.launch_ns and time_ns >= launch_ns
+            )
+        if is_new:
             yield rank

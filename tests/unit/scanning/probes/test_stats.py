@@ -171,6 +171,24 @@ def test_a_task_that_is_run_again_between_two_scans_counts_as_it_is_now(
     assert documents(reading.stats) == ((3, 522) if skip_completed else (1, 500))
 
 
+def test_a_task_of_a_complete_job_that_is_run_again_between_two_scans_counts_as_it_is_now(
+    make_job: MakeJob,
+) -> None:
+    """Nobody kept the times of its markers."""
+    job = a_job(make_job, 3, 2)
+    scanned = Scanned.on_disk(job)
+    scanned.scan()
+    complete(job, 2, LAUNCH + 800, a_pipeline(read=12))
+    assert documents(scanned.sums()) == (3, 33)
+    assert scanned.memory is not None
+    assert scanned.memory.stats is not None
+    assert scanned.memory.stats.seen is scanned.memory.look.markers  # eight bytes a task otherwise
+    uncomplete(job, [1], LAUNCH + 900)
+    write_executor(job, tasks=3, launch=LAUNCH + 1000)
+    complete(job, 1, LAUNCH + 1100, a_pipeline(read=500))
+    assert documents(scanned.sums()) == (3, 522)
+
+
 def test_a_launch_with_fewer_tasks_leaves_the_others_out(make_job: MakeJob) -> None:
     job = a_job(make_job, 8, 3)
     scanned = Scanned.on_disk(job)
@@ -252,6 +270,14 @@ def test_a_file_that_cannot_be_used_is_left_out_told_and_not_read_again(
     assert documents(stats) == (3, 33)
     assert (stats.unusable, stats.to_read) == (1, 0)
     assert scanned.requests()["read"] == 0
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(262_143, True), (262_144, True), (262_145, False)])
+def test_a_file_may_have_256_kib(make_job: MakeJob, size: int, is_read: bool) -> None:
+    job = a_job(make_job, 8, 0)
+    complete(job, 4, LAUNCH + 600, as_bytes(a_pipeline()).ljust(size))
+    stats = Scanned.on_disk(job).sums()
+    assert (stats.tasks, stats.unusable) == ((1, 0) if is_read else (0, 1))
 
 
 def test_a_missing_file_a_folder_and_a_link_are_left_out(make_job: MakeJob, tmp_path: Path) -> None:
