@@ -195,6 +195,23 @@ def parse_stats(data: bytes) -> Stats:
     return Stats(_pipeline(names), values)
 
 
+def tasks_merged(data: bytes) -> int | None:
+    """How many tasks datatrove added up in this file, which `parse_stats` could read: the time of
+    all of them by that of each, which it writes for more than one. None if no time tells."""
+    times = [step.get("time_stats") for step in json.loads(data)]
+    for time in times:
+        total, each = _of_time(time, "total"), _of_time(time, "global_mean")
+        if each > 0 and 0 < total / each < _LARGEST:
+            return round(total / each)
+    is_one = any(_of_time(time, "total") > 0 and "total_human" in time for time in times)
+    return 1 if is_one else None
+
+
+def _of_time(time: object, key: str) -> float:
+    value = time.get(key) if isinstance(time, Mapping) else None
+    return value if isinstance(value, int | float) else 0
+
+
 def _number(value: object) -> float:
     """A count, `_NONE` where there is none."""
     if isinstance(value, Mapping):

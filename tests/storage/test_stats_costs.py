@@ -98,6 +98,24 @@ def test_a_job_complete_when_first_seen_is_one_request() -> None:
         assert bucket.scanned.sums().tasks == 50
 
 
+@pytest.mark.parametrize("held", [1, 3, 5])
+def test_merged_stats_of_a_relaunch_within_the_second_of_the_first_tasks_are_not_trusted(
+    held: int,
+) -> None:
+    """A bucket tells whole seconds, so the markers of before look like ones of this launch."""
+    with a_job(5) as bucket:
+        bucket.complete(*range(4))
+        bucket.objects.put("logs/job/executor.json", LOCAL % (5, 5))
+        for rank in range(4):
+            bucket.objects.put(f"logs/job/completions/{marker_name(rank)}", b"")
+        bucket.complete(4)
+        mean = {} if held == 1 else {"global_mean": 6 / held}
+        times = {"total": 6.0, "total_human": "6 seconds", **mean}
+        steps = [{**step, "time_stats": times} for step in a_pipeline()]
+        bucket.objects.put("logs/job/stats.json", as_bytes(steps))
+        assert (bucket.scanned.scan().stats is not None) == (held == 5)
+
+
 def test_one_that_was_launched_again_is_not_trusted_and_costs_the_comparison_of_two_tasks() -> None:
     with a_job(50) as bucket:
         bucket.complete(*range(50))

@@ -25,7 +25,13 @@ from dataclasses import replace
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import MERGED_STATS, STATS, marker_name
 from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Ranks
-from exporter.datatrove.stats import STATS_LIMIT_BYTES, Stats, StatsFileError, parse_stats
+from exporter.datatrove.stats import (
+    STATS_LIMIT_BYTES,
+    Stats,
+    StatsFileError,
+    parse_stats,
+    tasks_merged,
+)
 from exporter.errors import Reason, StorageError
 from exporter.scanning.probes.limits import Budget, Limits
 from exporter.scanning.probes.stats_memory import (
@@ -262,11 +268,14 @@ def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
         since = done.launch_ns / 1e9
     # Some storages tell the second only.
     is_newest = since is None or (modified_ns is not None and modified_ns / 1e9 >= int(since))
-    if is_newest and kind == "slurm":
-        of_tasks = {f"{marker_name(rank)}.json" for rank in done.ranks()}
-        if not all(file.name in of_tasks for file in storage.list_files(path, STATS)):
-            raise StatsFileError("other tasks are in it")
-    return parse_stats(data) if is_newest else None
+    if not is_newest:
+        return None
+    stats, tasks = parse_stats(data), tasks_merged(data)
+    # Where times are whole seconds, a marker may be of the launch before this one, or of this.
+    is_sure = kind != "local" or done.launch_ns not in done.markers.by_rank().values()
+    if tasks not in (None, done.reading.tasks) and not (is_sure and tasks == 1):
+        raise StatsFileError("other tasks are in it")
+    return stats
 
 
 def stats_file(rank: int) -> str:

@@ -14,6 +14,7 @@ from exporter.datatrove.stats import (
     StatsFileError,
     parse_stats,
     step_name,
+    tasks_merged,
 )
 
 
@@ -71,6 +72,26 @@ def test_the_first_reader_the_last_writer_and_the_last_counter_tell() -> None:
         a_step("no writer", total=1),
     )
     assert (stats.documents_read, stats.documents_written, stats.tokens) == (10, 8, 5)
+
+
+@pytest.mark.parametrize(
+    ("times", "tasks"),
+    [
+        ([0, {"total": 3.0, "global_mean": 0.3, "total_human": "3 seconds"}], 10),
+        ([0, {"total": 3.0, "total_human": "3 seconds"}], 1),
+        ([0, {"total": 3.0}], None),
+        ([0, 3.0], None),
+        ([{"total": 1e300, "global_mean": 1e-300}], None),
+        ([{"total": "x", "global_mean": None}, None], None),
+        ([], None),
+    ],
+)
+def test_times_tell_how_many_tasks_were_merged(times: list[object], tasks: int | None) -> None:
+    assert tasks_merged(as_bytes([a_step(FILTER, time) for time in times])) == tasks
+
+
+def test_thirty_two_steps_are_shown() -> None:
+    assert len(parsed(*[a_step(FILTER, total=1)] * 40).steps()) == 32
 
 
 def test_a_writer_that_nothing_came_to_wrote_0() -> None:

@@ -572,14 +572,19 @@ def test_merged_stats_of_a_job_that_was_done_long_ago_are_looked_for_once(
     assert scanned.requests()["read"] == 0
 
 
-@pytest.mark.parametrize(("kind", "is_trusted"), [({"partition": "cpu"}, False), ({}, True)])
-def test_merged_stats_of_slurm_hold_whatever_lies_in_stats(
-    make_job: MakeJob, kind: dict, is_trusted: bool
+@pytest.mark.parametrize("kind", [{"partition": "cpu"}, {}, {"ray_remote_kwargs": {}}])
+@pytest.mark.parametrize(("each", "is_trusted"), [(0.5 / 8, True), (0.5 / 12, False)])
+def test_merged_stats_of_another_number_of_tasks_are_not_trusted(
+    make_job: MakeJob, kind: dict, each: float, is_trusted: bool
 ) -> None:
-    """As where somebody deletes completions/ and launches with fewer tasks."""
+    """Where somebody deletes completions/ and launches with fewer tasks, Slurm merges those of
+    before, too. Their times tell."""
     job = a_job(make_job, 8, 8, **kind)
-    write_stats(job, 9)
     merged(job, LAUNCH + 9000)
+    content = (job / "stats.json").read_text()
+    assert content.count('"total": 0.5') == 1
+    content = content.replace('"total": 0.5', f'"total": 0.5, "global_mean": {each}')
+    (job / "stats.json").write_text(content)
     scanned = Scanned.on_disk(job)
     assert (scanned.scan().stats is not None) == is_trusted
     assert scanned.requests()["read"] == 0
