@@ -90,6 +90,18 @@ def test_times_tell_how_many_tasks_were_merged(times: list[object], tasks: int |
     assert tasks_merged(as_bytes([a_step(FILTER, time) for time in times])) == tasks
 
 
+def test_parts_of_a_document_are_added_up_before_they_are_rounded() -> None:
+    """A step of somebody's own counts what it likes, and tenths are no exact numbers."""
+    stats = parsed(a_step(FILTER, total=0.1, tokens=0.3))
+    for _ in range(9):
+        stats = stats.plus(parsed(a_step(FILTER, total=0.1, tokens=0.3)))
+    assert (stats.steps()[0].documents_in, stats.tokens) == (1, 3)
+
+
+def test_a_reader_after_another_one_has_in_what_it_read_itself() -> None:
+    assert parsed(a_step(READER, documents=7, total=9)).steps()[0].documents_in == 7
+
+
 def test_thirty_two_steps_are_shown() -> None:
     assert len(parsed(*[a_step(FILTER, total=1)] * 40).steps()) == 32
 
