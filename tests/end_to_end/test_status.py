@@ -216,7 +216,9 @@ def test_jobs_on_s3_are_shown_with_the_logs_of_missing_ranks(
     url = f"s3://{BUCKET}/status"
     run = status(url, "--missing", environment=environment)
     assert run.code == 0, run.err
-    assert f"deep/job misses 1-2\n  {url}/deep/job/logs/task_00002.log  failed\n" in run.out
+    states = "  failed 2\n  running or not started 1\n"
+    log = f"  {url}/deep/job/logs/task_00002.log  failed\n"
+    assert f"deep/job misses 1-2\n{states}{log}" in run.out
     file = tmp_path / "config.yaml"
     options = {"url": url, "name": "bucket", "storage_options": s3_server.options}
     file.write_text(json.dumps({"roots": [options]}))
@@ -581,5 +583,6 @@ def test_by_has_a_line_for_each_stage_in_place_of_each_job(tmp_path: Path) -> No
     assert [(part["value"], part["jobs"]) for part in parts] == [
         ("CC-MAIN-2014-23", 2), ("CC-MAIN-2014-35", 2),
     ]  # fmt: skip
-    assert status(tmp_path, "--by", "dump").err == "no job has a dump\n"
+    said = "no job has a dump; there are root, state, stage, item\n"
+    assert status(tmp_path, "--by", "dump").err == said
     assert status(tmp_path, "--by", "stage", "--missing").code == 2

@@ -109,7 +109,8 @@ def _missing(row: Row, found: Missing, *, with_root: bool, most: int | None) -> 
     said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
     yield ""
     yield f"{name} {'; '.join(said)}"
-    for in_state, runs in found.in_state.items():
+    by_state = found.in_state.items() if found.in_state.keys() != {"unseen"} else ()
+    for in_state, runs in by_state:
         cut = ",…" if len(runs) == MOST_RUNS else ""
         yield f"  {WORDS.get(in_state, in_state)} {formatting.ranges(runs)}{cut}"
     if found.logs is None:
