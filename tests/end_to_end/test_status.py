@@ -311,6 +311,31 @@ def test_exit_codes_are_for_scripts(
     assert status(root, *option).code == code
 
 
+def test_whatever_could_not_be_read_is_in_the_exit_code(make_job: Callable[..., Path]) -> None:
+    """A folder in which jobs may lie, and the logs that were asked for."""
+    root = make_job("j", tasks=3, completed=[0, 1]).parent
+    (root / "j/logs").mkdir()
+    assert status(root, "--missing", "--failed").code == 0
+    (root / "j/logs").chmod(0)
+    try:
+        assert status(root).code == 0
+        for asked in ("--missing", "--failed"):
+            run = status(root, asked)
+            assert (run.code, "its logs cannot be " in run.out) == (1, True)
+        (job,) = status(root, "--missing", "--json").json["jobs"]
+        assert job["missing_logs_error"].startswith("denied: ")
+    finally:
+        (root / "j/logs").chmod(0o755)
+    write_marker(root / "j", "00002", time.time() - 60)
+    closed = root / "closed"
+    closed.mkdir(mode=0)
+    try:
+        assert (status(root).code, status(root, "--strict").code) == (1, 3)
+    finally:
+        closed.chmod(0o755)
+    assert (status(root).code, status(root, "--strict").code) == (0, 0)
+
+
 def test_a_job_that_is_run_again_as_a_whole_is_not_complete_whatever_its_markers_say(
     make_job: Callable[..., Path],
 ) -> None:

@@ -187,6 +187,33 @@ def test_an_order_is_that_of_the_api_and_of_its_folders(gallery: Exporter, by: s
         assert [job["job_name"] for job in jobs] == [job["job_name"] for job in of_api]
 
 
+KEYS = ["time", "roots", "by", "parts", "problems", "jobs", "left_out", "selected", "totals",
+        "roots_missing"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "empty"),
+    [
+        ((), ["by", "parts", "problems"]),
+        (("--by", "stage", "--limit", "1", "-hc"), ["problems", "jobs"]),
+        (("--problems", "--failed", "--state", "stalled"), ["by", "parts"]),
+        (("--steps", "--missing", "--failed", "--match", "x"), ["by", "parts", "problems"]),
+        (("-p", "CC-MAIN-2024-10/", "--strict", "--sort", "idle"), ["by", "parts", "problems"]),
+    ],
+)
+def test_keys_for_scripts_are_the_same_whatever_is_asked_for(
+    gallery: Exporter, arguments: tuple[str, ...], empty: list[str]
+) -> None:
+    there = status(url_of(gallery), "--json", *arguments).json
+    here = status(config_of(gallery), "--json", *arguments).json
+    assert list(there) == list(here) == KEYS
+    assert there["totals"].keys() == here["totals"].keys()
+    for answer in (there, here):
+        assert [key for key in KEYS if answer[key] is None] == empty
+    jobs = zip(there["jobs"] or (), here["jobs"] or (), strict=True)
+    assert all(job.keys() == other.keys() for job, other in jobs)
+
+
 # --- A gate
 
 

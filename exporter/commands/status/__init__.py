@@ -61,8 +61,7 @@ class Options:
     def rows_of(self, report: Report) -> list[Row]:
         """The rows to show, in their order."""
         wanted = replace(self.filter, hide_complete=self.hide_complete)
-        by = self.sort or ("attention" if self.watch else "name")
-        return sort_rows(filter(wanted.keeps, report.rows), by)
+        return sort_rows(filter(wanted.keeps, report.rows), self.sort or "name")
 
 
 def run(target: Config | ExporterAt, options: Options) -> int:

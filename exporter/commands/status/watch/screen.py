@@ -51,13 +51,14 @@ def draw(
         lines += [*_details(moment, row)][: room + 1]
         return Drawing(lines, [row.key], room)
     parts = [] if view.group is None else break_down(rows, view.group)
-    about: list[Line] = [part.value for part in parts] or [row.key for row in rows]
+    every: list[Line] = [part.value for part in parts] or [row.key for row in rows]
+    about = every[: options.limit]
     if not about:
-        lines.append(Text("no job is as asked for" if moment.report.rows else "no jobs yet"))
+        lines.append(Text(_why_empty(moment, len(every))))
         return Drawing(lines, [], room)
     marked = min(view.marked, len(about) - 1)
     first = max(0, min(marked - room // 2, len(about) - room))
-    shown = slice(first, first + room)
+    shown = slice(first, min(first + room, len(about)))
     if view.group is None:
         table = job_columns(moment.report, rows[shown], with_bars=True, new=new)
     else:
@@ -65,9 +66,15 @@ def draw(
     heading, *drawn_lines = drawn(table, columns)
     drawn_lines[marked - first].stylize("reverse")
     lines += [heading, *drawn_lines]
-    if hidden := len(about) - len(drawn_lines):
+    if hidden := len(every) - len(drawn_lines):
         lines.append(Text(f"… and {formatting.count(hidden)} more", style="dim"))
     return Drawing(lines, about, room)
+
+
+def _why_empty(moment: Moment, left_out: int) -> str:
+    if left_out:
+        return f"… and {formatting.count(left_out)} more"
+    return "no job is as asked for" if moment.report.rows else "no jobs yet"
 
 
 def _rows(moment: Moment, view: View, options: Options) -> list[Row]:
@@ -78,8 +85,7 @@ def _rows(moment: Moment, view: View, options: Options) -> list[Row]:
     if view.within is not None:
         by, value = view.within
         kept = [row for row in kept if value_of(row, by) == value]
-    in_order = kept if view.sort == "attention" else sort_rows(kept, view.sort)
-    return in_order[: options.limit]
+    return kept if view.sort == "attention" else sort_rows(kept, view.sort)
 
 
 def _pinned(
