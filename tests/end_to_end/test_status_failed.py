@@ -1,12 +1,13 @@
 """``status --failed``, ``--missing`` and ``--strict`` on what real launches left."""
 
 import json
+import os
 import re
 import time
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_job, write_marker
+from support.jobs import FAILED_LOG, LAUNCH, write_job, write_marker
 from support.status import status
 from support.task_states import STATES, unpack
 
@@ -65,6 +66,38 @@ def test_a_line_of_which_the_beginning_was_not_read_is_not_shown() -> None:
     begun = b"value\n" + b"y" * (PART_BYTES - len("value\n"))
     assert tail_of(begun, 200)[0].startswith("y")
     assert tail_of(b"value\nlast\n", 200) == ("value", "last")
+
+
+def test_a_line_has_a_thousand_characters_and_says_that_it_is_cut() -> None:
+    assert tail_of(b"x" * 1000 + b"\n" + b"y" * 1001, 2) == ("x" * 1000, "y" * 1000 + "…")
+
+
+def test_logs_of_this_launch_and_its_ranks_alone_are_told_also_those_just_written(
+    tmp_path: Path,
+) -> None:
+    launch = time.time() - 3600
+    job = write_job(tmp_path / "j", tasks=4, completed=[0], launch=launch)
+    (job / "logs").mkdir()
+    ages = {0: 60, 1: 7200, 2: 1800, 3: 1, 4: 60}  # 0 is done, 1 is of before, 4 no task
+    for rank, age in ages.items():
+        log = job / f"logs/task_{rank:05d}.log"
+        log.write_text(FAILED_LOG)
+        os.utime(log, (time.time() - age, time.time() - age))
+    (found,) = status("--failed", "--missing", "--json", tmp_path).json["jobs"]
+    assert [task["rank"] for task in found["failed_tasks"]] == [2, 3]
+    assert [log["rank"] for log in found["missing_logs"]] == [1, 2, 3]
+
+
+def test_of_a_job_that_slices_run_no_log_is_too_old(tmp_path: Path) -> None:
+    """Each process of a slice writes executor.json anew."""
+    now = time.time()
+    job = write_job(tmp_path / "j", tasks=4, launch=now - 60, local_tasks=2, local_rank_offset=2)
+    (job / "logs").mkdir()
+    log = job / "logs/task_00001.log"
+    log.write_text(FAILED_LOG)
+    os.utime(log, (now - 900, now - 900))
+    (found,) = status("--failed", "--json", tmp_path).json["jobs"]
+    assert [task["rank"] for task in found["failed_tasks"]] == [1]
 
 
 def test_a_log_longer_than_what_is_read_and_odd_bytes_are_no_trouble(tmp_path: Path) -> None:

@@ -118,6 +118,15 @@ def test_sums_break_between_words_and_take_three_lines_at_most(
     assert len(lines) - at <= 3
 
 
+def test_a_terminal_gets_the_first_logs_and_a_pipe_all(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "j", tasks=30, launch=time.time() - 3000, logs=range(25))
+    drawn = screen(tmp_path, "--missing", columns=200)
+    logs = f"  {job}/logs/task_"
+    assert sum(line.startswith(logs) for line in drawn) == 20
+    assert "  … and 5 more logs; all of them in a pipe or with --json" in drawn
+    assert status(tmp_path, "--missing").out.count(logs) == 25
+
+
 def test_steps_have_the_width_of_the_terminal(tmp_path: Path) -> None:
     folder = archives.unpack("task_states.tar.gz", tmp_path) / "live/running"
     wide, narrow = (screen(folder, "--steps", columns=columns) for columns in (80, 44))

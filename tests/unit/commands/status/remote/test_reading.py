@@ -61,6 +61,12 @@ def test_no_value_of_another_kind_gets_through(field: str) -> None:
             reading.report_of(ROOTS, jobs)
 
 
+@pytest.mark.parametrize("control", ["\x00", "\n", "\x7f", "\x85", "\x9b"])
+def test_every_control_character_is_escaped(control: str) -> None:
+    report = reading.report_of(ROOTS, [{**JOBS[0], "job_name": f"a{control}b"}])
+    assert report.rows[0].job_name == f"a\\x{ord(control):02x}b"
+
+
 @pytest.mark.parametrize("field", ["job_name", "url", "advice"])
 def test_nothing_that_a_terminal_obeys_gets_through(field: str) -> None:
     text = json.dumps({**ROOTS, "jobs": JOBS}).replace(f'"{field}": "', f'"{field}": "\\u001b[2J')
