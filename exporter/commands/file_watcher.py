@@ -21,9 +21,15 @@ class FileWatcher:
     """Calls `on_change`, on a thread of its own, after one of `files()` has changed since
     this was created. Polls from `start` on."""
 
-    def __init__(self, files: Callable[[], Sequence[str]], on_change: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        files: Callable[[], Sequence[str]],
+        on_change: Callable[[], object],
+        interval_seconds: float = _INTERVAL_SECONDS,
+    ) -> None:
         self._files = files
         self._on_change = on_change
+        self._interval_seconds = interval_seconds
         self._told = self._poll()
 
     def start(self) -> None:
@@ -32,7 +38,7 @@ class FileWatcher:
     def _run(self) -> None:
         before = self._told
         while True:
-            time.sleep(_INTERVAL_SECONDS)
+            time.sleep(self._interval_seconds)
             now = self._poll()
             if now == before != self._told:
                 self._told = now
