@@ -30,8 +30,8 @@ from exporter.scanning.pipeline import Pipeline
 from exporter.scanning.root.scan import RootScan
 from exporter.scanning.root.state import RootState
 from exporter.scanning.root.storage import OpenStorage, RootStorage
+from exporter.scanning.root.visitor import VisitReport
 from exporter.scanning.schedule import Schedule
-from exporter.scanning.visitor import VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers
 

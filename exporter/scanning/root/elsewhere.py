@@ -20,7 +20,7 @@ from exporter.scanning.job_scan import ProgressQuestion
 from exporter.scanning.probes.traces import Traces, TracesQuestion
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.root.publish import NO_OTHERS, Others
-from exporter.scanning.visitor import Question, Visit
+from exporter.scanning.root.visitor import Question, Visit
 from exporter.storage.base import Folder, Path
 
 

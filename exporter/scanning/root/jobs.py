@@ -24,7 +24,7 @@ from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.times import Times
 from exporter.scanning.root.elsewhere import Elsewhere
 from exporter.scanning.root.job_state import JobState
-from exporter.scanning.visitor import Question, Visit
+from exporter.scanning.root.visitor import Question, Visit
 from exporter.storage.base import Path
 
 

@@ -21,7 +21,7 @@ from exporter.scanning.job_memory import JobScan
 from exporter.scanning.root.check import RootCheck
 from exporter.scanning.root.state import RootState
 from exporter.scanning.root.storage import RootStorage
-from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
+from exporter.scanning.root.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage.base import Path
 from exporter.workers import OVERDUE_PER_OWNER, Call
 

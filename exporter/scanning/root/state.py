@@ -34,7 +34,7 @@ from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.root.jobs import RootJobs
-from exporter.scanning.visitor import Visit
+from exporter.scanning.root.visitor import Visit
 from exporter.storage.base import Folder, Path
 
 

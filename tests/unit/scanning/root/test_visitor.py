@@ -9,7 +9,7 @@ from support.jobs import write_job
 from exporter.config.settings import RootConfig
 from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.root.storage import RootStorage
-from exporter.scanning.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
+from exporter.scanning.root.visitor import CHECK, Visit, Visitor, VisitQueue, VisitReport
 from exporter.storage import open_storage
 from exporter.workers import Workers
 
@@ -33,7 +33,9 @@ def reports_of(queue: VisitQueue, folder: Path) -> list[VisitReport]:
 def test_a_visitor_makes_the_visits_that_are_queued_and_says_when_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.scanning.visitor._SLICE_SECONDS", 20.0)  # also on a busy machine
+    monkeypatch.setattr(
+        "exporter.scanning.root.visitor._SLICE_SECONDS", 20.0
+    )  # also on a busy machine
     write_job(tmp_path / "job", tasks=3, completed=[0])
     queue = VisitQueue()
     queue.add(Visit(FolderToVisit(())))
