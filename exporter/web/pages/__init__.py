@@ -22,18 +22,21 @@ class Pages:
     def status(self, report: Report, query: Query, addresses: Addresses) -> bytes:
         """The status page."""
         values = status(report, query, self._templates.cells)
-        return self._templates.render("jobs.html", addresses, up="", back=query.encode(), **values)
+        return self._templates.render("jobs.html", addresses, up="", back=query, **values)
 
     def job(
         self, report: Report, row: Row, up: str, addresses: Addresses, came_from: Query = _ALL
     ) -> bytes:
         """The page of one row of the report, and the way back to what was `came_from`."""
         values = job(report, row, self._templates.entries)
-        return self._templates.render(
-            "job.html", addresses, up=up, back=came_from.encode(), **values
-        )
+        return self._templates.render("job.html", addresses, up=up, back=came_from, **values)
 
     def missing(self, up: str) -> bytes:
         """The page in place of a job that is not known."""
-        said = {"title": "No such job – datatrove jobs", "icon": "bad", "up": up}
-        return self._templates.render("missing.html", Addresses(()), **said)
+        return self._templates.render(
+            "missing.html",
+            Addresses(()),
+            title="No such job – datatrove jobs",
+            icon="bad",
+            up=up,
+        )

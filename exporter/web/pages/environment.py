@@ -11,6 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
@@ -33,6 +34,9 @@ from exporter.web.urls import Addresses
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 # What HTML forbids in a document, and carriage returns, which it would change.
+
+
+_ALL = Query()
 
 
 def _static(name: str) -> str:
@@ -95,18 +99,24 @@ class Templates:
     def __init__(self) -> None:
         self._environment = new_environment()
         self._addresses = Addresses(())
-        self._back = ""
-        self._environment.globals |= {"link": self._link, "address": self._address}
+        self._back = _ALL
+        self._environment.globals |= {
+            "link": self._link,
+            "address": self._address,
+            "those_with_strays": self._those_with_strays,
+        }
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now, not for the first request
         self.cells = self._macros("_cells.html", "page")
         self.entries = self._macros("_entries.html", "job")
 
-    def render(self, template: str, addresses: Addresses, back: str = "", **values: Any) -> bytes:
+    def render(
+        self, template: str, addresses: Addresses, back: Query = _ALL, **values: Any
+    ) -> bytes:
         """The document; `addresses` are those of the jobs that it links to, and `back` is the query
         of the status page to which their pages lead back."""
         self._addresses, self._back = addresses, back
-        document = self._environment.get_template(template).render(values, back=back)
+        document = self._environment.get_template(template).render(values, back=back.encode())
         return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", document).encode()
 
     def _address(self, row: Row) -> str:
@@ -116,9 +126,15 @@ class Templates:
     def _link(self, row: Row) -> str:
         """The same, with the way back."""
         link = self._address(row)
-        if not self._back:
+        back = self._back.encode()
+        if not back:
             return link
-        return f"{link}{'&' if '?' in link else '?'}{urlencode([('from', self._back)])}"
+        return f"{link}{'&' if '?' in link else '?'}{urlencode([('from', back)])}"
+
+    def _those_with_strays(self) -> str:
+        """The query for those jobs of the status page that have stray markers."""
+        wanted = replace(self._back.filter, has_strays=True)
+        return replace(self._back, filter=wanted, view="list", page=1).encode()
 
     def _macros(self, template: str, place: Place) -> list[Drawn]:
         module = self._environment.get_template(template).module
