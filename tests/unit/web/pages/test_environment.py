@@ -36,6 +36,7 @@ from exporter.datatrove.layout import display_name
 from exporter.model import facts
 from exporter.model.facts.fact import Column, Fact, Place, Sort
 from exporter.model.report import report_on
+from exporter.model.stages.grouping import Group
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages
 from exporter.web.pages.environment import new_environment
 from exporter.web.query import Query
@@ -95,6 +96,41 @@ def test_no_element_and_no_attribute_is_born_from_data(
         assert ours.parts == theirs.parts
     assert name in hostile[1].names
     assert root in hostile[1].names
+
+
+def pipeline_documents(stage: str, item: str, label: str) -> list[Skeleton]:
+    """Each view of two stages that share four items, and a page of one of their jobs."""
+    groups = [Group(of, f"{item}{n}") for of in (stage, "a stage") for n in range(4)]
+    jobs = [
+        a_job(f"j{at}", reading=READING, labels=(("stage", group.stage), ("dump", label)))
+        for at, group in enumerate(groups)
+    ]
+    views = views_of(a_root("r", *jobs, groups=tuple(groups)))
+    wanted = (("stage", stage), ("item", f"{item}2"), ("label", f"dump:{label}"))
+    answers = [
+        *(views.index(asked(("view", view))) for view in ("grid", "stages", "list")),
+        *(views.index(asked(("view", view), *wanted)) for view in ("stages", "list")),
+        views.job(below("r/j2")),
+    ]
+    return [Skeleton(shown(answer)) for answer in answers]
+
+
+@cache
+def harmless_pipeline() -> list[Skeleton]:
+    return pipeline_documents("b", "c", "d")
+
+
+@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(stage=NAMES, item=NAMES, label=NAMES)
+@example(*["\"><script>alert(1)</script><p class='"] * 3)
+@example("\N{RIGHT-TO-LEFT OVERRIDE}gnp", "\N{PILE OF POO}" * 63, "line\nbreak")
+def test_stages_items_and_labels_are_text_too(stage: str, item: str, label: str) -> None:
+    assume(stage != "a stage")
+    hostile = pipeline_documents(stage, item, label)
+    for ours, theirs in zip(hostile, harmless_pipeline(), strict=True):
+        assert ours.parts == theirs.parts
+    assert stage in hostile[0].names
+    assert {stage, f"{item}2", label} <= set(hostile[3].names)
 
 
 def test_the_attack_of_the_property_test_would_be_seen() -> None:
