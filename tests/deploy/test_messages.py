@@ -9,6 +9,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from support.monitoring import (
@@ -28,12 +30,21 @@ INTERVAL_SECONDS = 2
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Receiver]]:
+    with watching(tmp_path_factory.mktemp("alertmanager")) as found:
+        yield found
+
+
+@contextmanager
+def watching(folder: Path, *, not_by: str = "") -> Iterator[tuple[int, Receiver]]:
+    """An Alertmanager with the routes of the example, and what it sends; groups are not told apart
+    by one label."""
     with receiver() as received:
         config = hurried_alertmanager(received.url)
+        config["route"]["group_by"] = [by for by in config["route"]["group_by"] if by != not_by]
         config["route"] |= {"group_wait": "1s", "group_interval": f"{INTERVAL_SECONDS}s"}
         for route in config["route"]["routes"]:
             route.pop("group_wait", None)
-        with alertmanager(tmp_path_factory.mktemp("alertmanager"), config) as port:
+        with alertmanager(folder, config) as port:
             yield port, received
 
 
@@ -78,6 +89,19 @@ def test_a_cluster_that_pauses_is_one_message_for_each_root(
     ]
     sent = messages(watched, (jobs, False), (jobs, True), count=2)
     assert sent == {("/team", "firing", 20): 1, ("/team", "resolved", 20): 1}
+
+
+def test_storage_that_hangs_below_all_workers_is_a_message_for_each_stage_or_one(
+    watched: tuple[int, Receiver], tmp_path: Path
+) -> None:
+    jobs = [
+        alert("DatatroveJobStalled", root="hangs", stage=stage, job_name=f"{stage}/{n}",
+              state="stalled")
+        for stage in ("extract", "filter", "dedup") for n in range(4)
+    ]  # fmt: skip
+    assert messages(watched, (jobs, False), count=3) == {("/team", "firing", 4): 3}
+    with watching(tmp_path, not_by="stage") as by_root:
+        assert messages(by_root, (jobs, False), count=1) == {("/team", "firing", 12): 1}
 
 
 def test_a_day_of_three_problems_and_fifty_abandoned_jobs_is_six_messages_and_no_page(
