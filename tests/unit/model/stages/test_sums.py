@@ -1,13 +1,18 @@
 """Sums of stages: which stages are told apart, and that no job is lost or counted twice."""
 
+import random
+from collections import Counter
+
+import pytest
 from support.readings import a_job, a_reading
 
+from exporter.model.snapshot import Job
 from exporter.model.stages.sums import MOST_STAGES, sums_by_stage
 
 READING = a_reading(tasks=10, tasks_completed=4)
 
 
-def jobs_of(stages: list[str]) -> list[object]:
+def jobs_of(stages: list[str]) -> list[Job]:
     return [a_job(f"{n}", reading=READING, labels=(("stage", s),)) for n, s in enumerate(stages)]
 
 
@@ -33,6 +38,25 @@ def test_a_stage_called_as_the_rest_is_counted_once() -> None:
 def test_stages_elsewhere_take_places_and_are_not_shown() -> None:
     elsewhere = tuple(f"a{number:04}" for number in range(MOST_STAGES - 1))
     assert counted(["b", "c"], elsewhere) == {"b": 1, "other": 1}
+
+
+@pytest.mark.parametrize("stages", [3, MOST_STAGES, MOST_STAGES + 40])
+def test_the_sums_of_three_shards_are_those_of_one(stages: int) -> None:
+    chance = random.Random(stages)
+    names = [f"s{chance.randrange(stages):04}" for _ in range(4 * stages)]
+    jobs = list(zip(jobs_of(names), names, strict=True))
+    shards: tuple[list[tuple[Job, str]], ...] = ([], [], [])
+    for job in jobs:
+        chance.choice(shards).append(job)
+    added = Counter[str]()
+    for shard in shards:
+        elsewhere = {stage for other in shards if other is not shard for _, stage in other}
+        for stage, sums in sums_by_stage([job for job, _ in shard], elsewhere):
+            added[stage] += sums.tasks_completed
+    assert added == {
+        stage: sums.tasks_completed for stage, sums in sums_by_stage([job for job, _ in jobs])
+    }
+    assert len(added) == min(len(set(names)), MOST_STAGES + 1)
 
 
 def test_a_job_without_a_stage_is_in_none() -> None:
