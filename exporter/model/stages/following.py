@@ -1,7 +1,7 @@
 """Steps that no word tells, from those of the same items that words do tell. Pure."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.model.stages.job_name import JobName
@@ -14,8 +14,6 @@ from exporter.model.stages.name_part import (
 )
 
 _REPEATED = 2  # items known from other stages
-_MANY_STEPS = 1 / 3  # of the names beside one that no word tells to be a step
-_MOST_STEPS = 1 / 2
 
 
 class _Way(NamedTuple):
@@ -39,7 +37,6 @@ def follow_known_steps(names: Sequence[JobName]) -> None:
     if not unsure:
         return
     known = {name.items for name in names if name.kinds & OF_STEPS and name.has_stage}
-    known.discard(())
     of_steps = _endings_in_steps(names)
     ways = {name: list(_ways_to_follow(name, of_steps)) for name in unsure} if known else {}
     items_of = defaultdict[str, set[Parts]](set)
@@ -59,27 +56,25 @@ def follow_known_steps(names: Sequence[JobName]) -> None:
             name.taken = list(max(fitting, key=lambda way: common[way.stage]).taken)
 
 
-def _endings_in_steps(names: Iterable[JobName]) -> dict[str, float]:
-    """Of stages with ``*`` for their last part, the share of names that have a step there."""
-    all_names, in_steps = Counter[str](), Counter[str]()
-    for name in names:
-        if name.kinds & OF_STEPS:
-            ending = name.stage_with(-1, "*")
-            all_names[ending] += 1
-            in_steps[ending] += name.looked[-1].kind == "step" and name.taken[-1][0] != "*"
-    return {ending: in_steps[ending] / count for ending, count in all_names.items()}
+def _endings_in_steps(names: Iterable[JobName]) -> set[str]:
+    """Stages with ``*`` for their last part, where some have a step there."""
+    return {
+        name.stage_with(-1, "*")
+        for name in names
+        if name.kinds & OF_STEPS and name.looked[-1].kind == "step" and name.taken[-1][0] != "*"
+    }
 
 
-def _is_among_steps(name: JobName, of_steps: Mapping[str, float]) -> bool:
+def _is_among_steps(name: JobName, of_steps: Collection[str]) -> bool:
     """It ends beside steps in a folder of logs of whatever step, ``logs/langid``."""
     if not name.kinds & OF_STEPS or name.looked[-1].kind != "plain":
         return False
     ending = name.stage_with(-1, "*")
-    is_numbered = has_word_and_number(name.texts[-1])
-    return of_steps[ending] >= _MOST_STEPS and not names_a_step(ending) and not is_numbered
+    is_one_of_many = names_a_step(ending) or has_word_and_number(name.texts[-1])
+    return ending in of_steps and not is_one_of_many
 
 
-def _ways_to_follow(name: JobName, of_steps: Mapping[str, float]) -> Iterator[_Way]:
+def _ways_to_follow(name: JobName, of_steps: Collection[str]) -> Iterator[_Way]:
     """Without a step in it each part may be one, else the last."""
     as_items = [("*", (text,)) for text in name.texts]
     if not name.kinds & OF_STEPS:
@@ -90,5 +85,5 @@ def _ways_to_follow(name: JobName, of_steps: Mapping[str, float]) -> Iterator[_W
     elif name.looked[-1].kind == "plain" and not has_word_and_number(name.texts[-1]):
         last = name.texts[-1], ()
         yield _Way((*as_items[:-1], last))
-        if of_steps[name.stage_with(-1, "*")] >= _MANY_STEPS:
+        if name.stage_with(-1, "*") in of_steps:
             yield _Way((*name.taken[:-1], last))

@@ -22,7 +22,7 @@ _STEP_BEGINNINGS = re.compile(
     "|clean|normali|format|annotat|translat|crawl|summar|count|quality|rehydrat|repack"
 )
 _NUMBERED = re.compile(r"\d{1,2}[_.-][A-Za-z].*|(?:logs?|stage|step|phase|pass)[_.-]?\d{1,2}")
-_KEY_AND_VALUE = re.compile(r"(?!stage|step|phase|pass)\w+=(.*)", re.IGNORECASE | re.DOTALL)
+_KEY_AND_VALUE = re.compile(r"\w+=(.*)", re.DOTALL)
 _SHAPE = re.compile(
     r"(?:CC-[A-Z]+-\d{4}(?:-\d{2})?(?!\d)"  # a crawl
     r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:[_T]\d{2}[-:]\d{2}[-:]\d{2}(?:_[a-z]{5})?)?(?!\d)"  # a time
