@@ -1,9 +1,8 @@
-"""Which rows of a report to show, and in which order."""
+"""Which rows of a report to show."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.model.facts import SORTS
 from exporter.model.report import Row
 from exporter.model.state import State
 
@@ -44,19 +43,3 @@ class Filter:
 
 
 _ALL = Filter()
-
-
-def sort_rows(rows: Iterable[Row], by: str, *, descending: bool | None = None) -> list[Row]:
-    """Rows in the order that `SORTS` has under this name, turned as its label says if that is not
-    told; those alike by job_name and root. Rows without the value come last either way."""
-    sort, key = SORTS[by]
-    descending = sort.descending if descending is None else descending
-    if sort.key is not None:  # no two rows are alike
-        return sorted(rows, key=key, reverse=descending)
-    # Two sorts by strings take half the time of one by pairs of them.
-    by_name = sorted(sorted(rows, key=lambda row: row.root.name), key=lambda row: row.job.name)
-    values = [key(row) for row in by_name]
-    known = [place for place, value in enumerate(values) if value is not None]
-    known.sort(key=values.__getitem__, reverse=descending)
-    unknown = [row for row, value in zip(by_name, values, strict=True) if value is None]
-    return [by_name[place] for place in known] + unknown

@@ -12,11 +12,11 @@ from typing import Any
 
 from exporter.model import facts
 from exporter.model.facts.fact import Fact
+from exporter.model.facts.stages import STAGE_FACTS, stage_json
 from exporter.model.open_tasks import ranks_in_states
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
-from exporter.model.stages.facts import STAGE_FACTS, stage_json
 from exporter.model.stages.table import report_table
 from exporter.model.state import BY_NAME, STATES
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order

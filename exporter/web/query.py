@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 
-from exporter.model.facts import SORTS
+from exporter.model.facts import SORTS, sort_rows
 from exporter.model.report import Row
-from exporter.model.selection import Filter, sort_rows
+from exporter.model.selection import Filter
 from exporter.model.state import STATES
 
 Order = Literal["asc", "desc"]

@@ -14,8 +14,9 @@ from exporter import log
 from exporter.commands.status.source import Source
 from exporter.commands.targets import ExporterAt
 from exporter.config.settings import Asked, Config
+from exporter.model.facts import sort_rows
 from exporter.model.report import Report, Row
-from exporter.model.selection import Filter, sort_rows
+from exporter.model.selection import Filter
 from exporter.model.state import State
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ come from here; nothing is published that no row names.
 To add a value that a `Reading` has, add a row to ``jobs``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from exporter.model.facts.fact import At, Column, Fact, Place, Sort
+from exporter.model.facts.fact import At, Column, Fact, Place
 from exporter.model.facts.jobs import JOB_FACTS
+from exporter.model.facts.orders import SORTS, sort_rows
 from exporter.model.facts.roots import ROOT_FACTS
 from exporter.model.facts.sums import SUMS
 from exporter.model.report import RootRow, Row
@@ -26,6 +27,7 @@ __all__ = [
     "columns_of",
     "job_json",
     "root_json",
+    "sort_rows",
     "totals_json",
 ]
 
@@ -34,16 +36,6 @@ def columns_of(place: Place) -> list[tuple[Fact[Job, Row], Column]]:
     """The columns of a table, or the entries of a job's page, from the first to the last."""
     found = [(fact, c) for fact in JOB_FACTS for c in fact.columns if place in c.places]
     return sorted(found, key=lambda pair: pair[1].order)
-
-
-SORTS: dict[str, tuple[Sort, Callable[[Row], Any]]] = {
-    sort.name: (sort, sort.key or sort.by or of)
-    for sort, of in sorted(
-        ((fact.sort, fact.of) for fact in JOB_FACTS if fact.sort is not None),
-        key=lambda pair: pair[0].order,
-    )
-}
-"""The orders of rows by name, each with the key that it sorts by."""
 
 
 def job_json(row: Row) -> dict[str, object]:

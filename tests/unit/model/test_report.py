@@ -26,9 +26,8 @@ from support.readings import (
 )
 
 from exporter.datatrove.ranks import Ranks
-from exporter.model.facts import SORTS, job_json
+from exporter.model.facts import SORTS, job_json, sort_rows
 from exporter.model.report import count_states, report_on
-from exporter.model.selection import sort_rows
 from exporter.model.snapshot import Reading, Root
 from exporter.model.state import STATES
 

@@ -17,7 +17,7 @@ from exporter.errors import REASONS
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS
 from exporter.model.facts.fact import of_reading
 from exporter.model.facts.schemas import COUNT_OR_NULL
-from exporter.model.stages.facts import STAGE_FACTS
+from exporter.model.facts.stages import STAGE_FACTS
 from exporter.model.state import STATES
 from exporter.web import api
 from exporter.web.query import MAX_PER_PAGE, PER_PAGE

@@ -16,9 +16,9 @@ from exporter.commands.status.tables.terminal import drawn
 from exporter.commands.status.watch.feed import Moment
 from exporter.commands.status.watch.view import KEYS, JobKey, Line, View
 from exporter.model import formatting
-from exporter.model.facts import SORTS
+from exporter.model.facts import SORTS, sort_rows
 from exporter.model.report import Report, Row
-from exporter.model.selection import Filter, sort_rows
+from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down, value_of
 
 _LINES_PER_PROBLEM = 8
