@@ -79,7 +79,7 @@ LEFT_OUT = {
     "properties": {
         "another_pipeline": {**COUNT, "description": "Their pipeline has other steps than that of "
                              "the newest task."},
-        "unusable": {**COUNT, "description": "Their file is missing, too large or broken."},
+        "unusable": {**COUNT, "description": "Their file is missing, too large, broken or closed."},
         "not_read_yet": {**COUNT, "description": "A later scan comes to them."},
     },
 }  # fmt: skip
