@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,12 @@ from support.stats import (
     write_stats,
 )
 
+from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, JobStats
 from exporter.errors import StorageError
+from exporter.scanning.probes import stats as probe
 from exporter.scanning.probes import stats_memory
+from exporter.scanning.probes.limits import Limits
 from exporter.storage.base import Path as JobPath
 from exporter.storage.local.storage import LocalStorage
 
@@ -89,9 +93,10 @@ def test_while_nothing_changes_it_costs_nothing_more_and_the_reading_is_the_same
 
 
 def test_a_scan_reads_two_hundred_files_and_the_next_ones_the_rest(make_job: MakeJob) -> None:
-    """As after a restart."""
+    """As after a restart. The newest come first."""
     scanned = Scanned.on_disk(a_job(make_job, 1000, 450))
     seen = [scanned.sums() for _ in range(4)]
+    assert documents(seen[0]) == (200, sum(range(260, 460)))
     assert [(stats.tasks, stats.to_read) for stats in seen] == [
         (200, 250), (400, 50), (450, 0), (450, 0),
     ]  # fmt: skip
@@ -117,6 +122,40 @@ def test_a_job_that_became_complete_is_looked_at_until_all_is_read(make_job: Mak
     assert not scanned.result.is_settled
     assert scanned.sums().tasks == 450
     assert scanned.result.is_settled
+
+
+def test_what_is_read_late_is_not_what_was_done_last(make_job: MakeJob) -> None:
+    """A task of another pipeline, done in the middle, is read in the middle."""
+    job = a_job(make_job, 1000, 450)
+    complete(job, 999, LAUNCH + 100 * MINUTE + 1, a_pipeline()[:2])
+    scanned = Scanned.on_disk(job)
+    seen = [scanned.sums() for _ in range(4)]
+    assert (seen[-1].tasks, seen[-1].of_another_pipeline) == (450, 1)
+
+
+def test_a_slow_storage_has_so_much_time_for_one_job(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_ENOUGH_SECONDS", 0.0)
+    scanned = Scanned.on_disk(a_job(make_job, 8, 3))
+    assert [scanned.sums().tasks for _ in range(4)] == [1, 2, 3, 3]
+
+
+class LateStorage(LocalStorage):
+    """Local folders that show files a minute after they were written."""
+
+    lag_seconds = 60.0
+
+
+def test_a_file_that_a_storage_does_not_show_yet_is_not_missing(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    complete(job, 5, time.time())
+    (job / "stats" / "00005.json").unlink()
+    scanned = Scanned(LateStorage(str(job.parent)), "job")
+    stats = scanned.sums()
+    assert (stats.tasks, stats.unusable, stats.to_read) == (3, 0, 1)
+    write_stats(job, 5)
+    assert scanned.sums().tasks == 4
 
 
 # Lives of markers
@@ -150,7 +189,7 @@ def test_a_marker_that_was_written_again_counts_as_it_is_now(make_job: MakeJob) 
     scanned.scan()
     write_executor(job, tasks=3, launch=LAUNCH + 1000, skip_completed=False)
     assert documents(scanned.sums()) == (0, None)
-    complete(job, 1, LAUNCH + 1100, a_pipeline(read=500))
+    complete(job, 1, LAUNCH + 1000, a_pipeline(read=500))  # at once, as times of storages go
     assert documents(scanned.sums()) == (1, 500)
 
 
@@ -247,6 +286,8 @@ def test_pipelines_without_end_are_no_sums_without_end(make_job: MakeJob) -> Non
     assert scanned.memory.stats is not None
     assert len(scanned.memory.stats.pipelines) == stats_memory.MOST_PIPELINES
     assert scanned.requests()["read"] == 0
+    uncomplete(job, [3], LAUNCH + 900)
+    assert scanned.sums().of_another_pipeline == 28
 
 
 @pytest.mark.parametrize(
@@ -435,6 +476,36 @@ def test_a_file_that_is_whole_and_wrong_is_read_once(make_job: MakeJob, content:
 
 
 @pytest.mark.usefixtures("without_pauses")
+def test_hope_is_new_and_told_anew_after_a_file_that_was_fine(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    write_stats(job, 1, b"[")
+    scanned = Scanned.on_disk(job)
+    for _ in range(len(stats_memory.RETRY_PAUSES_SECONDS) + 1):
+        scanned.scan()
+    uncomplete(job, [1], LAUNCH + 900)
+    complete(job, 4, LAUNCH + 910)
+    scanned.scan()
+    complete(job, 5, LAUNCH + 920, b"[")
+    scanned.scan()
+    assert scanned.result is not None
+    assert scanned.result.stats_fault is not None
+    write_stats(job, 5)
+    assert (scanned.sums().tasks, scanned.sums().unusable) == (4, 0)
+
+
+def test_only_what_is_still_done_is_hoped_for(make_job: MakeJob) -> None:
+    job = a_job(make_job, 8, 3)
+    (job / "stats" / "00001.json").unlink()
+    scanned = Scanned.on_disk(job)
+    for markers in (1, 0):
+        scanned.scan()
+        assert scanned.memory is not None
+        assert scanned.memory.stats is not None
+        assert len(scanned.memory.stats.hoped) == markers
+        uncomplete(job, [1] * markers, LAUNCH + 900)
+
+
+@pytest.mark.usefixtures("without_pauses")
 def test_a_marker_that_goes_takes_the_hope_for_its_file_along(make_job: MakeJob) -> None:
     job = a_job(make_job, 8, 3)
     (job / "stats" / "00001.json").unlink()
@@ -594,6 +665,24 @@ def test_a_job_complete_when_first_seen_costs_one_read(make_job: MakeJob) -> Non
     job = a_job(make_job, 8, 8)
     merged(job, LAUNCH + 9000)
     assert Scanned.on_disk(job).requests()["read"] == 1 + 1  # and executor.json
+
+
+def test_a_job_of_very_many_tasks_is_not_asked_for_the_time_of_each(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_LIMITS", Limits(200, 200, stats=7))
+    job = a_job(make_job, 8, 8)
+    merged(job, LAUNCH + 9000)
+    scanned, without = Scanned.on_disk(job), Scanned.on_disk(job, read_stats="never")
+    assert scanned.requests() == without.requests()
+    assert scanned.scan().stats is None
+
+
+def test_complete_jobs_that_wait_for_their_turn_are_looked_at_as_seldom_as_others() -> None:
+    waiting = stats_memory.StatsMemory(1, waiting=Ranks([0]), of_all=True)
+    assert not waiting.expects_more
+    assert replace(waiting, tries=1).expects_more
+    assert replace(waiting, of_all=False).expects_more
 
 
 def test_merged_stats_that_are_missing_or_broken_tell_nothing(make_job: MakeJob) -> None:
