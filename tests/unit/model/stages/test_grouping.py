@@ -108,6 +108,18 @@ def grouped(*names: str) -> dict[str, tuple[str, str]]:
             "minhash/*/filter",
             "CC-MAIN-2014-23",
         ),
+        (
+            "minhash/CC-MAIN-2014-23/prune",
+            ["minhash/CC-MAIN-2014-23/filter"],
+            "minhash/*/*",
+            "CC-MAIN-2014-23/prune",
+        ),
+        (
+            "tokenize_c4/CC-MAIN-2014-23",
+            ["tokenize_wiki/CC-MAIN-2014-23", "minhash/notes"],
+            "tokenize_c4/*",
+            "CC-MAIN-2014-23",
+        ),
         ("stage_1/tok", ["stage_1/pack", "stage_2/pack", "stage_3/pack"], "stage_1/tok", ""),
         ("toks1BT/tok", ["toks1BT/pack", "toks2BT/pack"], "toks1BT/tok", ""),
         (
