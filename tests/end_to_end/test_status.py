@@ -351,7 +351,7 @@ def test_a_job_that_is_run_again_as_a_whole_is_not_complete_whatever_its_markers
     assert found["overdue_seconds"] == pytest.approx(1800, abs=60)
     assert run.json["totals"]["jobs_completed"] == 0
     assert run.json["totals"]["jobs_in_state"]["running"] == 1
-    assert " overdue:30m " in status(job.parent).out
+    assert " overdue:30m" in status(job.parent).out
     again = "has 1 of 2 markers from an earlier launch, and the last one runs every task again"
     assert f"\n\nj {again}\n\nSummary" in status(job.parent, "--missing").out
     (job / "completions/00000").unlink()
