@@ -24,14 +24,15 @@ def run(directory: str | None, speed: float, address: str | None, *, write_only:
     its metrics at `address`, or not if `write_only`, until a signal. Raises CommandError."""
     with _folder_to_write_to(directory) as folder:
         tree = DemoTree(folder, speed)
-        try:
-            tree.write()
-        except OSError as error:
-            raise CommandError(f"cannot write the demo to {folder}: {error.strerror}") from None
         stopping = threading.Event()
         if write_only:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
+        try:
+            tree.write()
+        except OSError as error:
+            raise CommandError(f"cannot write the demo to {folder}: {error.strerror}") from None
+        if write_only:
             click.echo(f"The jobs are in {folder}.")
             tree.progress(stopping)
         else:
