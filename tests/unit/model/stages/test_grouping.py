@@ -17,9 +17,12 @@ LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 
 WRONG = {"hostile", "project-runs"}
 """Free text, and two projects of dated runs."""
-WRONG_OF_MORE = {"data-named-like-steps", "experiments-flat", "user-dump-step-joined"}
-"""Data sets of several languages that are called like steps, an experiment that is, and users
-before a dump in one part with it."""
+WRONG_OF_MORE = {
+    "data-named-like-steps", "experiments-flat", "user-dump-step-joined", "audio",
+    "personal-scratch",
+}  # fmt: skip
+"""Data sets of several languages that are called like steps, an experiment that is, users before a
+dump in one part with it, data sets below languages where no step is known, and free text."""
 
 
 def overlap(ours: Sequence[str], theirs: Sequence[str | None]) -> float:
