@@ -49,7 +49,8 @@ def count_by_hand(folder: Path) -> dict[str, object]:
     names = (f"{rank:05d}" for rank in range(world_size))
     times = sorted(markers[name] for name in names if name in markers)
     since_launch = [time for time in times if time >= launch]
-    first = next((name for name in markers if [markers[name]] == since_launch[:1]), None)
+    of_one_time = (name for name in sorted(markers) if [markers[name]] == since_launch[:1])
+    first = next(of_one_time, None)
     start = launch if "start_method" in executor else start_by_log(folder, launch, first)
     waits = [*([] if start is None else [start]), *since_launch]
     gaps = [later - earlier for earlier, later in pairwise(waits)]
