@@ -51,9 +51,11 @@ def _mounted(
             "no access to /dev/fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
         )
     mountpoint.mkdir(parents=True, exist_ok=True)
-    libraries = [str(folder) for lib in ("lib", "usr/lib") for folder in (_FETCHED / lib).glob("*")]
-    programs = [str(_FETCHED / "bin"), os.environ["PATH"]]  # fusermount
-    fuse = next(iter((_FETCHED / "lib").glob("*/libfuse.so.2")), None)
+    # Packages of Debian 13 have nothing beside usr any more.
+    tops = (_FETCHED, _FETCHED / "usr")
+    libraries = [str(folder) for top in tops for folder in (top / "lib").glob("*")]
+    programs = [*(str(top / "bin") for top in tops), os.environ["PATH"]]  # fusermount
+    fuse = next((file for top in tops for file in top.glob("lib/*/libfuse.so.2")), None)
     found = {
         "LD_LIBRARY_PATH": ":".join(libraries),
         "PATH": ":".join(programs),
