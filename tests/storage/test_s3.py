@@ -596,6 +596,18 @@ def test_redirects_without_end_are_an_error() -> None:
             assert_counts_are_right(storage, server)
 
 
+def test_redirects_that_do_not_say_where_to_are_asked_about_little() -> None:
+    """botocore looks for the bucket's region by a HEAD. That is answered the same, and is not
+    followed by others."""
+    answer = Answer(301, error_body("PermanentRedirect"), XML)
+    with HttpServer(lambda _: answer) as server:
+        with closing(storage_on(server)) as storage:
+            calls = calls_of(storage)
+            assert {failure(call).reason for call in calls.values()} == {"other"}
+        heads = [request for request in server.received if request.method == "HEAD"]
+        assert len(heads) <= 2 * len(calls)
+
+
 def test_half_an_executor_file_is_an_error() -> None:
     """On S3 an object is written at once; half of one is half an answer."""
     half = Answer(200, b'{"world_size": 4', {"ETag": '"0"'}, missing_bytes=10)

@@ -236,6 +236,7 @@ class Client:
         events = filesystem.s3.meta.events
         # Emitted for every attempt, so retries are counted too.
         events.register("before-send.s3", self._count)
+        events.register("before-call.s3.HeadBucket", _follow_no_redirect)
         read_listings_fast(events)
         return filesystem
 
@@ -244,6 +245,15 @@ class Client:
         for prefix, counted in (("List", "list"), ("Get", "get")):
             if operation.startswith(prefix):
                 self.requests.add(counted)
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: object) -> None:
+    """Take a HEAD of a bucket for one that was redirected once already.
+
+    botocore sends it to find the region of a bucket whose server answered with a redirect, and did
+    not say where to. To one that answers the same to the HEAD it would send another for that, and
+    so on to the end of Python's stack, which on 3.13 left the event loop spinning."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _session(arguments: Mapping[str, Any]) -> aiobotocore.session.AioSession:
