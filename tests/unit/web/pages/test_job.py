@@ -16,7 +16,7 @@ from support.pages import (
     text_of,
     views_of,
 )
-from support.readings import NOW, a_job, a_reading, a_root, an_unreadable_job
+from support.readings import NOW, a_job, a_reading, a_root, an_unreadable_job, some_logs
 from support.stats import a_pipeline, as_bytes
 
 from exporter.config.settings import ShowErrors
@@ -59,6 +59,26 @@ def test_the_page_of_a_failed_job_says_what_broke_where_since_when_and_what_to_d
     assert "1 task: out of memory rank 60" in text
     assert "Missing: 3 failed · 1 silent · 54 not started" in text
     assert "Failed 52–53, 60 Silent 55 Not started 0–9, 50–51, 54" in text
+
+
+def test_ranks_in_a_state_end_with_dots_where_there_are_more_than_thirty_ranges() -> None:
+    def shown_of(ranges: int) -> str:
+        logs = some_logs(failed=range(0, 2 * ranges, 2), silent=[1])
+        job = a_job("j", reading=replace(READING, logs=logs))
+        return text_of(shown(views_of(a_root("prod", job)).job(below("prod/j"))))
+
+    assert ", 56, 58 Silent 1" in shown_of(30)
+    assert ", 56, 58, … Silent 1" in shown_of(31)
+
+
+def test_a_job_that_is_done_has_no_failures_in_the_list_and_no_missing_ranks() -> None:
+    failed = a_failed_job("j")
+    assert failed.reading is not None
+    done = a_job("j", reading=replace(failed.reading, tasks=44))
+    for job, is_told in ((failed, True), (done, False)):
+        views = views_of(a_root("prod", job))
+        assert ("3 failed: " in text_of(shown(views.index(asked(("view", "list")))))) == is_told
+        assert ("Missing ranks" in shown(views.job(below("prod/j")))) == is_told
 
 
 @pytest.mark.parametrize("show", ["none", "types", "text"])

@@ -1,12 +1,13 @@
 """When all is done, and what of a day is drawn."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from support.many_jobs import an_estate
 from support.pages import page_of, text_of
 from support.readings import DAY, NOW, a_job, a_root, a_snapshot, completed
-from support.stages import daily
+from support.stages import daily, finished
 
 from exporter.model.report import report_on
 from exporter.model.selection import Filter
@@ -58,6 +59,14 @@ def test_why_an_end_is_not_known_is_said() -> None:
     )
     done = a_root("r", a_job("j", reading=completed(100, ago=600, gap=600)))
     assert "All done" in text_of(page_of(done))
+
+
+def test_from_when_on_days_are_known_is_said_where_the_line_has_more() -> None:
+    job = a_job("j", reading=daily(*[10] * 10))
+    whole = text_of(page_of(a_root("r", job)))
+    part = text_of(page_of(a_root("r", job, a_job("k", reading=finished(ago=3 * DAY)))))
+    assert "tasks a day;" in whole
+    assert re.search(r"tasks a day, known since \d+ Nov;", part)
 
 
 def test_both_shares_are_shown_by_tasks_and_by_jobs() -> None:

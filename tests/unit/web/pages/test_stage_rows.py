@@ -1,5 +1,6 @@
 """The table of stages on the page."""
 
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from support.many_jobs import an_estate
@@ -30,7 +31,7 @@ def test_each_number_leads_to_the_jobs_that_it_counts() -> None:
     assert counted == 576
 
 
-def test_there_is_no_table_without_a_stage_and_a_long_one_has_an_end() -> None:
+def test_there_is_no_table_without_a_stage_and_a_long_one_ends_with_the_slowest() -> None:
     plain = report_on(a_snapshot(a_root("r", a_job("x"))), NOW)
     assert stage_rows(report_table(plain, Filter()), Query(), is_whole=True) is None
     names = sorted(f"{n}_filter/CC-MAIN-2014-{20 + n}" for n in range(10, 40))
@@ -41,3 +42,8 @@ def test_there_is_no_table_without_a_stage_and_a_long_one_has_an_end() -> None:
     assert whole is not None
     assert (len(first["rows"]), first["more"], first["query"]) == (12, 18, "view=stages")
     assert (len(whole["rows"]), whole["more"]) == (30, 0)
+    is_late = [replace(row, is_slowest=at == 20) for at, row in enumerate(table.stages)]
+    late = stage_rows(replace(table, stages=tuple(is_late)), Query(), is_whole=False)
+    assert late is not None
+    assert [row.stage for row, *_ in late["rows"]][12:] == [table.stages[20].stage]
+    assert late["more"] == 17

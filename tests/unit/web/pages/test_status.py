@@ -60,6 +60,16 @@ from exporter.web.query import Query, parse_query
             [a_root("prod", a_job("a", reading=replace(READING, tasks_completed=100)))],
             "all complete – datatrove jobs",
         ),
+        (
+            [
+                a_root(
+                    "prod",
+                    a_job("a", reading=READING),
+                    a_job("b", reading=replace(READING, tasks_completed=100)),
+                )
+            ],
+            "1 running – datatrove jobs",
+        ),
     ],
 )
 def test_the_title_carries_the_bad_news(roots: list[Root], title: str) -> None:
@@ -70,6 +80,7 @@ def test_a_root_that_hangs_is_old_and_not_up_to_date() -> None:
     root = a_root("prod", a_job("a", reading=READING), last_successful_scan_timestamp=NOW - HOUR)
     text = page_of(root)
     assert "Not up to date" in text
+    assert "%23d93a2f" in text  # the icon is red, though no job needs anybody
     assert "is not scanned in time: the storage hangs" in text
     of_job = shown(views_of(root).job(below("prod/a")))
     assert "was last scanned" in of_job
@@ -124,8 +135,9 @@ def test_what_needs_somebody_comes_first_and_beyond_some_lines_by_a_link() -> No
     whole = shown(views.index(asked(("name", "stalled"), ("view", "problems"))))
     assert whole.count("last sign of life") == 30
     assert 'id="jobs"' not in whole
-    paged = [("view", "problems"), ("per_page", "20"), ("page", "2")]
-    assert shown(views.index(asked(*paged))).count("last sign of life") == 10
+    for page_number in ("2", "99"):  # there is no 99th: the last one
+        paged = [("view", "problems"), ("per_page", "20"), ("page", page_number)]
+        assert shown(views.index(asked(*paged))).count("last sign of life") == 10
 
 
 def test_what_a_filter_leaves_out_of_what_needs_somebody_is_said() -> None:
