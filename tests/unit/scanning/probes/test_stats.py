@@ -676,6 +676,24 @@ def test_a_job_of_very_many_tasks_is_not_asked_for_the_time_of_each(
     scanned, without = Scanned.on_disk(job), Scanned.on_disk(job, read_stats="never")
     assert scanned.requests() == without.requests()
     assert scanned.scan().stats is None
+    assert scanned.memory is not None
+    assert scanned.memory.stats is not None
+    assert not scanned.memory.stats.waiting
+
+
+def test_a_launch_alone_costs_no_look_at_the_time_of_each_marker(make_job: MakeJob) -> None:
+    """Where the time of their folder says that nothing was written or deleted since."""
+    costs = []
+    for markers in (1, 7):
+        job = make_job(f"{markers}", tasks=8)
+        (job / "completions").mkdir()
+        for rank in range(markers):
+            (job / "completions" / f"{rank:05d}").touch()
+        scanned = Scanned.on_disk(job, read_stats="never")
+        scanned.scan()
+        write_executor(job, tasks=8, launch=time.time() + 1)
+        costs.append(scanned.requests())
+    assert costs[0] == costs[1]
 
 
 def test_complete_jobs_that_wait_for_their_turn_are_looked_at_as_seldom_as_others() -> None:
