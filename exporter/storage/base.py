@@ -172,11 +172,13 @@ class Storage(Protocol):
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),
+        at_most: int | None = None,
     ) -> list[File]:
         """The files directly in an inner folder of the job, such as ``logs``; none if there is no
         such folder. `wanted` chooses among them; only where it is given do files come with time
         and size, as far as the storage tells these, and for each a system call may be spent. With
-        `between`, those in these ranges are enough."""
+        `between`, those in these ranges are enough; with `at_most`, any so many entries of the
+        folder are looked at."""
 
     def inner_state(self, path: Path, inner: str, last: object = None) -> object:
         """The state of an inner folder of the job. It is `last`, the very same object, if surely

@@ -3,6 +3,9 @@
 Names of outputs in ``slurm_logs/`` tell them. While a launch is under way its log look lists
 these names anyway. So they are listed here only where no such look was taken: once when the
 launch is first seen to have begun, and once when it is done.
+
+Of a folder with more names than are read, in no order, the last array may be missed: then nobody
+waits for this job, as far as is known, and never for another one. Arrays that were once seen stay.
 """
 
 from collections.abc import Iterable
@@ -16,6 +19,7 @@ from exporter.storage.base import Path, Storage, or_none
 
 _MOST = 1000
 # Every launch adds a few. Those with the highest numbers are the newest.
+_MOST_NAMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,12 @@ def find_arrays(
     elements that a look at its logs has found by now, if one was taken. Object stores have none:
     Slurm writes to disks."""
     is_same_launch = before is not None and before.launch_ns == launch_ns
+    known = before.ids if before is not None else ()
     if storage.is_object_store or (before is not None and is_same_launch and before.is_final):
         return before
     keys = list(seen)
     if is_complete or not (keys or is_same_launch):
-        ids = or_none(lambda: list_arrays(storage, path), *REASONS)
+        ids = or_none(lambda: list_arrays(storage, path, known), *REASONS)
         if ids is None:  # it is tried again when the job next changes
             return before
     elif keys:
@@ -56,11 +61,13 @@ def find_arrays(
     return before if found == before else found
 
 
-def list_arrays(storage: Storage, path: Path) -> tuple[int, ...]:
-    """The numbers that the names in ``slurm_logs/`` tell, ascending."""
-    names = (file.name for file in storage.list_files(path, SLURM_LOGS))
-    return _newest(key for name in names if (key := element_of(name)) is not None)
+def list_arrays(storage: Storage, path: Path, known: Iterable[int] = ()) -> tuple[int, ...]:
+    """The numbers that the names in ``slurm_logs/`` tell, ascending; and those that are `known`, if
+    there are more names than are read."""
+    files = storage.list_files(path, SLURM_LOGS, at_most=_MOST_NAMES)
+    keys = [key for file in files if (key := element_of(file.name)) is not None]
+    return _newest(keys, known if len(files) >= _MOST_NAMES else ())
 
 
-def _newest(keys: Iterable[Key]) -> tuple[int, ...]:
-    return tuple(sorted(nlargest(_MOST, {array for array, _ in keys})))
+def _newest(keys: Iterable[Key], known: Iterable[int] = ()) -> tuple[int, ...]:
+    return tuple(sorted(nlargest(_MOST, {*known, *(array for array, _ in keys)})))

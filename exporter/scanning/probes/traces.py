@@ -66,4 +66,4 @@ def _with_arrays(storage: Storage, path: Path, before: Traces) -> Traces:
         state = storage.inner_state(path, SLURM_LOGS, before.state)
         if state is before.state:
             return before
-    return replace(before, array_ids=list_arrays(storage, path), state=state)
+    return replace(before, array_ids=list_arrays(storage, path, before.array_ids), state=state)

@@ -163,9 +163,10 @@ class GenericStorage:
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+        at_most: int | None = None,
     ) -> list[File]:
         listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or []
-        files = {e.name: e for e in listed if e.is_file}
+        files = {e.name: e for e in listed[:at_most] if e.is_file}
         chosen = files if wanted is None else wanted(list(files))
         return [File(name, files[name].modified_ns, files[name].size) for name in chosen]
 

@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name, rank_of
@@ -186,9 +187,10 @@ class HdfsStorage:
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+        at_most: int | None = None,
     ) -> list[File]:
         listed = or_none(lambda: self._list((*path, inner)), "not_found", "invalid") or {}
-        files = {s.name: s for s in listed.values() if not s.is_folder}
+        files = {s.name: s for s in islice(listed.values(), at_most) if not s.is_folder}
         chosen = files if wanted is None else wanted(list(files))
         return [File(n, files[n].modified_ns, files[n].size) for n in chosen]
 

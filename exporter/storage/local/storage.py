@@ -21,6 +21,7 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from exporter.datatrove.executor_file import EXECUTOR_FILE_LIMIT_BYTES
 from exporter.datatrove.layout import COMPLETIONS, EXECUTOR_FILE, LOGS, marker_name
@@ -223,11 +224,12 @@ class LocalStorage:
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),  # noqa: ARG002 - one listing tells all
+        at_most: int | None = None,
     ) -> list[File]:
         self.requests.add("readdir")
         try:
             with os.scandir("/".join((self._root, *path, inner))) as entries:
-                names = [entry.name for entry in entries if not entry.is_dir()]
+                names = [e.name for e in islice(entries, at_most) if not e.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

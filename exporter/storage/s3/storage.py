@@ -37,6 +37,7 @@ import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from exporter.datatrove.layout import EXECUTOR_FILE
@@ -168,6 +169,7 @@ class S3Storage:
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),
+        at_most: int | None = None,
     ) -> list[File]:
         prefix, capabilities = self._key(path, f"{inner}/"), self._capabilities
         list_pages = partial(list_whole, prefix=prefix, page_keys=self._page_keys)
@@ -180,7 +182,7 @@ class S3Storage:
             for key, time_ns in zip(page.keys, page.modified_ns, strict=True)
             if (name := key[len(prefix) :]) and "/" not in name
         }
-        chosen = files if wanted is None else wanted(list(files))
+        chosen = islice(files, at_most) if wanted is None else wanted(list(files)[:at_most])
         return [files[name] for name in chosen]
 
     def inner_state(self, path: Path, inner: str, last: object = None) -> object:

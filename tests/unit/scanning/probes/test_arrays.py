@@ -1,5 +1,6 @@
 """The Slurm arrays that a job ran as, by the names in its folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,11 +26,12 @@ class CountedStorage(LocalStorage):
         wanted: Choose | None = None,
         *,
         between: Sequence[NameRange] = (),
+        at_most: int | None = None,
     ) -> list[File]:
         self.listed += 1
         if self.fails:
             raise StorageError("timeout", "no answer")
-        return super().list_files(path, inner, wanted, between=between)
+        return super().list_files(path, inner, wanted, between=between, at_most=at_most)
 
 
 @pytest.fixture
@@ -89,3 +91,30 @@ def test_of_a_crowd_of_arrays_the_newest_are_kept(root: Path, storage: CountedSt
     arrays = find_arrays(storage, ("job",), 5, None, seen, is_complete=False)
     assert arrays is not None
     assert (len(arrays.ids), arrays.ids[-1]) == (1000, 2999)
+
+
+def test_of_a_folder_of_a_hundred_thousand_outputs_so_many_names_are_read(
+    root: Path, storage: CountedStorage
+) -> None:
+    """In no order. What was seen while the launch ran stays, and so does the last array."""
+    folder = root / "job" / "slurm_logs"
+    folder.mkdir(parents=True)
+    source = folder / "1_0.out"
+    source.touch()
+    for index in range(30_000):
+        os.link(source, folder / f"5_{index}.out")
+    os.link(source, folder / "9_0.out")
+    began = Arrays(5, (5, 9))
+    done = find_arrays(storage, ("job",), 5, began, (), is_complete=True)
+    assert done is not None
+    assert set(done.ids) >= {5, 9}
+    first = find_arrays(storage, ("job",), 5, None, (), is_complete=True)
+    assert first is not None
+    assert set(first.ids) <= {1, 5, 9}
+    assert len(storage.list_files(("job",), "slurm_logs", at_most=10_000)) == 10_000
+
+
+def test_an_array_whose_outputs_were_deleted_is_none(root: Path, storage: CountedStorage) -> None:
+    write_outputs(root, "25_0.out")
+    began = Arrays(5, (7, 25))
+    assert find_arrays(storage, ("job",), 5, began, (), is_complete=True) == Arrays(5, (25,), True)
