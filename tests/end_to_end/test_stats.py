@@ -1,5 +1,6 @@
 """What the tasks of real jobs counted, and what datatrove itself merged of it."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ import pytest
 from support import archives
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
+from support.stats import Scanned
 from support.step_pipelines import launch, launched, write_documents, write_tokenizer
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats
 from exporter.model.snapshot import Reading
+from exporter.storage.base import Storage
+from exporter.storage.local.storage import LocalStorage
+from exporter.storage.s3.storage import S3Storage
 
 ARCHIVES = ("real_jobs", "task_states", "slurm_stats")
 UNTRUSTED = {
@@ -291,3 +296,43 @@ def test_a_run_that_logs_to_s3_is_read_there(
     launch("filters", f"{url}/at once", executor={"tasks": 4}, **where)
     options = StorageOptions(s3_server.options)
     assert outcomes(watching(url, storage_options=options).reading("at once")) == KEPT
+
+
+@pytest.mark.parametrize(
+    ("second", "is_mixed"),
+    [
+        (("other", {"tasks": 4}), True),
+        (("filters", {"tasks": 4}), False),
+        (("other", {"tasks": 6}), True),
+        (("other", {"tasks": 4, "skip_completed": False}), None),
+    ],
+    ids=["another", "the same", "another, with more tasks", "all of it again"],
+)
+@pytest.mark.parametrize("place", ["local", "s3"])
+def test_an_exporter_that_first_sees_two_launches_knows_whether_they_were_of_one_pipeline(
+    source: dict[str, str],
+    tmp_path: Path,
+    s3_server: S3Server,
+    place: str,
+    second: tuple[str, dict[str, object]],
+    *,
+    is_mixed: bool | None,
+) -> None:
+    """As after a restart: all is complete, and nothing was seen before."""
+    where = {**source, "output": str(tmp_path / "output")}
+    environment: dict[str, str] = {}
+    storage: Storage = LocalStorage(str(tmp_path / "logs"))
+    folder = str(tmp_path / "logs/job")
+    if place == "s3":
+        url = f"s3://{BUCKET}/mixed-{second[0]}-{len(second[1])}-{second[1]['tasks']}"
+        environment, storage = in_environment(s3_server), S3Storage(url, s3_server.options, 2)
+        folder = f"{url}/job"
+    first = {"tasks": 4, "local_tasks": 2}
+    launch("filters", folder, executor=first, environment=environment, **where)
+    time.sleep(1.1)  # object stores tell whole seconds
+    pipeline, executor = second
+    launch(pipeline, folder, executor=executor, environment=environment, **where)
+    read_stats = "never" if place == "local" else "totals"
+    reading = Scanned(storage, "job", read_stats=read_stats).scan()
+    assert reading.is_complete
+    assert reading.mixed_pipelines is is_mixed

@@ -78,6 +78,7 @@ class Scanned:
         config = RootConfig("root", "/unused", **{"read_stats": "totals", **options})
         self.storage, self.path = storage, (name,)
         self.stats, self.mixed = StatsWatch(config), MixedWatch(config)
+        self.mixed.is_followed = True
         self.memory: Memory | None = None
         self.result: JobScan | None = None
 
@@ -85,10 +86,11 @@ class Scanned:
     def on_disk(cls, job: Path, **options: object) -> "Scanned":
         return cls(LocalStorage(str(job.parent)), job.name, **options)
 
-    def scan(self, *, thorough: bool = False) -> Reading:
-        """What the next scan finds."""
-        self.stats.begin()
-        self.mixed.begin()
+    def scan(self, *, thorough: bool = False, begins: bool = True) -> Reading:
+        """What the next scan finds; or the one under way, if this does not begin one."""
+        if begins:
+            self.stats.begin()
+            self.mixed.begin()
         folder = self.storage.list_folder(self.path, with_subfolders=False)
         self.result = scan_job(
             self.storage,

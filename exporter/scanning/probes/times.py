@@ -7,6 +7,7 @@ Elsewhere one listing tells all.
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.datatrove.layout import COMPLETIONS, rank_of
@@ -49,14 +50,21 @@ class TimesQuestion:
         if before.modified_ns is None:
             before = Times()
         known = array("q", before.modified_ns or ())
-        if storage.is_local:
-            ranks = range(before.asked, min(self.tasks, before.asked + self.most))
-            times = storage.marker_times(path, ranks)
-        else:
-            files = storage.list_files(path, COMPLETIONS, list)
-            by_rank = {rank: f.modified_ns for f in files if (rank := rank_of(f.name)) is not None}
-            times = [by_rank.get(rank) for rank in range(before.asked, self.tasks)]
-        known.extend(UNKNOWN if time_ns is None else time_ns for time_ns in times)
+        now = self.most if storage.is_local else self.tasks  # elsewhere one listing tells all
+        ranks = range(before.asked, min(self.tasks, before.asked + now))
+        times = times_of(storage, path, ranks)
+        known.extend(times.get(rank, UNKNOWN) for rank in ranks)
         oldest_ns = min((time_ns for time_ns in known if time_ns != UNKNOWN), default=None)
         is_done = len(known) >= self.tasks
         return Times(len(known), oldest_ns, None if is_done and not self.keeps_all else known)
+
+
+def times_of(storage: Storage, path: Path, ranks: Sequence[int]) -> dict[int, int]:
+    """When these tasks were completed, as far as the storage tells; each a call on disks. Raises
+    what the storage does."""
+    if storage.is_local:
+        asked = zip(ranks, storage.marker_times(path, ranks), strict=True)
+        return {rank: time_ns for rank, time_ns in asked if time_ns is not None}
+    files = storage.list_files(path, COMPLETIONS, list)
+    by_rank = {rank_of(file.name): file.modified_ns for file in files}
+    return {rank: ns for rank in ranks if (ns := by_rank.get(rank)) is not None}

@@ -86,6 +86,11 @@ class RootStorage:
             self._searches_left -= 1
             return True
 
+    def begin_of_many(self) -> None:
+        """A scan begins after which others will follow."""
+        self.past.begin()
+        self.mixed_watch.is_followed = True
+
     def requests(self) -> tuple[tuple[str, int], ...]:
         """(operation, requests so far); none before it was opened."""
         return self._opened.requests.totals() if self._opened is not None else ()

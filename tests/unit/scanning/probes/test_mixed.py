@@ -1,11 +1,18 @@
 """Whether one job's tasks were run by different pipelines, on real folders."""
 
+import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.jobs import LAUNCH, write_executor
 from support.stats import FILTER, WRITER, Scanned, a_pipeline, a_step, complete
+
+from exporter.config.settings import RootConfig
+from exporter.scanning.probes import mixed
+from exporter.scanning.probes.mixed import MixedWatch
 
 MakeJob = Callable[..., Path]
 OTHER = [a_step(FILTER), a_step(WRITER)]
@@ -65,7 +72,7 @@ def test_it_stays_once_the_job_is_complete_and_is_found_out_anew_after_a_launch(
     write_executor(job, tasks=6, launch=LAUNCH + 2000)
     assert scanned.scan().mixed_pipelines is None  # nothing completed since
     complete(job, 5, LAUNCH + 2100, OTHER)
-    assert scanned.scan().mixed_pipelines is False  # than the last before
+    assert scanned.scan().mixed_pipelines is True  # than the first of all: it still counts
 
 
 def test_a_launch_that_completes_the_job_between_two_scans_is_compared(make_job: MakeJob) -> None:
@@ -120,3 +127,97 @@ def test_without_stats_nothing_can_be_told(make_job: MakeJob) -> None:
     assert scanned.scan().mixed_pipelines is None
     assert scanned.scan().may_be_mixed
     assert scanned.requests()["read"] == 0
+
+
+def done_lately(make_job: MakeJob, *, hours_ago: float, since: object = None) -> Path:
+    """A complete job: two tasks before its launch, and one since that counted this."""
+    launch = int(time.time() - hours_ago * 3600)
+    job = make_job("job", tasks=3)
+    for rank in (0, 1):
+        complete(job, rank, launch - 900)
+    write_executor(job, tasks=3, launch=launch)
+    complete(job, 2, launch + 100, since)
+    return job
+
+
+@pytest.mark.parametrize(("since", "is_mixed"), [(OTHER, True), (None, False)])
+def test_after_a_restart_the_answer_comes_back_once_the_job_is_complete(
+    make_job: MakeJob, since: object, *, is_mixed: bool
+) -> None:
+    """The times of its markers are asked for once, and two tasks are read, as before."""
+    job = done_lately(make_job, hours_ago=9, since=since)
+    scanned = Scanned.on_disk(job, read_stats="never")
+    asked = scanned.requests()
+    assert scanned.scan().mixed_pipelines is is_mixed
+    alone = Scanned.on_disk(job, read_stats="never")
+    alone.mixed.is_followed = False
+    assert asked["stat"] == alone.requests()["stat"] + 3
+    assert asked["read"] == alone.requests()["read"] + 2 + 1  # and executor.json
+    assert scanned.requests()["read"] == 0
+    assert alone.scan().mixed_pipelines is None, "a scan that stays alone asks nothing"
+
+
+def test_what_was_done_long_ago_or_by_one_launch_is_not_asked(make_job: MakeJob) -> None:
+    job = done_lately(make_job, hours_ago=15 * 24, since=OTHER)
+    assert scan(job).scan().mixed_pipelines is None
+    job = done_lately(make_job, hours_ago=9, since=OTHER)
+    write_executor(job, tasks=3, launch=int(time.time()))  # and nothing was done since
+    scanned = Scanned.on_disk(job, read_stats="never")
+    assert scanned.scan().mixed_pipelines is None
+    assert scanned.requests()["stat"] < 9
+
+
+def test_a_scan_asks_so_many_markers_and_the_next_ones_go_on(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixed, "_LIMITS", replace(mixed._LIMITS, stats=4))
+    job = done_lately(make_job, hours_ago=9, since=OTHER)
+    other = shutil.copytree(job, job.parent / "other")
+    first = Scanned.on_disk(job, read_stats="never")
+    second = Scanned.on_disk(other, read_stats="never")
+    second.mixed = first.mixed
+    found = [s.scan(begins=s is first).mixed_pipelines for s in (first, second)]
+    assert sorted(found, key=bool) == [None, True]
+    for _ in range(4):
+        found = [s.scan(begins=s is first).mixed_pipelines for s in (first, second)]
+    assert found == [True, True]
+
+
+def test_an_answer_that_had_to_wait_comes_though_the_times_were_forgotten(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody keeps the times of a complete job."""
+    monkeypatch.setattr(mixed, "_LIMITS", replace(mixed._LIMITS, reads=1))
+    job = done_lately(make_job, hours_ago=9, since=OTHER)
+    marker = job / "completions" / "00002"
+    kept = marker.rename(job / "kept")
+    scanned = scan(job)
+    kept.rename(marker)
+    assert scanned.scan().mixed_pipelines is None
+    monkeypatch.undo()
+    scanned.mixed = MixedWatch(RootConfig("root", "/unused"))
+    assert scanned.scan().mixed_pipelines is True
+
+
+def test_a_launch_that_repeats_all_tasks_mixes_nothing(make_job: MakeJob) -> None:
+    """What the other pipeline did is done again."""
+    job = make_job("job", tasks=4)
+    for rank in range(4):
+        complete(job, rank, LAUNCH + 60)
+    write_executor(job, tasks=4, launch=LAUNCH + 1000, skip_completed=False)
+    scanned = scan(job)
+    for rank in range(4):
+        complete(job, rank, LAUNCH + 1100, OTHER)
+        assert scanned.scan().mixed_pipelines is None
+    write_executor(job, tasks=5, launch=LAUNCH + 2000)
+    complete(job, 4, LAUNCH + 2100, OTHER)
+    assert scanned.scan().mixed_pipelines is False
+
+
+def test_a_pipeline_is_mixed_however_often_the_changed_script_was_launched(
+    make_job: MakeJob,
+) -> None:
+    job = relaunched(make_job, OTHER, tasks=5)
+    write_executor(job, tasks=5, launch=LAUNCH + 2000)
+    complete(job, 3, LAUNCH + 2100, OTHER)
+    assert scan(job).scan().mixed_pipelines is True
