@@ -65,7 +65,8 @@ class Progress:
     """How far a job was when, as of its last good reading: so many of its `tasks` are
     `completed`, the newest at `last`. `markers` come with times where these are known. It `began`
     at its oldest marker, of whatever launch, or when it was seen to; None before, and where that
-    is not known. Times are Unix seconds, but for those of markers."""
+    is not known. Without `has_times`, those of its markers are not those of its tasks. Times are
+    Unix seconds, but for those of markers."""
 
     tasks: int
     completed: int
@@ -73,6 +74,7 @@ class Progress:
     last: float | None = None
     began: float | None = None
     markers: Markers = NO_MARKERS
+    has_times: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -83,7 +85,7 @@ class Progress:
         if not self.completed or (self.last is not None and self.last <= time):
             return 0
         times = self.markers.times_below(self.tasks)
-        if len(times) != self.completed:
+        if not self.has_times or len(times) != self.completed:
             return None
         return sum(time_ns > time * 1e9 for time_ns in times)
 

@@ -70,6 +70,7 @@ class JobState:
                 last=reading.last_completion_timestamp,
                 began=self._began(reading, times),
                 markers=markers,
+                has_times=times is None or not times.are_of_copy,
             )
         return self._progress
 

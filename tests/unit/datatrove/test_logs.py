@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.datatrove.logs import span_of
+from exporter.datatrove.logs import may_have_ended_at, span_of
 from exporter.storage.base import PART_BYTES
 
 FIRST = (
@@ -95,3 +95,37 @@ def test_the_longest_silence_is_that_between_two_lines_within_what_was_read() ->
     only = span_of(FIRST, FIRST)
     assert only is not None
     assert (only.covered_ns, only.longest_silence_ns) == (0, 0)
+
+
+ENDED = b"""2026-11-26 16:13:41.349 | SUCCESS  | datatrove.executor.base:_run_for_rank:85 - done
+
+Stats: a table
+"""
+AT = 1_795_709_621  # the same, in UTC
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("after", "may_be"),
+    [
+        (0, True),
+        (170, True),
+        (-100, True),
+        (400, False),
+        (-8 * HOUR, True),
+        (-5 * HOUR - 2700, True),
+        (12 * HOUR + 30, True),
+        (14 * HOUR, True),
+        (16 * HOUR, False),
+        (90 * 24 * HOUR, False),
+    ],
+)
+def test_a_marker_was_written_at_the_last_line_of_the_log_in_some_time_zone(
+    after: int, *, may_be: bool
+) -> None:
+    assert may_have_ended_at(ENDED, (AT + after) * 10**9) is may_be
+
+
+@pytest.mark.parametrize("end", [b"", b"no header", b"2026-13-99 16:13:41.349 | INFO     | x"])
+def test_a_log_that_tells_no_time_contradicts_nothing(end: bytes) -> None:
+    assert may_have_ended_at(end, AT * 10**9)

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,31 @@ def requests_of(exporter: Exporter) -> int:
     before = exporter.requests()
     exporter.scan()
     return exporter.requests() - before
+
+
+def write_log(job: Path, rank: int, done_at: float) -> None:
+    """Its last line, in a zone of half an hour."""
+    (job / "logs").mkdir(exist_ok=True)
+    told = datetime.fromtimestamp(done_at, timezone(timedelta(hours=5, minutes=30)))
+    line = f"{told:%Y-%m-%d %H:%M:%S}.349 | SUCCESS  | datatrove.executor.base:_run:85 - done\n"
+    (job / "logs" / f"task_{rank:05d}.log").write_text(line + "\n\nStats\n")
+
+
+def test_a_folder_that_was_copied_without_times_makes_nothing_late(
+    root: Path, make_job: MakeJob, watch: Watch
+) -> None:
+    """As by ``rsync -r`` or ``aws s3 cp``: its markers are as new as the copy, its logs tell when
+    its tasks were done. One of which no log is there is believed its markers."""
+    make_pair(make_job, done_at=HOUR)
+    for rank in range(3):
+        write_log(root / "a", rank, LAUNCH + HOUR + 20 * (rank + 1))
+        write_marker(root / "a", f"0000{rank}", LAUNCH + 99 * HOUR + rank)
+    assert late_in(watch(root)) == {"root:b": None}
+    for rank in range(3):
+        write_log(root / "a", rank, LAUNCH + 99 * HOUR + rank)
+    assert late_in(watch(root)) == {"root:b": 3}, "it was launched again"
+    shutil.rmtree(root / "a" / "logs")
+    assert late_in(watch(root)) == {"root:b": 3}
 
 
 def test_they_are_asked_for_once(root: Path, make_job: MakeJob, watch: Watch) -> None:
