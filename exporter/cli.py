@@ -140,7 +140,14 @@ def status(
         target = ExporterAt(_only_exporter(targets, config_file, wanted), only_roots, prefix)
     else:
         with _failing_in_words(code_of_none):
-            config = config_of(targets, config_file, max_depth, prefix, may_come=wanted.watch)
+            config = config_of(
+                targets,
+                config_file,
+                max_depth,
+                prefix,
+                may_come=wanted.watch,
+                with_upstreams=wanted.strict,
+            )
             target = with_roots(config, only_roots)
     more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
     more.append(wanted.steps)

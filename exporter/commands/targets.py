@@ -27,13 +27,15 @@ def config_of(
     prefix: str = "",
     *,
     may_come: bool = False,
+    with_upstreams: bool = False,
 ) -> Config:
     """The configuration that the arguments and the option ``--config.file`` mean together;
     the current folder if there are none. Raises CommandError for an argument that is nothing
     to look at, and ConfigError. A root that is named twice is looked at once.
 
     `max_depth` is that of the folders and URLs among the arguments. Only jobs whose names
-    start with `prefix` are wanted. A folder that does not exist `may_come`.
+    start with `prefix` are wanted; `with_upstreams` others are read as far as those depend on
+    them. A folder that does not exist `may_come`.
     """
     config = Config(()) if config_file is None else load_config(config_file)
     if not arguments and config_file is None:
@@ -51,7 +53,10 @@ def config_of(
         else:
             shown = display_name(argument) or "''"
             raise CommandError(f"{shown}: {_what_is_wrong_with(argument)}")
-    unique = {root.name: _with_prefix(root, prefix) for root in reversed(roots)}
+    unique = {
+        root.name: _with_prefix(root, prefix, with_upstreams=with_upstreams)
+        for root in reversed(roots)
+    }
     return replace(config, roots=tuple(reversed(unique.values())))
 
 
@@ -120,8 +125,10 @@ def _root_at_url(url: str, max_depth: int) -> RootConfig:
     return root
 
 
-def _with_prefix(root: RootConfig, prefix: str) -> RootConfig:
+def _with_prefix(root: RootConfig, prefix: str, *, with_upstreams: bool) -> RootConfig:
     """The root, with only those of its jobs whose names start with `prefix`, too."""
+    if with_upstreams:
+        return replace(root, asked_prefix=prefix)
     if root.prefix.startswith(prefix):
         return root
     if prefix.startswith(root.prefix):

@@ -107,7 +107,8 @@ Asked = Literal["pipelines", "stats"]
 @dataclass(frozen=True, slots=True)
 class RootConfig:
     """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
-    of the command line where no name can begin with it and with `prefix`; `asked` is
+    of the command line where no name can begin with it and with `prefix`, or where other jobs are
+    to be read as far as those depend on them; `asked` is
     what its user wants to know of each job, whatever that costs."""
 
     name: str

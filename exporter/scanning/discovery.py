@@ -48,18 +48,21 @@ def is_wanted(name: str, config: RootConfig) -> bool:
 
 
 def is_elsewhere(name: str, config: RootConfig) -> bool:
-    """A job of this name is there, and left to other shards. One that is left out by prefix or
-    patterns is nobody's."""
-    is_whole = config.shard.count == 1
-    return not is_whole and passes_filters(name, config) and not is_wanted(name, config)
+    """A job of this name is there, and left to other shards or not asked for. One that is left
+    out by prefix or patterns of the configuration is nobody's."""
+    is_whole = config.shard.count == 1 and not config.asked_prefix
+    return not is_whole and _is_configured(name, config) and not is_wanted(name, config)
 
 
 def passes_filters(name: str, config: RootConfig) -> bool:
     """Neither prefix nor patterns leave out a job of this name. Patterns are shell globs on the
     whole `job_name`, in which ``*`` also matches ``/``."""
+    return name.startswith(config.asked_prefix) and _is_configured(name, config)
+
+
+def _is_configured(name: str, config: RootConfig) -> bool:
     return (
         name.startswith(config.prefix)
-        and name.startswith(config.asked_prefix)
         and (not config.folders or folders.fits(_names_in(name), config.folders))
         and (not config.include or any(fnmatchcase(name, glob) for glob in config.include))
         and not any(fnmatchcase(name, glob) for glob in config.exclude)
@@ -68,12 +71,14 @@ def passes_filters(name: str, config: RootConfig) -> bool:
 
 def _may_hold_wanted(path: Path, config: RootConfig) -> bool:
     """The folder, or one below it, can have a name with the prefix, and one that `folders` name."""
-    prefix = config.prefix
-    if prefix:
-        name = job_name(path)
-        if not (name.startswith(prefix) or prefix.startswith(name + "/")):
-            return False
+    if config.prefix and not _leads_to(config.prefix, job_name(path)):
+        return False
     return not config.folders or folders.leads_to(_names(path), config.folders)
+
+
+def _leads_to(prefix: str, name: str) -> bool:
+    """Names of jobs in this folder or below it may begin so."""
+    return name.startswith(prefix) or prefix.startswith(name + "/")
 
 
 def may_be_or_hold_wanted(path: Path, config: RootConfig) -> bool:
@@ -84,7 +89,8 @@ def may_be_or_hold_wanted(path: Path, config: RootConfig) -> bool:
         return True
     is_excluded = any(fnmatchcase(name, glob) for glob in config.exclude)
     is_deepest = len(path) >= config.max_depth
-    return not is_excluded and not is_deepest and _may_hold_wanted(path, config)
+    may_hold = _may_hold_wanted(path, config) and _leads_to(config.asked_prefix, name)
+    return not is_excluded and not is_deepest and may_hold
 
 
 def count_pruned(path: Path, folder: Folder, config: RootConfig) -> int:

@@ -153,6 +153,13 @@ def test_strict_lets_nothing_begin_on_what_was_made_of_incomplete_input(tmp_path
     assert "buckets: began before 1 task of sig was done\n" in run.err
     assert "began before 1 task of sig was done" in run.out
     assert status("--strict", tmp_path / "buckets").code == 0, "nobody read the one before"
+    for prefix in ("buckets", "b"):
+        part = status("--strict", "-p", prefix, tmp_path)
+        assert (part.code, part.err) == (run.code, run.err)
+        assert "\nsig " not in part.out
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "executor.json").symlink_to("executor.json")
+    assert status("--strict", "-p", "sig", tmp_path).code == 0, "others' trouble is not"
     write_job(tmp_path / "filter", launch=time.time(), partition="cpu", **waits)
     (tmp_path / "sig" / "completions" / "00001").unlink()
     assert "blocked by sig (3/4)" in status(tmp_path).out
