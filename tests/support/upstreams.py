@@ -3,7 +3,9 @@
 from exporter.config.settings import RootConfig
 from exporter.model.snapshot import Job, Latest
 from exporter.model.stages.upstream import Upstream
+from exporter.scanning.root.storage import OpenStorage
 from exporter.scanning.scheduler import Scheduler
+from exporter.storage import open_storage
 from exporter.workers import Workers
 
 
@@ -23,12 +25,15 @@ def waits_for(path: str) -> dict[str, object]:
 class Exporter:
     """What it says of some roots over scans that remember one another."""
 
-    def __init__(self, *roots: RootConfig, tolerance_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        *roots: RootConfig,
+        tolerance_seconds: float = 60.0,
+        opener: OpenStorage = open_storage,
+    ) -> None:
         self._workers = Workers(4)
         self.latest = Latest()
-        self.scheduler = Scheduler(
-            roots, self.latest, self._workers, late_tolerance_seconds=tolerance_seconds
-        )
+        self.scheduler = Scheduler(roots, self.latest, self._workers, opener, tolerance_seconds)
 
     def scan(self) -> dict[str, Job]:
         """Jobs by root and name, joined by a colon."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import archives, real_jobs, slurm_jobs
+from support.homes import closing as closing_folders
 from support.jobs import LAUNCH, write_executor, write_job, write_marker
 from support.upstreams import Exporter, names_itself, waits_for
 
@@ -18,6 +19,9 @@ from exporter.config.settings import RootConfig
 from exporter.config.shard import Shard
 from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Upstream
+from exporter.scanning.root import scan
+from exporter.scanning.root.storage import OpenStorage
+from exporter.storage import open_storage
 
 SHARDS = 3
 HOUR = 3600.0
@@ -37,10 +41,17 @@ def config_of(root: Path, shard: Shard, **options: object) -> RootConfig:
 class Estate:
     """One exporter of some roots, and three shards of the same."""
 
-    def __init__(self, stack: ExitStack, *roots: Path, tolerance_seconds: float, **options: object):
+    def __init__(
+        self,
+        stack: ExitStack,
+        *roots: Path,
+        tolerance_seconds: float,
+        opener: OpenStorage = open_storage,
+        **options: object,
+    ) -> None:
         def start(shard: Shard) -> Exporter:
             configs = [config_of(root, shard, **options) for root in roots]
-            exporter = Exporter(*configs, tolerance_seconds=tolerance_seconds)
+            exporter = Exporter(*configs, tolerance_seconds=tolerance_seconds, opener=opener)
             return stack.enter_context(closing(exporter))
 
         self.whole = start(Shard())
@@ -234,13 +245,101 @@ def test_stages_come_from_the_names_of_all_jobs(
 
 
 def test_an_upstream_in_a_folder_that_cannot_be_listed_is_known_and_its_numbers_are_not(
-    tmp_path: Path, root: Path, make_job: MakeJob, estate: MakeEstate
+    root: Path, make_job: MakeJob, estate: MakeEstate
 ) -> None:
     for dump in range(8):
+        make_job(f"minhash/{dump}/first", tasks=2)
         make_job(f"minhash/{dump}/second")
-        (root / "minhash" / str(dump) / "first").symlink_to("first")  # to itself
-    found = estate(root, **ORDER).agree()
-    assert {upstream.remaining for upstream in found.values()} <= {None}
+    closed = closing_folders(*(f"minhash/{dump}/first" for dump in range(4)))
+    found = estate(root, opener=closed, **ORDER).agree()
+    assert Counter(upstream.remaining for upstream in found.values()) == {None: 4, 2: 4}
+
+
+def test_an_upstream_is_followed_at_every_scan_until_it_is_complete(
+    root: Path, make_job: MakeJob, estate: MakeEstate
+) -> None:
+    chain_of(make_job, 9, tasks=3, completed=[0])
+    made = estate(root, completed_scan_interval_seconds=HOUR, verify_interval_seconds=HOUR)
+    for rank, remaining in ((0, 2), (1, 1), (2, 0)):
+        for number in range(9):
+            write_marker(root / f"{number}", f"{rank:05d}", LAUNCH + HOUR)
+        assert {upstream.remaining for upstream in made.agree().values()} == {remaining}
+
+
+def chain_of(make_job: MakeJob, jobs: int, **keys: object) -> None:
+    for number in range(jobs):
+        before = waits_for(f"/{number - 1}") if number else {}
+        make_job(f"{number}", **keys, **names_itself(f"/{number}"), **before)
+
+
+def reads_of(exporter: Exporter) -> int:
+    (root,) = exporter.latest.read().roots
+    return dict(root.requests)["read"]
+
+
+def test_where_the_order_tells_all_upstreams_nobody_reads_what_others_say_of_themselves(
+    root: Path, make_job: MakeJob, estate: MakeEstate
+) -> None:
+    for dump in range(6):
+        make_job(f"minhash/{dump}/first", **names_itself(f"/{dump}/first"))
+        make_job(f"minhash/{dump}/second", **waits_for(f"/{dump}/first"))
+        make_job(f"minhash/{dump}/extra")
+    made = estate(root, **ORDER)
+    made.agree()
+    for shard in made.shards:
+        ours = shard.latest.read().roots[0].jobs
+        read = {job.upstream.job_name for job in ours if job.upstream is not None}
+        assert reads_of(shard) == len({job.name for job in ours} | read) < 18
+
+
+def test_a_scan_asks_so_many_jobs_of_others_and_the_next_one_goes_on(
+    root: Path, make_job: MakeJob, estate: MakeEstate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_MOST_ASKED", 2)
+    chain_of(make_job, 12, tasks=2, completed=[0])
+    made = estate(root, verify_interval_seconds=HOUR, completed_scan_interval_seconds=HOUR)
+    known = [sum(len(shard.upstreams()) for shard in made.shards) for _ in range(8)]
+    assert known[0] < known[-1] == 11
+
+
+def test_stages_and_items_are_the_very_same_objects_while_nothing_changes(
+    root: Path, make_job: MakeJob, estate: MakeEstate
+) -> None:
+    chain_of(make_job, 9)
+    made = estate(root)
+    made.scan()
+    before = [shard.latest.read().roots[0].groups for shard in made.shards]
+    made.scan()
+    for groups, shard in zip(before, made.shards, strict=True):
+        assert shard.latest.read().roots[0].groups is groups
+
+
+def test_a_root_that_was_lost_comes_back_with_its_upstreams(
+    root: Path, make_job: MakeJob, estate: MakeEstate
+) -> None:
+    chain_of(make_job, 9, tasks=2, completed=[0])
+    made = estate(root, stale_after_seconds=0.0)
+    assert len(made.agree()) == 8
+    away = root.rename(root.with_name("away"))
+    assert made.agree() == {}
+    away.rename(root)
+    made.scan()
+    assert {upstream.remaining for upstream in made.agree().values()} == {1}
+
+
+def test_another_folder_in_the_place_of_an_upstream_is_another_job(
+    root: Path, make_job: MakeJob, estate: MakeEstate
+) -> None:
+    """What the one before said of itself is forgotten, and not only after an hour."""
+    chain_of(make_job, 9, tasks=2)
+    made = estate(root, verify_interval_seconds=HOUR)
+    assert len(made.agree()) == 8
+    for number in range(8):
+        (root / f"{number}").rename(root.with_name(f"old-{number}"))
+        before = waits_for(f"/{number - 1}") if number else {}
+        make_job(f"{number}", tasks=2, **names_itself(f"/other-{number}"), **before)
+    made.scan()
+    assert made.agree() == {}
 
 
 def test_an_upstream_that_breaks_is_known_and_what_was_read_of_it_is_kept(
