@@ -4,9 +4,9 @@ import re
 
 from support.many_jobs import an_estate
 from support.pages import Skeleton, asked, page_of, shown, text_of, views_of
-from support.readings import a_job, a_root, completed
+from support.readings import NOW, a_job, a_root, completed
 
-from exporter.model.stages.grouping import groups_of
+from exporter.model.stages.grouping import Group, groups_of
 
 
 def test_cells_are_links_with_symbol_and_number() -> None:
@@ -45,6 +45,17 @@ def test_jobs_in_no_grid_follow_it_and_lead_to_the_list() -> None:
     page = page_of(*an_estate(dumps=12, experiments=50))
     assert "In no grid" in text_of(page)
     assert '<a href="?view=list">in the list</a>' in page
+
+
+def test_a_cell_says_how_many_jobs_it_is_and_is_grey_where_its_root_is_lost() -> None:
+    groups = [Group(stage, f"i{n}") for n in range(4) for stage in ("a", "b")]
+    groups.append(groups[0])
+    reading = completed(10, ago=600, gap=600)
+    jobs = [a_job(f"j{at}", reading=reading, as_of=NOW - 60) for at in range(len(groups))]
+    lost = a_root("r", *jobs, groups=tuple(groups), up=False, error="denied: No")
+    grid = page_of(lost).partition('class="grid"')[2].partition("</table>")[0]
+    assert grid.count('<td class="old">') == 8
+    assert grid.count(" 10 % ×2</a>") == grid.count("×") == 1
 
 
 def test_names_in_a_grid_are_text() -> None:
