@@ -171,11 +171,12 @@ def test_steps_are_those_of_its_folders(launches: Exporter) -> None:
     assert there.json["jobs"][0]["steps"] == here.json["jobs"][0]["steps"] is not None
 
 
-def test_steps_that_an_exporter_does_not_read_are_said_to_be_in_the_folder(
-    gallery: Exporter,
-) -> None:
-    run = status(url_of(gallery), "--match", "buckets", "--steps")
-    assert f"fineweb: {BUCKETS}  What its steps did is not known: the exporter reads no" in run.out
+def test_steps_that_an_exporter_does_not_read_are_said_to_be_in_the_folder(tmp_path: Path) -> None:
+    write_job(tmp_path / "root" / "j", tasks=2, completed=[0])
+    with serving(tmp_path, roots=[{"name": "r", "url": str(tmp_path / "root")}]) as exporter:
+        exporter.wait_until_ready()
+        run = status(url_of(exporter), "--steps")
+    assert "j  What its steps did is not known: the exporter reads no" in run.out
     assert "status --steps of the folder, not the URL, does.\n" in run.out
 
 
