@@ -104,10 +104,10 @@ def test_of_a_folder_of_a_hundred_thousand_outputs_so_many_names_are_read(
     for index in range(30_000):
         os.link(source, folder / f"5_{index}.out")
     os.link(source, folder / "9_0.out")
-    began = Arrays(5, (5, 9))
+    began = Arrays(5, (5, 4242))
     done = find_arrays(storage, ("job",), 5, began, (), is_complete=True)
     assert done is not None
-    assert set(done.ids) >= {5, 9}
+    assert set(done.ids) >= {5, 4242}
     first = find_arrays(storage, ("job",), 5, None, (), is_complete=True)
     assert first is not None
     assert set(first.ids) <= {1, 5, 9}
