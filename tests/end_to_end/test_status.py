@@ -331,6 +331,7 @@ def test_whatever_could_not_be_read_is_in_the_exit_code(make_job: Callable[..., 
     closed.mkdir(mode=0)
     try:
         assert (status(root).code, status(root, "--strict").code) == (1, 3)
+        assert status(root, "-p", "closed/a-job").code == 1  # it is no such job itself
     finally:
         closed.chmod(0o755)
     assert (status(root).code, status(root, "--strict").code) == (0, 0)

@@ -61,6 +61,14 @@ def test_no_value_of_another_kind_gets_through(field: str) -> None:
             reading.report_of(ROOTS, jobs)
 
 
+def test_an_unreadable_job_is_as_complete_as_it_was_last_known_to_be() -> None:
+    known = {**JOBS[0], "tasks": 5, "tasks_completed": 5, "tasks_completed_since_launch": 1}
+    states = {"unreadable": True, "complete": True, "running": False, "stalled": False}
+    for state, is_complete in states.items():
+        (row,) = reading.report_of(ROOTS, [{**known, "state": state}]).rows
+        assert row.is_complete is is_complete, state
+
+
 @pytest.mark.parametrize("control", ["\x00", "\n", "\x7f", "\x85", "\x9b"])
 def test_every_control_character_is_escaped(control: str) -> None:
     report = reading.report_of(ROOTS, [{**JOBS[0], "job_name": f"a{control}b"}])
