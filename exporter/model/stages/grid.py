@@ -99,7 +99,8 @@ def default_view(rows: Iterable[Row], grids: Sequence[Grid] | None = None) -> Vi
         grids = grids_of(rows).grids
     if 2 * sum(grid.jobs for grid in grids) >= max(1, len(rows)):
         return "grid"
-    of_stages = Counter(_key(row) for row in rows if is_called_something(row.group.stage))
+    counted = Counter(map(_key, rows)).items()
+    of_stages = {key: jobs for key, jobs in counted if is_called_something(key[1])}
     large = sum(jobs >= _JOBS_OF_A_STAGE for jobs in of_stages.values())
     are_stages = large > 1 or (large and len(of_stages) >= _STAGES_WITH_A_LARGE_ONE)
     return "stages" if are_stages or grids else "list"
