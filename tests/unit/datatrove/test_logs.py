@@ -97,7 +97,7 @@ def test_the_longest_silence_is_that_between_two_lines_within_what_was_read() ->
     assert (only.covered_ns, only.longest_silence_ns) == (0, 0)
 
 
-ENDED = b"""2026-11-26 15:59:00.000 | INFO     | datatrove.pipeline.base:run:9 - goes on
+ENDED = b"""2026-11-26 16:06:00.000 | INFO     | datatrove.pipeline.base:run:9 - goes on
 2026-11-26 16:13:41.349 | SUCCESS  | datatrove.executor.base:_run_for_rank:85 - done
 
 Stats: a table
