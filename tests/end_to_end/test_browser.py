@@ -89,9 +89,10 @@ def test_a_filter_is_in_the_address_and_survives_sorting(
     ]
     expect(page.locator("#jobs")).to_contain_text("3 jobs of 25")
     page.get_by_role("link", name="Job", exact=True).click()
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("Job ↑")
     page.get_by_role("link", name="Job", exact=True).click()
-    assert [name.rpartition("/")[2] for name in names(page)] == ["filter", "cluster", "buckets"]
     expect(page.locator("th[aria-sort=descending]")).to_have_text("Job ↓")
+    assert [name.rpartition("/")[2] for name in names(page)] == ["filter", "cluster", "buckets"]
     expect(page.get_by_label("Job name contains")).to_have_value("MINHASH")
     expect(page.get_by_label("Hide complete")).to_be_checked()
 
