@@ -136,6 +136,11 @@ def test_the_page_shows_which_step_threw_away_what_and_of_how_many_tasks_that_is
     assert page.count('<progress max="0.5"') == 3  # time in steps, against the longest
 
 
+def test_a_step_that_lets_nothing_through_says_so() -> None:
+    none = JobStats(40, parse_stats(as_bytes(a_pipeline(read=1000, kept=0))))
+    assert "01_filter_lambda 1,000 0 1,000 100 %" in text_of(page_with(none))
+
+
 def test_a_job_whose_stats_are_not_read_has_no_steps_on_its_page() -> None:
     assert "steps did" not in page_with(None)
 
