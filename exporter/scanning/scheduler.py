@@ -271,7 +271,12 @@ class Scheduler:
                     self._changed = True
 
     def _connect(self) -> None:
-        self._pipeline.connect(root.state for root in self._roots)
+        """Tell jobs their upstreams. Where that fails they have those from before; it ends no
+        root's scan, and all is published."""
+        try:
+            self._pipeline.connect(root.state for root in self._roots)
+        except Exception:
+            _LOG.exception("the search for upstreams met a bug of the exporter")
 
     def _publish_changes(self) -> None:
         if self._changed:

@@ -691,7 +691,7 @@ def test_whatever_a_library_raises_no_thread_is_lost(
     assert error.__name__ in caplog.text
 
 
-@pytest.mark.parametrize("broken", ["jobs._states", "_oldest_failure", "folders"])
+@pytest.mark.parametrize("broken", ["jobs._states", "_oldest_failure", "folders", "elsewhere"])
 def test_a_bug_met_with_one_root_stops_no_other(
     tmp_path: Path, run: Callable[..., Running], caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
