@@ -6,6 +6,7 @@ read again only when it changed, and a job in which nothing changed costs one lo
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exporter.datatrove.executor_file import (
@@ -24,19 +25,7 @@ from exporter.scanning.job_reading import (
     without_needless_times,
     without_old_times,
 )
-from exporter.scanning.probes.logs import LogWatch
-from exporter.scanning.probes.mixed import MixedWatch
-from exporter.scanning.probes.past import Past
-from exporter.scanning.probes.stats import StatsWatch
-from exporter.scanning.probing import (
-    new_error,
-    new_fault,
-    with_arrays,
-    with_logs,
-    with_mixed,
-    with_past,
-    with_stats,
-)
+from exporter.scanning.probing import Probe, scan_of
 from exporter.storage.base import Folder, Look, Path, Storage, Version
 
 _REWRITE_PAUSES_SECONDS = (0.02, 0.05, 0.15)
@@ -51,19 +40,15 @@ def scan_job(
     path: Path,
     folder: Folder,
     memory: Memory | None = None,
+    probes: Sequence[Probe] | None = (),
     *,
     thorough: bool = False,
-    log_watch: LogWatch | None = None,
-    past: Past | None = None,
-    stats_watch: StatsWatch | None = None,
-    mixed_watch: MixedWatch | None = None,
-    is_ours: bool = True,
 ) -> JobScan:
     """Read the job in a folder that was just listed. Raises nothing that a storage or a
-    file can cause. With `thorough`, nothing is taken on trust that was seen before. Without
-    `log_watch`, nobody looks at logs, without `past` nobody asks when a job was done that was
-    complete when it was first seen, and without the others nobody at what tasks counted. Of a job
-    that `is_ours` not, nothing is read but how far it is."""
+    file can cause. With `thorough`, nothing is taken on trust that was seen before. The
+    `probes` look one after the other. With None for them nothing is read but how far the job is,
+    not even when its launch left the queue."""
+    has_start = probes is not None
     try:  # step by step: when one fails, the memory has what those before it learned
         # Only a marker's own time tells that it was written again.
         thorough = thorough or (memory is not None and may_rewrite(memory))
@@ -72,28 +57,16 @@ def scan_job(
         if memory.executor is None:
             return JobScan(None, memory, memory.error)
         if memory.reading is None:
-            memory = with_reading(storage, path, memory, memory.executor, before, has_start=is_ours)
+            memory = with_reading(
+                storage, path, memory, memory.executor, before, has_start=has_start
+            )
             memory = without_old_times(memory, before)
         elif memory.reading.tasks_completed_since_launch == 0:
             memory = with_sign_of_life(storage, path, memory, memory.reading)
         known = memory
-        if log_watch is not None and log_watch.is_on:
-            memory = with_logs(storage, path, folder, memory, log_watch)
-        if past is not None and memory.by_hour is None:
-            memory = with_past(storage, path, memory, past)
-        if stats_watch is not None and stats_watch.is_on:
-            memory = with_stats(storage, path, memory, stats_watch)
-        if mixed_watch is not None:
-            memory = with_mixed(storage, path, memory, mixed_watch)
-        if is_ours:
-            memory = with_arrays(storage, path, memory)
-        return JobScan(
-            memory.reading,
-            without_needless_times(memory),
-            log_error=new_error(memory.logs, known.logs),
-            stats_error=new_error(memory.stats, known.stats),
-            stats_fault=new_fault(memory.stats, known.stats),
-        )
+        for probe in probes or ():
+            memory = probe(storage, path, folder, memory)
+        return scan_of(without_needless_times(memory), known)
     except StorageError as error:
         is_gone = error.reason == "not_found"
         return JobScan(None, None) if is_gone else JobScan(None, memory, error)
@@ -111,9 +84,7 @@ class ProgressQuestion:
 
     def ask(self, storage: Storage, path: Path) -> JobScan:
         """The scan of it, without anything else."""
-        return scan_job(
-            storage, path, self.folder, self.memory, thorough=self.thorough, is_ours=False
-        )
+        return scan_job(storage, path, self.folder, self.memory, None, thorough=self.thorough)
 
 
 def _with_executor(storage: Storage, path: Path, look: Look, memory: Memory | None) -> Memory:

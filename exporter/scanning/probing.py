@@ -3,11 +3,14 @@
 Each step gives back the very same memory where there is nothing new.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
+from exporter.config.settings import RootConfig
 from exporter.datatrove.ranks import Ranks
 from exporter.errors import StorageError
-from exporter.scanning.job_memory import Memory
+from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_reading import with_reading
 from exporter.scanning.probes.arrays import find_arrays
 from exporter.scanning.probes.log_memory import LogMemory, UnderWay
@@ -18,39 +21,99 @@ from exporter.scanning.probes.stats import StatsWatch
 from exporter.scanning.probes.stats_memory import Done, StatsMemory
 from exporter.storage.base import Folder, Path, Storage
 
+Probe = Callable[[Storage, Path, Folder, Memory], Memory]
+"""Looks at a job in a folder that was just listed and scanned. What it raises of a storage fails
+the scan of the job, but for what the probes before it learned."""
+
+
+class Probes:
+    """Those of one root. A new kind of probe is one more here, and nowhere else. `all`, in the
+    order in which they look, are for any thread."""
+
+    def __init__(self, config: RootConfig) -> None:
+        logs, stats = LogWatch(config), StatsWatch(config)
+        self._past, self._mixed = Past(), MixedWatch(config)
+        self._watches = (logs, stats, self._mixed)
+        self.all: Sequence[Probe] = (
+            partial(with_logs, logs),
+            partial(with_past, self._past),
+            partial(with_stats, stats),
+            partial(with_mixed, self._mixed),
+            with_arrays,
+        )
+
+    def begin(self) -> None:
+        """A scan begins."""
+        for watch in self._watches:
+            watch.begin()
+
+    def begin_of_many(self) -> None:
+        """A scan begins after which others will follow."""
+        self._past.begin()
+        self._mixed.is_followed = True
+
+
+def scan_of(memory: Memory, known: Memory) -> JobScan:
+    """What a scan found that ended with this memory; `known` is what was so before the probes."""
+    logs, stats = memory.logs, memory.stats
+    return JobScan(
+        memory.reading,
+        memory,
+        log_error=_new_error(logs, known.logs),
+        stats_error=_new_error(stats, known.stats),
+        stats_fault=_new_fault(stats, known.stats),
+    )
+
 
 def with_logs(
-    storage: Storage, path: Path, folder: Folder, memory: Memory, watch: LogWatch
+    watch: LogWatch, storage: Storage, path: Path, folder: Folder, memory: Memory
 ) -> Memory:
     """The memory with what the logs of a launch under way tell, in its reading, too."""
+    if not watch.is_on:
+        return memory
     job = _under_way(memory)
     if job is None:
-        return _with_reading_of_logs(_without_logs(memory), None)
+        return _without_logs(memory)
     logs = watch.look(storage, path, job, memory.logs)
     if logs is memory.logs and memory.reading is not None and memory.reading.logs is not None:
         return memory
     if logs.to_confirm:
-        # A listing of logs shows what was true before, so the markers are to be newer.
-        try:
-            folder = storage.list_folder(path, folder, with_subfolders=False)
-            look = storage.look(path, folder, memory.look)
-        except StorageError as error:
-            unknown = replace(logs, tasks=None, error=error)
-            return _with_reading_of_logs(replace(memory, logs=unknown), unknown)
-        if not look.executor.is_same(memory.version):  # launched again: all of it next time
-            return memory
-        if look is not memory.look and memory.executor is not None:
-            anew = replace(memory, look=look, reading=None)
-            memory = with_reading(storage, path, anew, memory.executor, memory)
-            job = _under_way(memory)
-        if job is None:
-            return _with_reading_of_logs(_without_logs(memory), None)
-        logs = watch.confirm(logs, job, storage)
+        return _confirmed(watch, storage, path, folder, memory, logs=logs)
+    return _with_reading_of_logs(replace(memory, logs=logs), logs)
+
+
+def _confirmed(
+    watch: LogWatch,
+    storage: Storage,
+    path: Path,
+    folder: Folder,
+    memory: Memory,
+    *,
+    logs: LogMemory,
+) -> Memory:
+    """The memory with what `logs` tell, once its markers are newer than they are: a listing of
+    logs shows what was true before."""
+    try:
+        folder = storage.list_folder(path, folder, with_subfolders=False)
+        look = storage.look(path, folder, memory.look)
+    except StorageError as error:
+        unknown = replace(logs, tasks=None, error=error)
+        return _with_reading_of_logs(replace(memory, logs=unknown), unknown)
+    if not look.executor.is_same(memory.version):  # launched again: all of it next time
+        return memory
+    if look is not memory.look and memory.executor is not None:
+        anew = replace(memory, look=look, reading=None)
+        memory = with_reading(storage, path, anew, memory.executor, memory)
+    job = _under_way(memory)
+    if job is None:
+        return _without_logs(memory)
+    logs = watch.confirm(logs, job, storage)
     return _with_reading_of_logs(replace(memory, logs=logs), logs)
 
 
 def _without_logs(memory: Memory) -> Memory:
-    return memory if memory.logs is None else replace(memory, logs=None)
+    memory = memory if memory.logs is None else replace(memory, logs=None)
+    return _with_reading_of_logs(memory, None)
 
 
 def _under_way(memory: Memory) -> UnderWay | None:
@@ -83,11 +146,11 @@ def _with_reading_of_logs(memory: Memory, logs: LogMemory | None) -> Memory:
     return replace(memory, reading=replace(reading, logs=published, needs_relaunch=needs_relaunch))
 
 
-def with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memory:
+def with_past(past: Past, storage: Storage, path: Path, _: Folder, memory: Memory) -> Memory:
     """The memory with about when the tasks were completed whose markers have unknown times; the
     very same one where it is not the time to ask for that."""
     reading, last = memory.reading, None
-    if reading is not None and reading.is_complete:
+    if reading is not None and reading.is_complete and memory.by_hour is None:
         last = reading.last_completion_timestamp
     if reading is None or last is None:
         return memory
@@ -97,7 +160,7 @@ def with_past(storage: Storage, path: Path, memory: Memory, past: Past) -> Memor
     return replace(memory, reading=replace(reading, by_hour=by_hour), by_hour=by_hour)
 
 
-def with_arrays(storage: Storage, path: Path, memory: Memory) -> Memory:
+def with_arrays(storage: Storage, path: Path, _: Folder, memory: Memory) -> Memory:
     """The memory with the arrays of a job that Slurm runs; the very same one if it has them."""
     reading, logs = memory.reading, memory.logs
     if reading is None or reading.executor != "slurm" or not reading.started:
@@ -108,9 +171,11 @@ def with_arrays(storage: Storage, path: Path, memory: Memory) -> Memory:
     return memory if arrays is memory.arrays else replace(memory, arrays=arrays)
 
 
-def with_stats(storage: Storage, path: Path, memory: Memory, watch: StatsWatch) -> Memory:
+def with_stats(
+    watch: StatsWatch, storage: Storage, path: Path, _: Folder, memory: Memory
+) -> Memory:
     """The memory with what the tasks that are done counted, in its reading, too."""
-    done = _done(memory)
+    done = _done(memory) if watch.is_on else None
     if done is None:
         return memory
     stats = watch.look(storage, path, done, memory.stats)
@@ -120,7 +185,9 @@ def with_stats(storage: Storage, path: Path, memory: Memory, watch: StatsWatch) 
     return replace(memory, stats=stats, reading=replace(done.reading, stats=published))
 
 
-def with_mixed(storage: Storage, path: Path, memory: Memory, watch: MixedWatch) -> Memory:
+def with_mixed(
+    watch: MixedWatch, storage: Storage, path: Path, _: Folder, memory: Memory
+) -> Memory:
     """The memory with whether tasks ran different pipelines, in its reading, too."""
     done = _done(memory)
     if done is None:
@@ -138,7 +205,7 @@ def _done(memory: Memory) -> Done | None:
     return Done(memory.executor, memory.version.modified_ns, memory.look.markers, memory.reading)
 
 
-def new_error(
+def _new_error(
     now: LogMemory | StatsMemory | None, before: LogMemory | StatsMemory | None
 ) -> StorageError | None:
     """The trouble of a probe, unless it had the same before."""
@@ -147,7 +214,7 @@ def new_error(
     return error if is_new else None
 
 
-def new_fault(now: StatsMemory | None, before: StatsMemory | None) -> StorageError | None:
+def _new_fault(now: StatsMemory | None, before: StatsMemory | None) -> StorageError | None:
     """What is wrong with a file of stats, unless one of the job was wrong before."""
     is_known = before is not None and before.fault is not None
     return None if now is None or is_known else now.fault

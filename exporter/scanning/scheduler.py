@@ -258,7 +258,7 @@ class Scheduler:
                 continue  # its turn comes
             root.schedule.began(now)
             if repeating:
-                root.storage.begin_of_many()
+                root.storage.probes.begin_of_many()
             else:
                 root.schedule.change(math.inf)
             with self._bugs_kept_to(root):

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from exporter.model.snapshot import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probing import with_logs
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Storage
 from exporter.storage.s3.storage import S3Storage
@@ -364,8 +366,8 @@ class Checker:
             path,
             self.folder,
             self.memory,
+            (partial(with_logs, self.log_watch),),
             thorough=thorough,
-            log_watch=self.log_watch,
         )
         self.memory = result.memory
         return result

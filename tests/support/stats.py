@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from exporter.config.settings import RootConfig
@@ -12,6 +13,7 @@ from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.stats import StatsWatch
+from exporter.scanning.probing import with_mixed, with_stats
 from exporter.storage.base import Storage
 from exporter.storage.local.storage import LocalStorage
 from support.jobs import write_marker
@@ -97,9 +99,8 @@ class Scanned:
             self.path,
             folder,
             self.memory,
+            (partial(with_stats, self.stats), partial(with_mixed, self.mixed)),
             thorough=thorough,
-            stats_watch=self.stats,
-            mixed_watch=self.mixed,
         )
         self.memory = self.result.memory
         assert self.result.reading is not None, self.result.error

@@ -11,6 +11,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from exporter.config.settings import RootConfig
@@ -20,6 +21,7 @@ from exporter.model.snapshot import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probing import with_logs
 from exporter.storage.base import Storage
 from support import archives
 from support.paths import DATA
@@ -106,6 +108,7 @@ class Scans:
         self.storage = storage
         self.path = tuple(job.split("/"))
         self.watch = LogWatch(RootConfig("r", "r", **options))  # type: ignore[arg-type]
+        self.probes = (partial(with_logs, self.watch),)
         self.memory: Memory | None = None
 
     def is_there(self) -> bool:
@@ -119,7 +122,7 @@ class Scans:
     def scan(self) -> JobScan:
         self.watch.begin()
         folder = self.storage.list_folder(self.path, with_subfolders=False)
-        found = scan_job(self.storage, self.path, folder, self.memory, log_watch=self.watch)
+        found = scan_job(self.storage, self.path, folder, self.memory, self.probes)
         self.memory = found.memory
         return found
 

@@ -80,8 +80,7 @@ class RootScan:
 
     def begin(self, now: float) -> None:
         self._storage.concurrency.begin(now, time.process_time())
-        for watch in self._storage.watches:
-            watch.begin()
+        self._storage.probes.begin()
         self._visit_or_skip(FolderToVisit(()), now)
         self.go_on(now)
 

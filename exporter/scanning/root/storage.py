@@ -12,10 +12,7 @@ from typing import Any
 
 from exporter.config.settings import RootConfig
 from exporter.scanning.concurrency import Concurrency
-from exporter.scanning.probes.logs import LogWatch
-from exporter.scanning.probes.mixed import MixedWatch
-from exporter.scanning.probes.past import Past
-from exporter.scanning.probes.stats import StatsWatch
+from exporter.scanning.probing import Probes
 from exporter.storage.base import Path, Storage
 from exporter.workers import OVERDUE_PER_OWNER, Workers
 
@@ -26,17 +23,13 @@ OpenStorage = Callable[[str, Mapping[str, Any], int], Storage]
 class RootStorage:
     """Opened by `open_storage` with as many connections as there are workers. It owns the
     workers' calls that go to it. Used by the scheduler's thread, but for `get`, `may_search`,
-    the watches, `past` and `config`."""
+    `config` and what `probes` have for any."""
 
     def __init__(self, config: RootConfig, workers: Workers, open_storage: OpenStorage) -> None:
         self.config = config
         self.workers = workers
         self.concurrency = Concurrency()
-        self.log_watch = LogWatch(config)
-        self.stats_watch = StatsWatch(config)
-        self.mixed_watch = MixedWatch(config)
-        self.watches = (self.log_watch, self.stats_watch, self.mixed_watch)
-        self.past = Past()
+        self.probes = Probes(config)
         self.stuck: dict[Path, object] = {}
         """Folders whose visits were given up and have not returned yet, and their visitors."""
         self._open = open_storage
@@ -85,11 +78,6 @@ class RootStorage:
                 return False
             self._searches_left -= 1
             return True
-
-    def begin_of_many(self) -> None:
-        """A scan begins after which others will follow."""
-        self.past.begin()
-        self.mixed_watch.is_followed = True
 
     def requests(self) -> tuple[tuple[str, int], ...]:
         """(operation, requests so far); none before it was opened."""

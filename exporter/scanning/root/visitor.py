@@ -181,19 +181,9 @@ class Visitor:
                 return
             if below:  # others can begin with them
                 listed(below=below, is_over=False)
-            listed(
-                job=scan_job(
-                    storage,
-                    target.path,
-                    folder,
-                    visit.memory,
-                    thorough=visit.look_thoroughly,
-                    log_watch=self._storage.log_watch,
-                    past=self._storage.past,
-                    stats_watch=self._storage.stats_watch,
-                    mixed_watch=self._storage.mixed_watch,
-                )
-            )
+            probes, thorough = self._storage.probes.all, visit.look_thoroughly
+            job = scan_job(storage, target.path, folder, visit.memory, probes, thorough=thorough)
+            listed(job=job)
         except StorageError as error:
             report(error=error)
         except BaseException:  # also what libraries use to end threads or tasks

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from support.jobs import write_marker
@@ -12,6 +13,7 @@ from exporter.model.snapshot import Reading
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.past import Past
+from exporter.scanning.probing import with_past
 from exporter.storage.local.storage import LocalStorage
 
 MakeJob = Callable[..., Path]
@@ -25,11 +27,11 @@ class Watched:
         self._path = (folder.name,)
         self._storage = LocalStorage(str(folder.parent))
         self._memory: Memory | None = None
-        self._past = past
+        self._probes = () if past is None else (partial(with_past, past),)
 
     def scan(self) -> Reading:
         folder = self._storage.list_folder(self._path, with_subfolders=False)
-        result = scan_job(self._storage, self._path, folder, self._memory, past=self._past)
+        result = scan_job(self._storage, self._path, folder, self._memory, self._probes)
         self._memory = result.memory
         assert result.reading is not None
         return result.reading
