@@ -17,17 +17,32 @@ _REPEATED = 2  # items known from other stages
 
 
 class _Way(NamedTuple):
-    """How a name may be taken: for each part its pattern and what the ``*`` in that stand for."""
+    """How a name may be taken: one part as this pattern, in which ``*`` stands for these values.
+    `taken` has the others; without it, all of them are items."""
 
-    taken: tuple[tuple[str, Parts], ...]
+    texts: Parts
+    at: int
+    pattern: str
+    values: Parts
+    taken: Sequence[tuple[str, Parts]] | None = None
 
     @property
     def stage(self) -> str:
-        return "/".join(pattern for pattern, _ in self.taken)
+        if self.taken is not None:
+            return "/".join(pattern for pattern, _ in self.in_full())
+        return f"{'*/' * self.at}{self.pattern}{'/*' * (len(self.texts) - self.at - 1)}"
 
     @property
     def items(self) -> Parts:
-        return tuple(value for _, values in self.taken for value in values)
+        if self.taken is not None:
+            return tuple(value for _, values in self.in_full() for value in values)
+        return (*self.texts[: self.at], *self.values, *self.texts[self.at + 1 :])
+
+    def in_full(self) -> list[tuple[str, Parts]]:
+        """For each part its pattern and what the ``*`` in that stand for."""
+        parts = list(self.taken or (("*", (text,)) for text in self.texts))
+        parts[self.at] = self.pattern, self.values
+        return parts
 
 
 def follow_known_steps(names: Sequence[JobName]) -> None:
@@ -38,7 +53,7 @@ def follow_known_steps(names: Sequence[JobName]) -> None:
         return
     known = {name.items for name in names if name.kinds & OF_STEPS and name.has_stage}
     of_steps = _endings_in_steps(names)
-    ways = {name: list(_ways_to_follow(name, of_steps)) for name in unsure} if known else {}
+    ways = _ways_among(known, unsure, of_steps)
     items_of = defaultdict[str, set[Parts]](set)
     for way in (way for of_name in ways.values() for way in of_name):
         items_of[way.stage].add(way.items)
@@ -53,7 +68,26 @@ def follow_known_steps(names: Sequence[JobName]) -> None:
             name.take(-1, name.texts[-1])
     for name, of_name in ways.items():
         if fitting := list(filter(holds, of_name)):
-            name.taken = list(max(fitting, key=lambda way: common[way.stage]).taken)
+            name.taken = max(fitting, key=lambda way: common[way.stage]).in_full()
+
+
+def _ways_among(
+    known: Collection[Parts], names: Sequence[JobName], of_steps: Collection[str]
+) -> dict[JobName, list[_Way]]:
+    """The ways to take each name that make a stage with any of the `known` items. (There are many
+    ways, and of most names none does.)"""
+    stages = {
+        way.stage
+        for name in names
+        if known
+        for way in _ways_to_follow(name, of_steps)
+        if way.items in known
+    }
+    return {
+        name: [way for way in _ways_to_follow(name, of_steps) if way.stage in stages]
+        for name in names
+        if stages
+    }
 
 
 def _endings_in_steps(names: Iterable[JobName]) -> set[str]:
@@ -76,14 +110,13 @@ def _is_among_steps(name: JobName, of_steps: Collection[str]) -> bool:
 
 def _ways_to_follow(name: JobName, of_steps: Collection[str]) -> Iterator[_Way]:
     """Without a step in it each part may be one, else the last."""
-    as_items = [("*", (text,)) for text in name.texts]
     if not name.kinds & OF_STEPS:
         for at, (text, part) in enumerate(zip(name.texts, name.looked, strict=True)):
             for pattern, values in ways_to_follow(text):
                 if part.kind == "plain" or pattern != text:
-                    yield _Way((*as_items[:at], (pattern, values), *as_items[at + 1 :]))
+                    yield _Way(name.texts, at, pattern, values)
     elif name.looked[-1].kind == "plain" and not has_word_and_number(name.texts[-1]):
-        last = name.texts[-1], ()
-        yield _Way((*as_items[:-1], last))
+        at, last = len(name.texts) - 1, name.texts[-1]
+        yield _Way(name.texts, at, last, ())
         if name.stage_with(-1, "*") in of_steps:
-            yield _Way((*name.taken[:-1], last))
+            yield _Way(name.texts, at, last, (), tuple(name.taken))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -160,3 +161,17 @@ def test_labels_give_the_stage_and_all_others_the_item() -> None:
     labels = (("lang", "fr"), ("stage", "filter"), ("dump", "d"))
     assert group_of_labels(labels) == Group("filter", "fr/d")
     assert groups_of(["."]) == (UNKNOWN,)
+
+
+def test_names_that_follow_no_step_take_no_room_beside_one() -> None:
+    """A name may be taken in many ways; of those that make no stage nothing is kept."""
+    plain = [f"user{i % 5}/alpha-beta-gamma-{'abcdefghij'[i % 10]}{i}x/delta" for i in range(2000)]
+
+    def peak(*steps: str) -> int:
+        tracemalloc.start()
+        groups_of([*plain, *steps])
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak("one/tokenize", "two/tokenize") < 1.5 * peak()
