@@ -149,6 +149,14 @@ def status(
                 with_upstreams=wanted.strict,
             )
             target = with_roots(config, only_roots)
+    _reject_contradictions(wanted)
+    with _failing_in_words(code_of_none):
+        code = command.run(target, wanted)
+    _end(code)
+
+
+def _reject_contradictions(wanted: Any) -> None:
+    """Raise UsageError for options of ``status`` that do not go together."""
     more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
     more.append(wanted.steps)
     of_each = wanted.missing or wanted.failed or wanted.steps
@@ -160,9 +168,6 @@ def status(
         raise click.UsageError("--watch shows the table and nothing else")
     if wanted.watch and not sys.stdout.isatty():
         raise click.UsageError("--watch needs a terminal")
-    with _failing_in_words(code_of_none):
-        code = command.run(target, wanted)
-    _end(code)
 
 
 def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: Any) -> str:

@@ -80,13 +80,7 @@ class Exporter:
         process_metrics.config_loaded(time.time())
         process_metrics.reached_at(config.external_url)
         process_metrics.watch_shard(config.shard.index, config.shard.count)
-        if config.web_config_file is None:
-            access = Access(None)
-        else:
-            access = Access(config.web_config_file, process_metrics.watch_web_config())
-            self._watchers.append(FileWatcher(lambda: access.files, access.reread))
-        check_texts(config, access.policy)
-        self._access = access
+        self._access = self._access_of(config)
         workers = Workers(config.scan_workers)
         process_metrics.watch_workers(workers.size, lambda: workers.busy, lambda: workers.stuck)
         self._scheduler = scheduler = Scheduler(config.roots, latest, workers)
@@ -98,9 +92,19 @@ class Exporter:
             self._publisher,
             process_metrics,
             self._is_healthy,
-            access=access,
+            access=self._access,
             reload=self._reloader.ask if enable_lifecycle else None,
         )
+
+    def _access_of(self, config: Config) -> Access:
+        """Who may ask, by a file that is watched if there is one."""
+        if config.web_config_file is None:
+            access = Access(None)
+        else:
+            access = Access(config.web_config_file, self._process_metrics.watch_web_config())
+            self._watchers.append(FileWatcher(lambda: access.files, access.reread))
+        check_texts(config, access.policy)
+        return access
 
     @property
     def port(self) -> int:

@@ -93,16 +93,7 @@ class LogWatch:
 def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Storage) -> LogMemory:
     """The memory with the states of the job's open tasks. Those that failed, as far as that
     rests on their having no marker, are to be confirmed unless they were."""
-    executor, now_ns = job.executor, time.time_ns()
-    launch = Launch(
-        job.launch_ns,
-        executor.kind,
-        executor.is_slice,
-        is_live=memory.is_live,
-        may_be_live=may_be_live(storage, executor),
-        is_over=memory.is_over,
-        ends_need_proof=executor.kind == "slurm" or executor.nodes_per_task > 1,
-    )
+    launch, now_ns = _launch_of(memory, job, storage), time.time_ns()
     # Clocks differ: only where markers show late does it matter how new a log is.
     lag_ns = round(storage.lag_seconds * 1e9)
     logs = {
@@ -136,6 +127,20 @@ def _decided(memory: LogMemory, job: UnderWay, config: RootConfig, storage: Stor
             r for r in unconfirmed if not (r in logs and logs[r].ended == "failed")
         )
     return replace(memory, tasks=tasks, to_confirm=bool(unconfirmed))
+
+
+def _launch_of(memory: LogMemory, job: UnderWay, storage: Storage) -> Launch:
+    """How the launch's logs are to be read."""
+    executor = job.executor
+    return Launch(
+        job.launch_ns,
+        executor.kind,
+        executor.is_slice,
+        is_live=memory.is_live,
+        may_be_live=may_be_live(storage, executor),
+        is_over=memory.is_over,
+        ends_need_proof=executor.kind == "slurm" or executor.nodes_per_task > 1,
+    )
 
 
 def _tell_no_times(logs: Mapping[int, SeenLog]) -> bool:

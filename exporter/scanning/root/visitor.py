@@ -152,8 +152,7 @@ class Visitor:
             self._report(VisitReport(self, None))
 
     def _make(self, visit: Visit) -> None:
-        """List one folder and scan it if it is a wanted job."""
-        target, config = visit.target, self._storage.config
+        """Do what the visit is for, and report that with the time it took, or why it failed."""
         started, began = time.monotonic(), time.thread_time()
 
         def report(*, is_over: bool = True, **found: Any) -> None:
@@ -171,24 +170,29 @@ class Visitor:
                 report(folder=storage.list_folder((), with_subfolders=False, thorough=True))
                 return
             if visit.question is not None:
-                report(answer=visit.question.ask(storage, target.path))
+                report(answer=visit.question.ask(storage, visit.target.path))
                 return
-            folder, holds_more = self._list(storage, visit)
-            listed = partial(report, folder=folder, holds_more=holds_more)
-            below = folders_below(target, folder, config)
-            if not (folder.has_executor_file and is_wanted(job_name(target.path), config)):
-                listed(below=below)
-                return
-            if below:  # others can begin with them
-                listed(below=below, is_over=False)
-            probes, thorough = self._storage.probes.all, visit.look_thoroughly
-            job = scan_job(storage, target.path, folder, visit.memory, probes, thorough=thorough)
-            listed(job=job)
+            self._find(storage, visit, report)
         except StorageError as error:
             report(error=error)
         except BaseException:  # also what libraries use to end threads or tasks
             _LOG.exception("a scan failed for a reason that is a bug of the exporter")
             report(error=StorageError("other", "a bug of the exporter; the log has it"))
+
+    def _find(self, storage: Storage, visit: Visit, report: Callable[..., None]) -> None:
+        """List one folder and scan it if it is a wanted job."""
+        target, config = visit.target, self._storage.config
+        folder, holds_more = self._list(storage, visit)
+        listed = partial(report, folder=folder, holds_more=holds_more)
+        below = folders_below(target, folder, config)
+        if not (folder.has_executor_file and is_wanted(job_name(target.path), config)):
+            listed(below=below)
+            return
+        if below:  # others can begin with them
+            listed(below=below, is_over=False)
+        probes, thorough = self._storage.probes.all, visit.look_thoroughly
+        job = scan_job(storage, target.path, folder, visit.memory, probes, thorough=thorough)
+        listed(job=job)
 
     def _list(self, storage: Storage, visit: Visit) -> tuple[Folder, bool | None]:
         """The folder; and for one at `max_depth`, below which nothing is visited, whether it holds
