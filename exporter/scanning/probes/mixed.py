@@ -80,7 +80,8 @@ class MixedWatch:
         times = self._times(storage, path, done)
         pair = _from_before_and_since(times, launch_ns)
         if pair is None:  # where times are known, all was done on one side of the launch
-            return MixedMemory(launch_ns, is_mixed=False) if times else None
+            is_sure = launch_ns not in times.values() or min(times.values()) >= launch_ns
+            return MixedMemory(launch_ns, is_mixed=False) if times and is_sure else None
         if self._budget.reads(2, path) < _LIMITS.reads_of_job:
             return None
         before_launch, since = (_pipeline(storage, path, rank) for rank in pair)
@@ -111,8 +112,9 @@ class MixedWatch:
 
 
 def _from_before_and_since(times: dict[int, int], launch_ns: int) -> tuple[int, int] | None:
-    """The rank that completed first of all, before the launch, and the first since."""
-    since = [rank for rank, time_ns in times.items() if time_ns >= launch_ns]
+    """The rank that completed first of all, before the launch, and the first since. (Where times
+    are whole seconds, one of the launch's own second may be of the launch before.)"""
+    since = [rank for rank, time_ns in times.items() if time_ns > launch_ns]
     first = min(times, key=times.__getitem__, default=None)
     if first is None or times[first] >= launch_ns or not since:
         return None

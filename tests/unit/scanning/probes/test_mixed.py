@@ -52,6 +52,20 @@ def test_steps_before_and_since_the_launch_are_compared(
     assert scan(relaunched(make_job, since)).scan().mixed_pipelines is is_mixed
 
 
+def test_a_task_of_the_second_of_the_launch_may_be_of_the_launch_before(
+    make_job: MakeJob,
+) -> None:
+    """Where times are whole seconds, it tells nothing of this launch; the next one does."""
+    job = make_job("job")
+    complete(job, 0, LAUNCH + 60)
+    complete(job, 1, LAUNCH + 1000)
+    write_executor(job, launch=LAUNCH + 1000)
+    scanned = scan(job)
+    assert scanned.scan().mixed_pipelines is None
+    complete(job, 2, LAUNCH + 1100, OTHER)
+    assert scanned.scan().mixed_pipelines is True
+
+
 def test_it_costs_two_reads_a_launch(make_job: MakeJob) -> None:
     job = relaunched(make_job, OTHER)
     scanned = Scanned.on_disk(job, read_stats="never")
