@@ -405,6 +405,7 @@ def test_keys_move_among_jobs_and_views(browser: Browser, pipeline: Exporter) ->
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text(first)
         page.get_by_role("link", name="All jobs").click()
+        page.wait_for_url("**/?root=fineweb")
         page.keyboard.press("g")
         page.keyboard.press("s")
         page.wait_for_url("**/?root=fineweb&view=stages")

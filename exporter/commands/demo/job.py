@@ -111,7 +111,9 @@ class DemoJob:
     def relaunch_one(self, rank: int, days: float) -> None:
         """Launch it again so many days ago, when only this task was left to do."""
         at = time.time() - days * DAY
-        for file in (EXECUTOR_FILE, f"{COMPLETIONS}/{marker_name(rank)}", MERGED_STATS):
+        (self.folder / COMPLETIONS / marker_name(rank)).unlink()
+        self.complete(rank, at)
+        for file in (EXECUTOR_FILE, MERGED_STATS):
             os.utime(self.folder / file, (at, at))
 
     def fail(self, rank: int) -> None:
