@@ -27,7 +27,7 @@ the scan of the job, but for what the probes before it learned."""
 
 
 class Probes:
-    """Those of one root. A new kind of probe is one more here, and nowhere else. `all`, in the
+    """Those of one root. A new kind of probe is one more here. `all`, in the
     order in which they look, are for any thread."""
 
     def __init__(self, config: RootConfig) -> None:
