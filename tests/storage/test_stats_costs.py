@@ -118,9 +118,12 @@ def test_merged_stats_of_a_relaunch_within_the_second_of_the_first_tasks_are_not
 
 def test_one_that_was_launched_again_is_not_trusted_and_costs_the_comparison_of_two_tasks() -> None:
     with a_job(50) as bucket:
-        bucket.complete(*range(50))
-        bucket.objects.put("logs/job/stats.json", as_bytes(a_pipeline(read=500)))
+        bucket.complete(*range(25))
+        bucket.objects.now += 1
         bucket.objects.put("logs/job/executor.json", LOCAL % (50, 50))
+        bucket.objects.now += 1
+        bucket.complete(*range(25, 50))
+        bucket.objects.put("logs/job/stats.json", as_bytes(a_pipeline(read=500)))
         got = bucket.received()
         assert sum(n for name, n in got.items() if name.startswith("stats/")) == 2
         assert got["stats.json"] == 0
