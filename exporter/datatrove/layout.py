@@ -50,6 +50,16 @@ def log_name(rank: int) -> str:
     return f"task_{marker_name(rank)}.log"
 
 
+def log_file(rank: int) -> str:
+    """Where a rank's log lies, below the job's folder."""
+    return f"{LOGS}/{log_name(rank)}"
+
+
+def stats_file(rank: int) -> str:
+    """Where a rank's stats lie, below the job's folder."""
+    return f"{STATS}/{marker_name(rank)}.json"
+
+
 def of_newest_arrays(names: Sequence[str], limit: int) -> list[str]:
     """One file of each of the Slurm arrays with the highest numbers, of so many at most. `names`
     are those in ``slurm_logs/``: ``<array>_<index>.out``. Slurm counts arrays up, and a launch

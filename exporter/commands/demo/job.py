@@ -18,7 +18,9 @@ from exporter.datatrove.layout import (
     LOGS,
     MERGED_STATS,
     STATS,
+    log_file,
     marker_name,
+    stats_file,
 )
 
 DAY = 86_400.0
@@ -93,7 +95,7 @@ class DemoJob:
         last = ("INFO", "executor.base:_run_for_rank:96", f"Processing done for {rank=}")
         self._log(rank, last, at=at)
         stats = json.dumps(self._stats(rank), indent=4)
-        (self.folder / STATS / f"{rank:05d}.json").write_text(stats)
+        (self.folder / stats_file(rank)).write_text(stats)
         marker.touch()
         if at is not None:
             os.utime(marker, (at, at))
@@ -132,7 +134,7 @@ class DemoJob:
             for level, place, text in (first, last)
         ]
         (self.folder / LOGS).mkdir(exist_ok=True)
-        log = self.folder / LOGS / f"task_{rank:05d}.log"
+        log = self.folder / log_file(rank)
         log.write_text("".join(lines) + more)
         if at is not None:
             os.utime(log, (at, at))

@@ -17,7 +17,6 @@ STAGES = (
 )
 """Each with its tasks, and how many of them complete in a second."""
 
-
 _REDONE = 2  # of those that are complete for long: what the last stage of the first dump reads
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 from exporter.config.settings import RootConfig, ShowErrors
 from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.failure import Cause, LogEnd, end_of
-from exporter.datatrove.layout import LOGS, log_name, rank_of_log
+from exporter.datatrove.layout import LOGS, log_file, log_name, rank_of_log
 from exporter.datatrove.logs import span_of
 from exporter.errors import StorageError
 from exporter.scanning.probes.limits import Budget
@@ -236,7 +236,7 @@ class LogLook:
         return known, left, error
 
     def _read(self, rank: int, log: SeenLog) -> SeenLog:
-        file = f"{LOGS}/{log_name(rank)}"
+        file = log_file(rank)
         data = self.storage.read_part(self.path, file, of_end=True)
         end, span = end_of(data), None
         if len(data) < PART_BYTES:

@@ -15,11 +15,11 @@ import time
 from dataclasses import dataclass
 
 from exporter.config.settings import RootConfig
+from exporter.datatrove.layout import stats_file
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, StatsFileError, parse_stats
 from exporter.errors import Reason, StorageError
 from exporter.model.snapshot import Reading
 from exporter.scanning.probes.limits import Budget, Limits
-from exporter.scanning.probes.stats import stats_file
 from exporter.scanning.probes.stats_memory import Done
 from exporter.scanning.probes.times import times_of
 from exporter.storage.base import Path, Storage

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from exporter.config.settings import StallRule
-from exporter.datatrove.layout import LOGS, log_name
+from exporter.datatrove.layout import log_file
 from exporter.datatrove.logs import Span, span_of
 from exporter.datatrove.ranks import NO_RANKS, Ranks
 from exporter.errors import REASONS
@@ -44,7 +44,7 @@ def learn(
     latest = known.latest_start_ns
     read = unknown[:most]
     for rank in read:
-        ends = or_none(partial(read_ends, storage, path, f"{LOGS}/{log_name(rank)}"), *REASONS)
+        ends = or_none(partial(read_ends, storage, path, log_file(rank)), *REASONS)
         if ends is None or (span := span_of(*ends)) is None:
             continue
         silence = max(silence, span.longest_silence_ns)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 
-from exporter.datatrove.layout import LOGS, SLURM_LOGS, log_name, of_newest_arrays
+from exporter.datatrove.layout import LOGS, SLURM_LOGS, log_file, of_newest_arrays
 from exporter.datatrove.logs import span_of
 from exporter.errors import Reason, StorageError
 from exporter.scanning.probes.ends import read_ends
@@ -90,7 +90,7 @@ def _of_first_completion(
 ) -> Start:
     known = [] if start.time_ns is None else [start.time_ns]
     try:
-        span = span_of(*read_ends(storage, path, f"{LOGS}/{log_name(first.rank)}"))
+        span = span_of(*read_ends(storage, path, log_file(first.rank)))
     except StorageError as error:
         if error.reason not in _FOR_GOOD:
             return start

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.config.settings import RootConfig
-from exporter.datatrove.layout import MERGED_STATS, STATS, marker_name
+from exporter.datatrove.layout import MERGED_STATS, stats_file
 from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Ranks
 from exporter.datatrove.stats import (
     STATS_LIMIT_BYTES,
@@ -276,8 +276,3 @@ def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
     if tasks not in (None, done.reading.tasks) and not (is_sure and tasks == 1):
         raise StatsFileError("other tasks are in it")
     return stats
-
-
-def stats_file(rank: int) -> str:
-    """Where a task writes its stats, below the job's folder."""
-    return f"{STATS}/{marker_name(rank)}.json"

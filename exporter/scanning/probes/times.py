@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from exporter.datatrove.layout import COMPLETIONS, LOGS, log_name, rank_of
+from exporter.datatrove.layout import COMPLETIONS, log_file, rank_of
 from exporter.datatrove.logs import may_have_ended_at
 from exporter.datatrove.ranks import UNKNOWN
 from exporter.errors import REASONS
@@ -73,7 +73,7 @@ class TimesQuestion:
 
 
 def _end_of_log(storage: Storage, path: Path, rank: int) -> bytes:
-    read = partial(storage.read_part, path, f"{LOGS}/{log_name(rank)}", of_end=True)
+    read = partial(storage.read_part, path, log_file(rank), of_end=True)
     return or_none(read, *REASONS) or b""
 
 
