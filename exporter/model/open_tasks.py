@@ -18,6 +18,8 @@ from exporter.model.snapshot import Logs, Reading
 
 _GROUPS = 20
 _MESSAGE_CHARACTERS = 200
+MOST_RUNS = 1000
+"""Of ranks, that are told of one job."""
 
 Runs = Iterator[tuple[int, int]]
 """Ranks in ascending order, as runs (first, last)."""
@@ -62,6 +64,11 @@ def ranks_in_states(reading: Reading) -> dict[TaskState, Runs]:
         told = runs.get(tasks.others_are, iter(()))
         runs[tasks.others_are] = chain(told, untold)
     return {state: runs[state] for state in tasks.in_states() if state in runs}
+
+
+def runs_json(runs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    """The runs as the API and ``status --json`` have them."""
+    return [{"first": first, "last": last} for first, last in runs]
 
 
 def runs_of(ranks: Iterable[int]) -> Runs:

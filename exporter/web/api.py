@@ -13,7 +13,7 @@ from typing import Any
 from exporter.model import facts
 from exporter.model.facts.fact import Fact
 from exporter.model.facts.stages import STAGE_FACTS, stage_json
-from exporter.model.open_tasks import ranks_in_states
+from exporter.model.open_tasks import MOST_RUNS, ranks_in_states, runs_json
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
@@ -23,7 +23,6 @@ from exporter.web.query import MAX_PER_PAGE, PER_PAGE, Query, natural_order
 
 FILTERS = frozenset({"name", "root", "state", "stage", "item", "label", "hide_complete", "strays"})
 """Parameters that say which jobs are meant."""
-_RUNS = 1000
 
 
 def description() -> dict[str, Any]:
@@ -131,22 +130,21 @@ def error(message: str) -> bytes:
 
 def _details(row: Row) -> dict[str, object]:
     reading, history = row.reading, None
-    runs, in_state = list(islice(row.missing, _RUNS + 1)), None
+    runs, in_state = list(islice(row.missing, MOST_RUNS + 1)), None
     if reading is not None and reading.history is not None:
         points = reading.history.points()
         history = [{"timestamp": time, "tasks_completed": n} for time, n in points]
     if reading is not None and reading.logs is not None:
-        in_state = {state: _runs(runs) for state, runs in ranks_in_states(reading).items()}
+        in_state = {
+            state: runs_json(islice(of_state, MOST_RUNS))
+            for state, of_state in ranks_in_states(reading).items()
+        }
     return {
-        "missing_runs": None if reading is None else _runs(runs),
-        "missing_runs_truncated": len(runs) > _RUNS,
+        "missing_runs": None if reading is None else runs_json(runs[:MOST_RUNS]),
+        "missing_runs_truncated": len(runs) > MOST_RUNS,
         "ranks_in_state": in_state,
         "history": history,
     }
-
-
-def _runs(runs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
-    return [{"first": first, "last": last} for first, last in islice(runs, _RUNS)]
 
 
 def _json(value: object) -> bytes:

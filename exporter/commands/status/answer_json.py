@@ -1,6 +1,5 @@
 """The answer as JSON, with the names and units of the metrics."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 
 from exporter.commands.status.answer import Answer
@@ -9,6 +8,7 @@ from exporter.commands.status.logs.failed_text import failed_json
 from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.source import Source, sums_json
 from exporter.commands.status.tables.parts import part_json
+from exporter.model.open_tasks import runs_json
 from exporter.model.report import Row
 
 
@@ -44,13 +44,10 @@ def _missing(row: Row, answer: Answer) -> dict[str, object]:
     found = answer.missing.get(row.key, Missing())
     logs, error = found.logs, None if found.logs is None else found.logs.error
     return {
-        "missing_runs": None if row.reading is None else _runs(found.runs),
+        "missing_runs": None if row.reading is None else runs_json(found.runs),
         "missing_runs_truncated": found.are_cut,
-        "ranks_in_state": {state: _runs(runs) for state, runs in found.in_state.items()} or None,
+        "ranks_in_state": {state: runs_json(runs) for state, runs in found.in_state.items()}
+        or None,
         "missing_logs": [] if logs is None else [asdict(log) for log in logs.found],
         "missing_logs_error": None if error is None else str(error),
     }
-
-
-def _runs(runs: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
-    return [{"first": first, "last": last} for first, last in runs]

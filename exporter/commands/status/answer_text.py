@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter.commands.status.answer import Answer
 from exporter.commands.status.logs.failed_text import OF_LOG, failed_lines
-from exporter.commands.status.logs.missing import MOST_RUNS, Missing
+from exporter.commands.status.logs.missing import Missing
 from exporter.commands.status.tables.jobs import job_columns, summary
 from exporter.commands.status.tables.layout import Column, folded, lines
 from exporter.commands.status.tables.parts import part_columns
@@ -14,7 +14,7 @@ from exporter.commands.status.tables.problems import problem_columns
 from exporter.commands.status.tables.steps import step_lines
 from exporter.errors import did_you_mean
 from exporter.model import formatting
-from exporter.model.open_tasks import WORDS
+from exporter.model.open_tasks import MOST_RUNS, WORDS
 from exporter.model.report import Row
 from exporter.model.stages.breakdown import KINDS_OF_PART
 

@@ -13,7 +13,7 @@ from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.datatrove.task_state import TaskState
-from exporter.model.open_tasks import ranks_in_states
+from exporter.model.open_tasks import MOST_RUNS, ranks_in_states
 from exporter.model.report import Row
 from exporter.storage.base import Storage
 from exporter.workers import Workers
@@ -28,7 +28,6 @@ class MissingLog:
     state: TaskState | None
 
 
-MOST_RUNS = 1000
 Runs = tuple[tuple[int, int], ...]
 Logs = Found[MissingLog]
 """The logs of one job's missing ranks, by rank; or why they cannot be listed."""
