@@ -33,6 +33,11 @@ def number_of(path: Path) -> int:
     return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
 
 
+def is_at_or_below(path: Path, folder: Path) -> bool:
+    """It is that folder, or lies in it, however deep."""
+    return path[: len(folder)] == folder
+
+
 def _names_in(job_name: str) -> list[str]:
     """Names of the folders that a `job_name` is made of."""
     return [] if job_name == "." else job_name.split("/")

@@ -9,12 +9,17 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exporter.config.labels import labels_of, stage_of
+from exporter.config.labels import stage_of
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import path_of
-from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Kin
-from exporter.scanning.discovery import FolderToVisit, is_elsewhere, job_name, number_of
+from exporter.scanning.discovery import (
+    FolderToVisit,
+    is_at_or_below,
+    is_elsewhere,
+    job_name,
+    number_of,
+)
 from exporter.scanning.job_memory import JobScan
 from exporter.scanning.job_scan import ProgressQuestion
 from exporter.scanning.probes.traces import Traces, TracesQuestion
@@ -91,11 +96,10 @@ class Elsewhere:
         """See to it that this is known from now on, and nothing else."""
         for name in self._wanted.progress - wanted.progress:
             if (job := self._named_job(name)) is not None:
-                job.state = self._new_state(name, job.state.kin)
+                kin = job.state.kin
+                job.state = JobState.unread(name, self._config)
+                job.state.kin = kin
         self._wanted = wanted
-
-    def _new_state(self, name: str, kin: Kin) -> JobState:
-        return JobState(Job(name, None, labels=kin.labels), 0.0, kin=kin)
 
     def listed(self, path: Path, folder: Folder | None) -> None:
         """Take in the listing of a folder that is no job of ours; None for one that cannot be
@@ -107,8 +111,7 @@ class Elsewhere:
         elif known is not None:
             self._keep(set(self._jobs) - {path})
         elif is_job and is_elsewhere(name := job_name(path), self._config):
-            labels = labels_of(name, self._config.labels) if self._config.labels else None
-            self._jobs[path] = _OtherJob(folder, self._new_state(name, Kin(labels=labels)))
+            self._jobs[path] = _OtherJob(folder, JobState.unread(name, self._config))
             self._named = None
 
     def keep_found(self, listed: Collection[Path], unlisted: Collection[Path]) -> None:
@@ -117,7 +120,7 @@ class Elsewhere:
         gone = {
             path
             for path in self._jobs
-            if path not in listed and not any(path[: len(f)] == f for f in unlisted)
+            if path not in listed and not any(is_at_or_below(path, f) for f in unlisted)
         }
         if gone:
             self._keep(set(self._jobs) - gone)
@@ -130,7 +133,7 @@ class Elsewhere:
 
     def forget_below(self, path: Path) -> None:
         """Other folders took the places of those at or below this one."""
-        self._keep({known for known in self._jobs if known[: len(path)] != path})
+        self._keep({known for known in self._jobs if not is_at_or_below(known, path)})
 
     def expire(self, failed_until: float) -> None:
         """Forget how far jobs are that could not be read since that time or longer."""

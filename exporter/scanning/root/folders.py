@@ -12,6 +12,7 @@ from exporter.errors import StorageError
 from exporter.model.missed import Seen
 from exporter.scanning.discovery import (
     count_pruned,
+    is_at_or_below,
     job_name,
     number_of,
     passes_filters,
@@ -60,7 +61,7 @@ class RootFolders:
     def forget_below(self, path: Path) -> None:
         """Another folder took the place of this one: what it and those in it looked like says
         nothing of those that have their names now."""
-        for below in [below for below in self._states if below[: len(path)] == path]:
+        for below in [known for known in self._states if is_at_or_below(known, path)]:
             del self._states[below]
 
     def listed(

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from operator import is_
 
+from exporter.config.labels import labels_of
+from exporter.config.settings import RootConfig
 from exporter.datatrove.ranks import NO_MARKERS, Ranks
 from exporter.errors import Reason
 from exporter.model.snapshot import Job, Reading
@@ -35,6 +37,12 @@ class JobState:
     _progress: Progress | None = None
     _progress_of: tuple[object, ...] = (None,) * 5
     """What this follows from."""
+
+    @classmethod
+    def unread(cls, name: str, config: RootConfig, verify_due: float = 0.0) -> "JobState":
+        """Of a job of which nothing is known yet but its name."""
+        labels = labels_of(name, config.labels) if config.labels else None
+        return cls(Job(name, None, labels=labels), verify_due, kin=Kin(labels=labels))
 
     def remembered(self, memory: Memory | None) -> bool:
         """Take in what a scan found out beside the reading, if it did; whether the job says

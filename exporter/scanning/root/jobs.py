@@ -19,7 +19,7 @@ from dataclasses import replace
 from exporter.datatrove.layout import path_of
 from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Kin, Progress, Upstream
-from exporter.scanning.discovery import FolderToVisit, job_name
+from exporter.scanning.discovery import FolderToVisit, is_at_or_below, job_name
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.times import Times
 from exporter.scanning.root.elsewhere import Elsewhere
@@ -58,7 +58,7 @@ class RootJobs:
 
     def at_or_below(self, path: Path) -> dict[Path, JobState]:
         """The jobs in this folder and in those below it."""
-        return {place: s for place, s in self._states.items() if place[: len(path)] == path}
+        return {place: s for place, s in self._states.items() if is_at_or_below(place, path)}
 
     def add(self, path: Path, state: JobState) -> JobState:
         """A job that is new in this folder."""

@@ -12,16 +12,15 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from exporter.config.labels import labels_of
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.pause import pauses_of
-from exporter.model.snapshot import Job
-from exporter.model.stages.upstream import Kin, Upstream
+from exporter.model.stages.upstream import Upstream
 from exporter.model.stall import Circumstances, with_state
 from exporter.model.steps import with_steps
 from exporter.scanning.discovery import (
     FolderToVisit,
+    is_at_or_below,
     is_wanted,
     job_name,
     may_be_or_hold_wanted,
@@ -175,10 +174,7 @@ class RootState:
 
     def _new_job(self, path: Path, now: float) -> JobState:
         verify_due = now + jitter(path) * self.config.verify_interval_seconds
-        name, patterns = job_name(path), self.config.labels
-        labels = labels_of(name, patterns) if patterns else None
-        state = JobState(Job(name, None, labels=labels), verify_due, kin=Kin(labels=labels))
-        return self.jobs.add(path, state)
+        return self.jobs.add(path, JobState.unread(job_name(path), self.config, verify_due))
 
     def _fail(self, state: JobState, error: StorageError, now: float) -> None:
         if state.logged != error.reason:
@@ -201,7 +197,7 @@ class RootState:
         Jobs not `found` are gone, unless they lie at or below one of the latter."""
         missing = [path for path in self.jobs.paths() if path not in found]
         gone = self.jobs.drop(
-            [path for path in missing if not any(path[: len(f)] == f for f in unlisted)]
+            [path for path in missing if not any(is_at_or_below(path, f) for f in unlisted)]
         )
         if gone:
             self._departed_went(gone)
@@ -287,8 +283,6 @@ class RootState:
             state.job = with_steps(job, self.config.read_stats, wall_time)
         jobs = [state.job for state in self.jobs.states()]
         self.health.departed(
-            ()
-            if is_lost
-            else self._departed.published({path for path, _ in self.jobs.items()}, wall_time)
+            () if is_lost else self._departed.published(self.jobs.paths(), wall_time)
         )
         self.health.publish(jobs, wall_time, is_lost=is_lost, elsewhere=self.elsewhere.others)
