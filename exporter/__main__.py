@@ -3,10 +3,14 @@
 The kernel throws away a signal for process 1 of a container that has no handler, where it would
 end any other process. So there SIGTERM has one before anything else is imported, which takes
 longer than all the rest of starting.
+
+Names of folders are bytes, which are UTF-8 nearly everywhere. Python before 3.15 reads them as the
+locale has it, though, and ``LANG=en_US`` by itself means ISO-8859-1.
 """
 
 import os
 import signal
+import sys
 
 
 def _end(number: int, _: object) -> None:
@@ -19,6 +23,9 @@ if os.getpid() == 1:
 
 def main() -> None:
     """Run the command line."""
+    if sys.getfilesystemencoding() != "utf-8":
+        command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+        os.execv(sys.executable, command)  # noqa: S606  (the same program)
     from exporter import cli
 
     cli.main(prog_name="python -m exporter" if __name__ == "__main__" else None)

@@ -4,9 +4,12 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import (
@@ -14,6 +17,8 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.jobs import write_job
+from support.paths import CACHE
+from support.processes import COMMAND, needs, serving
 
 from exporter import log
 from exporter.config.settings import RootConfig
@@ -91,3 +96,33 @@ def test_names_of_any_bytes_come_back_from_every_page_and_stay_within_their_line
         assert line.isprintable(), line
     told = {json.loads(line).get("job_name") for line in lines.written["json"]}
     assert set(map(unescaped, filter(None, told))) == set(folder_names)
+
+
+@pytest.fixture
+def latin_1(tmp_path: Path) -> dict[str, str]:
+    """The environment of a system whose locale is German, and of before UTF-8."""
+    locale = tmp_path / "locales" / "de_DE.ISO-8859-1"
+    locale.parent.mkdir()
+    made_of = ["--no-archive", "--inputfile=de_DE", "--charmap=ISO-8859-1", locale]
+    sources = {"I18NPATH": f"{CACHE}/servers/usr/share/i18n"}  # or where it looks by itself
+    subprocess.run([needs("localedef"), *made_of], env={**os.environ, **sources}, check=True)
+    chosen = {"LOCPATH": str(locale.parent), "LC_ALL": locale.name, "PYTHONUTF8": "0"}
+    told = [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"]
+    encoding = subprocess.check_output(told, env={**os.environ, **chosen}, text=True)
+    assert encoding == "iso8859-1\n"
+    return chosen
+
+
+def test_names_are_utf_8_whatever_the_locale(tmp_path: Path, latin_1: dict[str, str]) -> None:
+    """Those of a configuration, of the command line, and of the folders themselves."""
+    root = tmp_path / "Läufe 日誌"
+    write_job(root / "größe", tasks=4)
+    with serving(tmp_path, environment=latin_1, roots=[str(root)]) as exporter:
+        exporter.wait_until_ready()
+        job = {"root": str(root), "job_name": "größe"}
+        assert exporter.page().value("datatrove_job_tasks", **job) == 4
+    command, environment = [*COMMAND, "status", root], {**os.environ, **latin_1}
+    table = subprocess.check_output(command, env=environment)
+    assert "größe" in table.decode()
+    answer = json.loads(subprocess.check_output([*command, "--json"], env=environment))
+    assert [(row["root"], row["job_name"]) for row in answer["jobs"]] == [tuple(job.values())]
