@@ -1,6 +1,7 @@
 """The command ``serve``. The composition root: builds the parts, connects them, starts and
 stops them."""
 
+import errno
 import gc
 import logging
 import os
@@ -235,4 +236,6 @@ def _bind(address: str) -> socket.socket:
         )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "unknown host"
+        if error.errno == errno.EACCES:
+            reason += "; ports below 1024 need CAP_NET_BIND_SERVICE"
         raise CommandError(f"cannot listen on {address}: {reason}") from None

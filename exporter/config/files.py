@@ -1,5 +1,6 @@
 """Small files that a configuration consists of, read with care."""
 
+import errno
 import os
 import stat
 
@@ -30,5 +31,7 @@ def read_file(path: str | os.PathLike[str], limit_bytes: int) -> bytes:
 
 
 def words_of(error: OSError) -> str:
-    """What the system says of an error, without the file's name."""
-    return os.strerror(error.errno) if error.errno else "the system does not say why"
+    """What the system says of an error, without the file's name. In containers and units the user
+    who may not read it is seldom the one who wrote it."""
+    who = f" (as user {os.geteuid()})" if error.errno == errno.EACCES else ""
+    return f"{os.strerror(error.errno)}{who}" if error.errno else "the system does not say why"

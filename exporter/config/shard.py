@@ -46,7 +46,7 @@ def parse_shard(text: str) -> Shard:
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not index < count <= _LIMIT:
         raise ValueError(
-            "expected I/N: shard I of N, counted from 0, where I may be a name that ends in its "
-            f"number, such as exporter-2/3; N is at most {_LIMIT}"
+            "expected I/N: shard I of N, from 0 to N-1, where I may be a name that ends in its "
+            f"number, such as exporter-2/3; N is at most {_LIMIT}, and the same for every shard"
         )
     return Shard(index, count)

@@ -189,19 +189,39 @@ def test_shards_are_pods_that_know_their_number() -> None:
         ({"imge": {}}, "imge"),
         ({"serviceMonitor": {"interval": "often"}}, "interval"),
         ({"jobFolders": [{"mountPath": "/data/logs"}]}, "volume"),
-        ({"shards": 2, "replicas": 2}, "replicas"),
+        (
+            {"jobFolders": [{"mountPath": "/a", "volume": {"name": "a", "emptyDir": {}}}]},
+            "jobFolders[0].volume: expected one source and no name",
+        ),
+        ({"shards": 2, "replicas": 2}, "replicas: each shard has one pod"),
     ],
 )
 def test_wrong_values_are_refused_by_name(wrong: dict[str, Any], named: str) -> None:
-    assert named in " ".join(helm_python.lint(str(CHART), wrong)["errors"])
+    with pytest.raises(helm_python.HelmError, match=re.escape(named)):
+        render(wrong)
 
 
-def test_a_local_root_without_a_volume_is_pointed_out() -> None:
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [
+        ("/data/logs", True),
+        ({"url": "/data/logs/below"}, True),
+        ("s3://b/logs", True),
+        ("/data/logs2", False),
+        ({"url": "/plain"}, False),
+    ],
+)
+def test_a_local_root_without_a_volume_is_pointed_out(root: Any, found: bool) -> None:
+    mounted = [{"mountPath": path, "volume": {"emptyDir": {}}} for path in ("/a", "/data/logs/")]
+    notes = render({"config": {"roots": [root]}, "jobFolders": mounted})[1]
+    assert ("is a local folder, but jobFolders mounts none there" not in notes) is found
     assert "/data/logs is a local folder" in render({})[1]
-    assert "/plain is a local folder" in render({"config": {"roots": ["/plain"]}})[1]
-    mounted = [{"mountPath": "/data/logs", "volume": {"emptyDir": {}}}]
-    assert "local folder" not in render({"jobFolders": mounted})[1]
-    assert "local folder" not in render({"config": {"roots": ["s3://b/logs"]}})[1]
+
+
+def test_a_web_configuration_that_probes_may_not_know_is_pointed_out() -> None:
+    secret = {"web": {"existingSecret": "web"}}
+    assert "say so in probes" in render(secret)[1]
+    assert "say so in probes" not in render({**secret, "probes": {"scheme": "HTTPS"}})[1]
 
 
 def test_the_schema_knows_every_value() -> None:

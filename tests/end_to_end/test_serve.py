@@ -604,6 +604,19 @@ def test_a_port_in_use_ends_in_one_line(tmp_path: Path) -> None:
     assert run.stderr == f"cannot listen on {address}: Address already in use\n"
 
 
+def test_a_port_that_a_user_may_not_take_ends_in_what_to_do(tmp_path: Path) -> None:
+    right = "net_bind_service"
+    without = ["setpriv", f"--bounding-set=-{right}", f"--inh-caps=-{right}"]
+    user = without if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    # A network of its own: containers let anybody have any port.
+    command = ["unshare", "--net", *user, *COMMAND, "serve", tmp_path]
+    run = subprocess.run(
+        [*command, "--web.listen-address=:1"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "cannot listen on :1: Permission denied; ports below 1024 need CAP_" in run.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

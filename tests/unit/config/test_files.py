@@ -1,6 +1,7 @@
 """What is said of configuration files that cannot be read."""
 
 import errno
+import os
 
 import pytest
 
@@ -10,7 +11,10 @@ from exporter.config.files import words_of
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PermissionError(errno.EACCES, "", "/secret/name"), "Permission denied"),
+        (
+            PermissionError(errno.EACCES, "", "/secret/name"),
+            f"Permission denied (as user {os.geteuid()})",
+        ),
         (OSError("/secret/name"), "the system does not say why"),
         (TimeoutError(), "the system does not say why"),
     ],
