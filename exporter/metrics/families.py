@@ -2,7 +2,8 @@
 
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SUMS
 from exporter.model.facts.fact import Metric
-from exporter.model.snapshot import Job, Root, Totals
+from exporter.model.job import Job
+from exporter.model.snapshot import Root, Totals
 
 # In the order of /metrics: of a root, first whether it is up, then its sums.
 _up, *_of_root = (fact.metric for fact in ROOT_FACTS if fact.metric)

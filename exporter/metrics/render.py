@@ -19,7 +19,8 @@ from prometheus_client.utils import floatToGoString
 from exporter.metrics.exposition import CONTENT_TYPES, Block, Exposition, Format
 from exporter.metrics.families import JOB_FAMILIES, OVERALL_FAMILIES, ROOT_FAMILIES
 from exporter.model.facts.fact import Metric, Subject
-from exporter.model.snapshot import Job, Root, Snapshot, Totals
+from exporter.model.job import Job
+from exporter.model.snapshot import Root, Snapshot, Totals
 
 _JOBS_PER_BLOCK = 256
 

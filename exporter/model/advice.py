@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from exporter.model.formatting import count, series
-from exporter.model.snapshot import Job, Logs, Reading
+from exporter.model.job import Job, Logs, Reading
 
 _RUNS_NAMED = 5
 _MIXED = (

@@ -14,7 +14,7 @@ from exporter.datatrove.layout import display_name
 from exporter.datatrove.task_state import FailureGroup, OpenTasks, TaskState
 from exporter.log import without_secrets
 from exporter.model.formatting import count, readable
-from exporter.model.snapshot import Logs, Reading
+from exporter.model.job import Logs, Reading
 
 _GROUPS = 20
 _MESSAGE_CHARACTERS = 200

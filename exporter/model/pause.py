@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.pace import Waits
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 
 Stretch = tuple[float, float]
 """Begin and end, in seconds since the Unix epoch."""

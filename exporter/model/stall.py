@@ -35,8 +35,8 @@ job's waits that bursts of completions do not fool; mean, median and percentiles
 from dataclasses import dataclass, replace
 
 from exporter.config.settings import RootConfig, StallRule
+from exporter.model.job import Job, Reading
 from exporter.model.pause import Stretch, longest_wait_seconds
-from exporter.model.snapshot import Job, Reading
 from exporter.model.state import State
 
 _LAST_TENTH = 0.1

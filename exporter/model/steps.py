@@ -10,7 +10,7 @@ from dataclasses import replace
 from exporter.config.settings import ReadStats
 from exporter.datatrove.stats import JobStats, Stats, Step
 from exporter.model.formatting import count, series
-from exporter.model.snapshot import Job, Reading
+from exporter.model.job import Job, Reading
 
 SHOWN_AFTER_COMPLETION_SECONDS = 3600.0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from exporter.errors import StorageError
 from exporter.log import event
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 
 _LOG = logging.getLogger("exporter.jobnews")
 _SCANS_LOG = logging.getLogger("exporter.rootstate")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.probes.arrays import Arrays
 from exporter.scanning.probes.log_memory import LogMemory
 from exporter.scanning.probes.mixed import MixedMemory

@@ -13,7 +13,7 @@ from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import UNKNOWN, Markers
 from exporter.datatrove.throughput import NOTHING, Hourly
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.start import Completion, Start, find_start
 from exporter.storage.base import Path, Storage

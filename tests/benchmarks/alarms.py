@@ -26,8 +26,8 @@ from statistics import median, quantiles
 from exporter.config.settings import DEFAULT_STALL_RULE, RootConfig
 from exporter.datatrove.pace import pace_of
 from exporter.datatrove.task_state import OpenTasks
+from exporter.model.job import Job, Logs, Reading
 from exporter.model.pause import pauses_of
-from exporter.model.snapshot import Job, Logs, Reading
 from exporter.model.stall import Circumstances, stall_threshold_seconds, with_state
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0

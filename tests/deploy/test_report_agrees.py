@@ -19,8 +19,9 @@ from support.readings import a_job, a_reading, a_root, a_snapshot
 from support.snapshot_collector import collect
 
 from exporter.config.settings import DEFAULT_STALL_RULE, RootConfig, StallRule
+from exporter.model.job import Job, Reading
 from exporter.model.report import Row, report_on
-from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS, Job, Reading, Snapshot
+from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS, Snapshot
 from exporter.model.stall import with_state
 from exporter.model.state import STATES
 

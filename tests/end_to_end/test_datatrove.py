@@ -22,7 +22,8 @@ from exporter.config.settings import (
     StorageOptions,
 )
 from exporter.datatrove.ranks import Ranks
-from exporter.model.snapshot import Reading, Root
+from exporter.model.job import Reading
+from exporter.model.snapshot import Root
 
 
 @pytest.fixture(scope="module")

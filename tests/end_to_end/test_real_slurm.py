@@ -17,7 +17,7 @@ from support.scans import Watch, jobs_of
 from support.slurm_jobs import LATE_SECONDS
 from support.slurm_pipelines import COMPLETE, EXIT, FAIL, FILL_MEMORY, Orders, launch
 
-from exporter.model.snapshot import Job, Reading
+from exporter.model.job import Job, Reading
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for the night to pass
 

@@ -14,7 +14,7 @@ from support.step_pipelines import launch, launched, write_documents, write_toke
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.probes.times import times_of
 from exporter.storage.base import Storage
 from exporter.storage.local.storage import LocalStorage

@@ -16,7 +16,7 @@ from support.task_states import Scans, open_tasks_of
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.task_state import OpenTasks
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.probes import log_look
 from exporter.storage.local.storage import LocalStorage
 

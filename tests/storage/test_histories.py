@@ -30,7 +30,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import marker_name, rank_of
 from exporter.datatrove.ranks import Markers
 from exporter.errors import StorageError
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs import LogWatch

@@ -10,7 +10,7 @@ from support.in_memory_s3 import XML, Objects
 from support.servers import BUCKET, Answer, HttpServer, Request
 from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
 
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.storage.base import Folder

@@ -5,7 +5,8 @@ from dataclasses import replace
 from itertools import count
 
 from exporter.datatrove.throughput import NOTHING, Hourly
-from exporter.model.snapshot import Job, Root
+from exporter.model.job import Job
+from exporter.model.snapshot import Root
 from exporter.model.stages.grouping import groups_of
 from support.readings import (
     DAY,

@@ -12,7 +12,8 @@ from exporter.datatrove.pace import History
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.task_state import Failure
 from exporter.model import facts
-from exporter.model.snapshot import Job, Root, Snapshot
+from exporter.model.job import Job
+from exporter.model.snapshot import Root, Snapshot
 from exporter.web.answer import Answer, Request
 from exporter.web.pages import Pages
 from exporter.web.views import Views

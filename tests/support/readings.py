@@ -12,8 +12,9 @@ from exporter.config.settings import DEFAULT_STALL_RULE as STALL
 from exporter.config.settings import RootConfig, StallRule
 from exporter.datatrove.failure import Cause
 from exporter.datatrove.task_state import Failure, OpenTasks, TaskState
+from exporter.model.job import Job, Logs, Reading
 from exporter.model.report import Report, Row, report_on
-from exporter.model.snapshot import Job, Logs, Reading, Root, Snapshot, Totals
+from exporter.model.snapshot import Root, Snapshot, Totals
 from exporter.model.stall import with_state
 
 HOUR = 3600.0

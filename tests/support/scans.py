@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from exporter.config.settings import RootConfig
-from exporter.model.snapshot import Job, Latest, Reading, Root
+from exporter.model.job import Job, Reading
+from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 

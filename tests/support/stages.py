@@ -1,8 +1,8 @@
 """Jobs of a pipeline as rows of a report, with the times of their completions."""
 
 from exporter.datatrove.throughput import Hourly
+from exporter.model.job import Job, Reading
 from exporter.model.report import Row
-from exporter.model.snapshot import Job, Reading
 from exporter.model.stages.grouping import groups_of
 from support.readings import DAY, NOW, a_job, a_reading, report_of
 

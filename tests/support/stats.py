@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporter.config.settings import RootConfig
 from exporter.datatrove.stats import JobStats
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.mixed import MixedWatch

@@ -1,7 +1,8 @@
 """Jobs that wait for one another, and what an exporter says of which reads from which."""
 
 from exporter.config.settings import RootConfig
-from exporter.model.snapshot import Job, Latest
+from exporter.model.job import Job
+from exporter.model.snapshot import Latest
 from exporter.model.stages.upstream import Upstream
 from exporter.scanning.root.storage import OpenStorage
 from exporter.scanning.scheduler import Scheduler

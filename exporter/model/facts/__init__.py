@@ -16,8 +16,9 @@ from exporter.model.facts.jobs import JOB_FACTS
 from exporter.model.facts.orders import SORTS, sort_rows
 from exporter.model.facts.roots import ROOT_FACTS
 from exporter.model.facts.sums import SUMS
+from exporter.model.job import Job
 from exporter.model.report import RootRow, Row
-from exporter.model.snapshot import Job, Totals
+from exporter.model.snapshot import Totals
 
 __all__ = [
     "JOB_FACTS",

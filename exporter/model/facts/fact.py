@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
+from exporter.model.job import Job, Reading
 from exporter.model.report import RootRow, Row
-from exporter.model.snapshot import Job, Reading, Root, Totals
+from exporter.model.snapshot import Root, Totals
 
 Value = (
     str

@@ -33,9 +33,9 @@ from exporter.model.facts.schemas import (
     TEXT_OR_NULL,
     UPSTREAM,
 )
+from exporter.model.job import Job
 from exporter.model.open_tasks import failures
 from exporter.model.report import Row, attention, time_left
-from exporter.model.snapshot import Job
 from exporter.model.stages.grouping import UNKNOWN
 from exporter.model.state import STATES
 from exporter.model.steps import (

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from exporter.model.formatting import count
+from exporter.model.job import Job
 from exporter.model.report import Row
-from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Upstream
 
 

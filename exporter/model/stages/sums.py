@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from exporter.config.labels import stage_of
-from exporter.model.snapshot import Job, StageSums, Totals
+from exporter.model.job import Job
+from exporter.model.snapshot import StageSums, Totals
 
 MOST_STAGES = 200
 """Stages of a root that are told apart: a pattern that takes dumps for stages makes thousands."""

@@ -19,9 +19,9 @@ from operator import itemgetter
 from statistics import fmean
 
 from exporter.datatrove.throughput import Hourly
+from exporter.model.job import Job
 from exporter.model.report import Report, Row, count_states
 from exporter.model.selection import Filter
-from exporter.model.snapshot import Job
 from exporter.model.stages.throughput import DAY_SECONDS, DoneAbout, Pace, Throughput, last_of
 from exporter.model.state import State
 

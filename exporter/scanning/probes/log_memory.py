@@ -10,7 +10,7 @@ from exporter.datatrove.logs import Span
 from exporter.datatrove.ranks import NO_RANKS, Markers, Ranks
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import StorageError
-from exporter.model.snapshot import Logs
+from exporter.model.job import Logs
 from exporter.scanning.probes.silences import Learned
 from exporter.scanning.probes.slurm import Elements
 from exporter.storage.base import File

@@ -18,7 +18,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import stats_file
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, StatsFileError, parse_stats
 from exporter.errors import Reason, StorageError
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.probes.limits import Budget, Limits
 from exporter.scanning.probes.stats_memory import Done
 from exporter.scanning.probes.times import times_of

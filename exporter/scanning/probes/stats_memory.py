@@ -8,7 +8,7 @@ from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.ranks import NO_RANKS, UNKNOWN, Markers, Ranks
 from exporter.datatrove.stats import JobStats, Stats
 from exporter.errors import StorageError
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 
 RETRY_PAUSES_SECONDS = (10.0, 60.0, 600.0, 3600.0, 6 * 3600.0)
 # Before a file that is missing or half is looked for again.

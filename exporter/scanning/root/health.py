@@ -12,8 +12,9 @@ from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.errors import REASONS, Reason, StorageError
 from exporter.log import event
+from exporter.model.job import Job
 from exporter.model.missed import Seen, what_is_missed
-from exporter.model.snapshot import DepartedJob, Job, Root, Totals
+from exporter.model.snapshot import DepartedJob, Root, Totals
 from exporter.scanning.root.publish import NO_OTHERS, Others, with_jobs
 
 _LOG = logging.getLogger("exporter.rootstate")

@@ -17,7 +17,7 @@ from collections.abc import (
 from dataclasses import replace
 
 from exporter.datatrove.layout import path_of
-from exporter.model.snapshot import Job
+from exporter.model.job import Job
 from exporter.model.stages.upstream import Kin, Progress, Upstream
 from exporter.scanning.discovery import FolderToVisit, is_at_or_below, job_name
 from exporter.scanning.job_memory import Memory

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from exporter.datatrove.pace import History
+from exporter.model.job import Reading
 from exporter.model.report import Row
-from exporter.model.snapshot import Reading
 
 WIDTH, HEIGHT = 600, 200
 _LONGEST_AHEAD = 3.0

@@ -23,10 +23,10 @@ from markupsafe import Markup
 from exporter import __version__
 from exporter.model import facts, formatting
 from exporter.model.facts.fact import Column, Fact, Place, Value
+from exporter.model.job import Job
 from exporter.model.open_tasks import failures, in_words
 from exporter.model.report import RootRow, Row
 from exporter.model.selection import Filter
-from exporter.model.snapshot import Job
 from exporter.model.stages import neighbours
 from exporter.model.state import BY_NAME, NEED_ATTENTION, State
 from exporter.web.query import Query

@@ -23,7 +23,8 @@ from exporter.metrics.families import (
     OVERALL_FAMILIES,
     ROOT_FAMILIES,
 )
-from exporter.model.snapshot import Job, Latest, Logs, Root, Snapshot
+from exporter.model.job import Job, Logs
+from exporter.model.snapshot import Latest, Root, Snapshot
 from exporter.model.stages.upstream import Upstream
 
 READING = a_reading(

@@ -24,7 +24,8 @@ import exporter.metrics.render
 from exporter.datatrove.layout import display_name
 from exporter.metrics.exposition import CONTENT_TYPES, Format
 from exporter.metrics.render import Renderer
-from exporter.model.snapshot import Job, Latest, Reading, Root, Snapshot
+from exporter.model.job import Job, Reading
+from exporter.model.snapshot import Latest, Root, Snapshot
 
 ERRORS = ((("root", "timeout"), 2), (("job", "invalid"), 5))
 

@@ -8,7 +8,7 @@ from support.readings import DAY, HOUR, NOW, a_job, a_reading, some_logs
 
 from exporter.datatrove.ranks import Ranks
 from exporter.model.advice import advice, unknowable
-from exporter.model.snapshot import Job, Reading
+from exporter.model.job import Job, Reading
 
 OTHERS_SKIPPED = (
     "Run the same script with tasks=100: 60 of 100 tasks will run; the others are skipped."

@@ -13,8 +13,8 @@ from exporter.datatrove.failure import Cause
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.task_state import TASK_STATES, Failure
 from exporter.model import open_tasks
+from exporter.model.job import Logs
 from exporter.model.open_tasks import failures, in_words, ranks_in_states
-from exporter.model.snapshot import Logs
 
 INDEX_ERROR = Cause("program", "IndexError", "extract.py:run:88", "list index out of range")
 

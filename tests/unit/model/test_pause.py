@@ -7,8 +7,8 @@ from support.readings import HOUR, a_reading
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.pace import pace_of
+from exporter.model.job import Reading
 from exporter.model.pause import longest_wait_seconds, pauses_of, seconds_without
-from exporter.model.snapshot import Reading
 
 MINUTE = 60.0
 

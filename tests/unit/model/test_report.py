@@ -27,8 +27,9 @@ from support.readings import (
 
 from exporter.datatrove.ranks import Ranks
 from exporter.model.facts import SORTS, job_json, sort_rows
+from exporter.model.job import Reading
 from exporter.model.report import count_states, report_on
-from exporter.model.snapshot import Reading, Root
+from exporter.model.snapshot import Root
 from exporter.model.state import STATES
 
 

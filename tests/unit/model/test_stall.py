@@ -18,7 +18,8 @@ from support.readings import (
 from exporter.config.settings import RootConfig, StallRule
 from exporter.datatrove.pace import Waits
 from exporter.datatrove.task_state import OpenTasks
-from exporter.model.snapshot import Job, Logs, Reading, Totals
+from exporter.model.job import Job, Logs, Reading
+from exporter.model.snapshot import Totals
 from exporter.model.stall import Circumstances, with_state
 
 

@@ -6,8 +6,8 @@ from support.stats import a_pipeline, as_bytes
 
 from exporter.datatrove.stats import JobStats, parse_stats
 from exporter.model.facts import JOB_FACTS, job_json
+from exporter.model.job import Job
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job
 from exporter.model.steps import with_steps
 
 STATS = JobStats(38, parse_stats(as_bytes(a_pipeline(read=100, kept=60))), 1, 2, 3)

@@ -14,7 +14,7 @@ from support.readings import a_reading
 
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.throughput import HOUR_SECONDS, NOTHING
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.storage.local.storage import LocalStorage

@@ -21,7 +21,8 @@ from support.readings import a_snapshot, an_unreadable_job
 from exporter.config.settings import RootConfig
 from exporter.config.shard import Shard
 from exporter.errors import Reason, StorageError
-from exporter.model.snapshot import Job, Latest, Root
+from exporter.model.job import Job
+from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Folder
 from exporter.storage.base import Path as StoragePath

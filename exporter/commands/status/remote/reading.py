@@ -31,8 +31,9 @@ from exporter.model.facts.schemas import (
     TEXT_OR_NULL,
     TEXTS,
 )
+from exporter.model.job import Job, Reading
 from exporter.model.report import Report, RootRow, Row, attention
-from exporter.model.snapshot import Job, Reading, Root, Totals
+from exporter.model.snapshot import Root, Totals
 from exporter.model.stages.grouping import UNKNOWN, Group
 from exporter.model.stages.upstream import Upstream
 from exporter.model.state import STATES

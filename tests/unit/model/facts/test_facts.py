@@ -21,8 +21,8 @@ from exporter.model.facts import (
 )
 from exporter.model.facts.fact import Column, Fact, Place, Sort, of_reading
 from exporter.model.facts.schemas import NUMBER_OR_NULL
+from exporter.model.job import Job
 from exporter.model.report import Report, Row, report_on
-from exporter.model.snapshot import Job
 from exporter.model.stages.upstream import Upstream
 
 FIELDS = [

@@ -3,8 +3,8 @@
 import pytest
 from support.readings import NOW, a_job, a_reading, a_root, a_snapshot
 
+from exporter.model.job import Job
 from exporter.model.report import Report, report_on
-from exporter.model.snapshot import Job
 from exporter.model.stages.neighbours import after, before, blocked_by, in_words, late_in_words
 from exporter.model.stages.upstream import Upstream
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from support.readings import a_job, a_reading
 
-from exporter.model.snapshot import Job
+from exporter.model.job import Job
 from exporter.model.stages.sums import MOST_STAGES, sums_by_stage
 
 READING = a_reading(tasks=10, tasks_completed=4)

@@ -5,8 +5,8 @@ from support.readings import DAY, HOUR, NOW, a_job, a_reading, report_of
 from support.stages import daily, finished, worked
 
 from exporter.datatrove.throughput import HOUR_SECONDS
+from exporter.model.job import Reading
 from exporter.model.report import Row
-from exporter.model.snapshot import Reading
 from exporter.model.stages.throughput import Pace, Throughput
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.jobs import write_marker
 
 from exporter.datatrove.throughput import HOUR_SECONDS, KEPT_HOURS, NOTHING
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.past import Past

@@ -10,7 +10,7 @@ import pytest
 from support.jobs import LAUNCH, write_executor, write_marker
 from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
 
-from exporter.model.snapshot import Reading
+from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.storage.local.storage import LocalStorage

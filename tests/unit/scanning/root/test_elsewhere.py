@@ -17,7 +17,7 @@ from support.upstreams import Exporter, names_itself, waits_for
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.config.shard import Shard
-from exporter.model.snapshot import Job
+from exporter.model.job import Job
 from exporter.model.stages.upstream import Upstream
 from exporter.scanning.root import scan
 from exporter.scanning.root.storage import OpenStorage

@@ -9,7 +9,8 @@ from support.readings import a_job, a_reading, an_unreadable_job, an_unscanned_r
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig
-from exporter.model.snapshot import Reading, Root
+from exporter.model.job import Reading
+from exporter.model.snapshot import Root
 from exporter.scanning.root.publish import with_jobs
 
 READING = a_reading(tasks=10, tasks_completed=4, last_completion_timestamp=WALL - 100)

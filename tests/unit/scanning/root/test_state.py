@@ -15,7 +15,8 @@ from exporter.datatrove.pace import pace_of
 from exporter.datatrove.ranks import Markers
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
-from exporter.model.snapshot import Reading, Root
+from exporter.model.job import Reading
+from exporter.model.snapshot import Root
 from exporter.model.stages.upstream import Upstream
 from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.job_memory import JobScan, Memory

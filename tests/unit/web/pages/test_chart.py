@@ -6,8 +6,8 @@ from support.pages import READING, below, shown, views_of
 from support.readings import HOUR, NOW, a_job, a_root, a_snapshot
 
 from exporter.datatrove.pace import History
+from exporter.model.job import Reading
 from exporter.model.report import report_on
-from exporter.model.snapshot import Reading
 from exporter.web.pages.chart import Chart, chart_of
 
 

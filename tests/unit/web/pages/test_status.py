@@ -33,7 +33,8 @@ from support.readings import (
 
 from exporter import __version__
 from exporter.datatrove.ranks import Ranks
-from exporter.model.snapshot import Job, Reading, Root
+from exporter.model.job import Job, Reading
+from exporter.model.snapshot import Root
 from exporter.web.answer import Request
 from exporter.web.query import Query, parse_query
 

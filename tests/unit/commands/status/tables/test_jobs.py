@@ -17,8 +17,8 @@ from support.readings import (
 )
 
 from exporter.commands.status.tables.jobs import bar, change, job_columns, summary
+from exporter.model.job import Job
 from exporter.model.report import report_on
-from exporter.model.snapshot import Job
 
 
 def cells(*jobs: Job, **options: object) -> dict[str, list[str]]:
