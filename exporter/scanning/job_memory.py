@@ -7,7 +7,7 @@ from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
 from exporter.model.job import Reading
 from exporter.scanning.probes.arrays import Arrays
-from exporter.scanning.probes.log_memory import LogMemory
+from exporter.scanning.probes.logs.memory import LogMemory
 from exporter.scanning.probes.mixed import MixedMemory
 from exporter.scanning.probes.start import Start
 from exporter.scanning.probes.stats_memory import StatsMemory

@@ -13,8 +13,8 @@ from exporter.errors import StorageError
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_reading import with_reading
 from exporter.scanning.probes.arrays import find_arrays
-from exporter.scanning.probes.log_memory import LogMemory, UnderWay
-from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.logs.memory import LogMemory, UnderWay
+from exporter.scanning.probes.logs.watch import LogWatch
 from exporter.scanning.probes.mixed import MixedWatch
 from exporter.scanning.probes.past import Past
 from exporter.scanning.probes.stats import StatsWatch

@@ -17,7 +17,7 @@ from support.task_states import Scans, open_tasks_of
 from exporter.config.settings import StallRule
 from exporter.datatrove.task_state import OpenTasks
 from exporter.model.job import Reading
-from exporter.scanning.probes import log_look
+from exporter.scanning.probes.logs import look
 from exporter.storage.local.storage import LocalStorage
 
 SOON = 20.0
@@ -26,7 +26,7 @@ SOON = 20.0
 @pytest.fixture(autouse=True)
 def quiet_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log has fallen quiet after half a second, not a minute."""
-    monkeypatch.setattr(log_look, "_QUIET_NS", 5 * 10**8)
+    monkeypatch.setattr(look, "_QUIET_NS", 5 * 10**8)
 
 
 def until_told(scans: Scans, **wanted: int) -> tuple[Reading, OpenTasks]:

@@ -20,7 +20,7 @@ from exporter.errors import StorageError
 from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
-from exporter.scanning.probes.logs import LogWatch
+from exporter.scanning.probes.logs.watch import LogWatch
 from exporter.scanning.probing import with_logs
 from exporter.storage.base import Storage
 from support import archives

@@ -18,9 +18,9 @@ from exporter.datatrove.layout import LOGS, log_file, log_name, rank_of_log
 from exporter.datatrove.logs import span_of
 from exporter.errors import StorageError
 from exporter.scanning.probes.limits import Budget
-from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
-from exporter.scanning.probes.silences import Learned, learn
-from exporter.scanning.probes.slurm import ElementLook, Elements, look_at_elements
+from exporter.scanning.probes.logs.memory import LogMemory, SeenLog, UnderWay
+from exporter.scanning.probes.logs.silences import Learned, learn
+from exporter.scanning.probes.logs.slurm import ElementLook, Elements, look_at_elements
 from exporter.storage.base import PART_BYTES, File, NameRange, Path, Storage
 
 _QUIET_NS = 60 * 10**9

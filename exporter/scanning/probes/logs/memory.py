@@ -11,8 +11,8 @@ from exporter.datatrove.ranks import NO_RANKS, Markers, Ranks
 from exporter.datatrove.task_state import OpenTasks
 from exporter.errors import StorageError
 from exporter.model.job import Logs
-from exporter.scanning.probes.silences import Learned
-from exporter.scanning.probes.slurm import Elements
+from exporter.scanning.probes.logs.silences import Learned
+from exporter.scanning.probes.logs.slurm import Elements
 from exporter.storage.base import File
 
 

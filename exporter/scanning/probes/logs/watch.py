@@ -21,9 +21,9 @@ from exporter.datatrove.task_state import Launch, OpenTasks, TaskLog, open_tasks
 from exporter.errors import StorageError
 from exporter.scanning.discovery import number_of
 from exporter.scanning.probes.limits import OF_LOCAL, OF_REMOTE, Budget
-from exporter.scanning.probes.log_look import LogLook, may_be_live
-from exporter.scanning.probes.log_memory import LogMemory, SeenLog, UnderWay
-from exporter.scanning.probes.silences import silent_ranks
+from exporter.scanning.probes.logs.look import LogLook, may_be_live
+from exporter.scanning.probes.logs.memory import LogMemory, SeenLog, UnderWay
+from exporter.scanning.probes.logs.silences import silent_ranks
 from exporter.storage.base import Path, Storage
 
 _CLOCKS_APART_NS = 2 * 10**9

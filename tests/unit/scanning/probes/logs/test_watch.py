@@ -12,8 +12,8 @@ from support.task_states import Scans, open_tasks_of
 from exporter.config.settings import StallRule
 from exporter.datatrove.layout import log_name, marker_name
 from exporter.errors import StorageError
-from exporter.scanning.probes import logs as probe
 from exporter.scanning.probes.limits import Limits
+from exporter.scanning.probes.logs import watch as probe
 from exporter.storage.base import File
 from exporter.storage.base import Path as JobPath
 from exporter.storage.filesystems.adapter import Adapter
