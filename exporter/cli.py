@@ -134,25 +134,36 @@ def status(
     config_file = _unless_named(targets, config_file)
     if wanted.tail and not wanted.failed:
         raise click.UsageError("--tail is how many lines to show with --failed")
-    code_of_none = 3 if wanted.strict else 1
-    target: Config | ExporterAt
-    if any(map(is_exporter, targets)):
-        target = ExporterAt(_only_exporter(targets, config_file, wanted), only_roots, prefix)
-    else:
-        with _failing_in_words(code_of_none):
-            config = config_of(
-                targets,
-                config_file,
-                max_depth,
-                prefix,
-                may_come=wanted.watch,
-                with_upstreams=wanted.strict,
-            )
-            target = with_roots(config, only_roots)
-    _reject_contradictions(wanted)
-    with _failing_in_words(code_of_none):
+    with _failing_in_words(3 if wanted.strict else 1):
+        target = _target_of(
+            targets, config_file, wanted, only_roots, max_depth=max_depth, prefix=prefix
+        )
+        _reject_contradictions(wanted)
         code = command.run(target, wanted)
     _end(code)
+
+
+def _target_of(
+    targets: tuple[str, ...],
+    config_file: str | None,
+    wanted: Any,
+    only_roots: tuple[str, ...],
+    *,
+    max_depth: int,
+    prefix: str,
+) -> Config | ExporterAt:
+    """What ``status`` scans, or the exporter that it asks."""
+    if any(map(is_exporter, targets)):
+        return ExporterAt(_only_exporter(targets, config_file, wanted), only_roots, prefix)
+    config = config_of(
+        targets,
+        config_file,
+        max_depth,
+        prefix,
+        may_come=wanted.watch,
+        with_upstreams=wanted.strict,
+    )
+    return with_roots(config, only_roots)
 
 
 def _reject_contradictions(wanted: Any) -> None:

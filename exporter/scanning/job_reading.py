@@ -34,11 +34,20 @@ def with_reading(
     """The memory with a reading; asks for the times that `before` did not know. Without
     `has_start`, nobody asks when its launch left the queue."""
     markers = _with_times(storage, path, memory, executor, before)
+    start = _start_of(storage, path, memory, executor, markers) if has_start else None
+    look = replace(memory.look, markers=markers, world_size=executor.world_size)
+    memory = replace(memory, look=look, start=start)
+    reading = _reading_of(memory, executor)
+    return replace(memory, reading=reading, by_hour=reading.by_hour)
+
+
+def _reading_of(memory: Memory, executor: Executor) -> Reading:
+    """What the look of this memory and the launch's start tell. Reads nothing."""
+    markers, start = memory.look.markers, memory.start
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
     times = sorted(markers.times_below(executor.world_size))
     has_times = len(times) == completed  # of a part alone nothing can be said
-    start = _start_of(storage, path, memory, executor, markers) if has_start else None
     start_ns = start.time_ns if start is not None else launch_ns
     has_sign = start is not None and start_ns is not None
     pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None
@@ -49,7 +58,7 @@ def with_reading(
     # is that of the last.
     folder_ns = memory.look.completions_modified_ns
     last_ns = (times[-1] if has_times else folder_ns) if completed else None
-    reading = Reading(
+    return Reading(
         tasks=executor.world_size,
         tasks_completed=completed,
         tasks_completed_since_launch=pace.completed_since_launch if pace else None,
@@ -68,8 +77,6 @@ def with_reading(
         waits=pace.waits if pace else None,
         by_hour=by_hour,
     )
-    look = replace(memory.look, markers=markers, world_size=executor.world_size)
-    return replace(memory, look=look, reading=reading, start=start, by_hour=by_hour)
 
 
 def _may_have_gone(memory: Memory, before: Memory) -> bool:

@@ -140,17 +140,13 @@ class StatsWatch:
     def _read(self, storage: Storage, path: Path, done: Done, memory: StatsMemory) -> StatsMemory:
         """The memory with the stats of ranks that it does not have yet, the newest first."""
         memory = looking_again(memory)
-        ranks, times, now_ns = done.ranks(), self._times(storage, path, done), time.time_ns()
-        new = ranks - memory.read
-        known = memory.waiting if memory.seen is not None else new
+        new, now_ns = done.ranks() - memory.read, time.time_ns()
         is_paused = time.monotonic() < memory.due
+        when = {}
+        if not is_paused:
+            when = _when(new, self._times(storage, path, done), memory, now_ns)
         error = memory.error if is_paused else None
         memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=error)
-        # Where times are not told, what was not there before is the newest.
-        when = {
-            rank: times.get(rank, UNKNOWN if rank in known else now_ns)
-            for rank in (() if is_paused else new)
-        }
         order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
         taken = _Sums(memory)
         enough = time.monotonic() + self._enough_seconds
@@ -255,6 +251,13 @@ class _Sums:
         waiting = new - memory.read
         is_quiet = not (waiting or memory.hoped or unusable)
         return replace(memory, waiting=waiting, tries=0 if is_quiet else memory.tries)
+
+
+def _when(new: Ranks, times: Mapping[int, int], before: StatsMemory, now_ns: int) -> dict[int, int]:
+    """When the tasks of the `new` ranks were done. Where times are not told, what was not there
+    before is the newest."""
+    known = before.waiting if before.seen is not None else new
+    return {rank: times.get(rank, UNKNOWN if rank in known else now_ns) for rank in new}
 
 
 def _merged_stats(storage: Storage, path: Path, done: Done) -> Stats | None:
