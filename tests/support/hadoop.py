@@ -266,4 +266,5 @@ def _java() -> list[str]:
 
 def _environment(configuration: Path) -> dict[str, str]:
     class_path = [str(configuration), *sorted(map(str, JARS.glob("*.jar")))]
-    return {**os.environ, "CLASSPATH": ":".join(class_path)}
+    temporary = f"-Djava.io.tmpdir={configuration}"  # Jetty leaves its folder there when killed
+    return {**os.environ, "CLASSPATH": ":".join(class_path), "JAVA_TOOL_OPTIONS": temporary}
