@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from support.monitoring import (
 from support.processes import get, needs
 from support.promql import metric_names
 from support.servers import wait_until
+from support.told import told
 
 from exporter.model.snapshot import FRESH_INTERVALS, FRESH_SECONDS
 
@@ -68,17 +70,30 @@ def test_promtool_finds_nothing_to_say_about_the_rules() -> None:
 
 
 def test_the_scrape_example_is_valid_and_loads_every_rule_file() -> None:
-    result = run("promtool", "check", "config", PROMETHEUS / "scrape.example.yml")
+    (line,) = told("promtool check config")
+    file = str(PROMETHEUS / "scrape.example.yml")
+    result = run("bash", "-c", line.replace("/etc/prometheus/prometheus.yml", file))
     assert result.returncode == 0, result.stdout + result.stderr
     example = yaml.safe_load((PROMETHEUS / "scrape.example.yml").read_text())
     assert sorted(example["rule_files"]) == [file.name for file in RULE_FILES]
     assert [scraped["job_name"] for scraped in example["scrape_configs"]] == [SCRAPE_JOB]
 
 
-@pytest.mark.parametrize("file", sorted(p.name for p in (PROMETHEUS / "tests").glob("*.yml")))
-def test_the_rules_pass_their_tests(file: str) -> None:
-    result = run("promtool", "test", "rules", file, folder=PROMETHEUS / "tests")
+def test_the_rules_pass_their_tests() -> None:
+    (line,) = told("promtool test rules")
+    result = run("bash", "-c", line)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("SUCCESS") == len([*(PROMETHEUS / "tests").glob("*.yml")])
+
+
+def test_runbooks_are_moved_by_the_line_that_the_readme_has(tmp_path: Path) -> None:
+    shutil.copytree(PROMETHEUS, tmp_path / "deploy" / "prometheus")
+    (line,) = told("sed ")
+    assert run("bash", "-c", line, folder=tmp_path).returncode == 0
+    (alerts,) = (tmp_path / "deploy" / "prometheus").glob("*alerts.rules.yml")
+    assert RUNBOOK_BASE not in alerts.read_text()
+    for name in ALERTS:
+        assert f"https://wiki.example.org/datatrove/{name}.md" in alerts.read_text()
 
 
 def test_every_rule_is_named_in_its_tests() -> None:

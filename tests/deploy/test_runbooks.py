@@ -1,4 +1,5 @@
-"""The runbooks' commands on an object store, each run as it stands there, against a real server."""
+"""The runbooks' commands, each run as it stands there: on a folder, and on an object store, against
+a real server."""
 
 import json
 import os
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.backends import BUCKET
-from support.jobs import FAILED_LOG
+from support.jobs import FAILED_LOG, write_job
 from support.mounts import command_path
 from support.paths import PROJECT
 from support.processes import COMMAND
 from support.servers import S3Server
+from support.stats import write_stats
+from support.told import told
 
 JOBS: dict[str, dict[str, str]] = {
     "unreadable": {"executor.json": '{"world_size": 4'},
@@ -47,6 +50,14 @@ def commands(alert: str) -> list[str]:
     return [line for line in lines if "REMOTE" in line or " CONFIG" in line]
 
 
+IN_A_FOLDER = [
+    *told("ls "),
+    *told("grep "),
+    *told("namei "),
+    *told("python3 -c"),
+    *told("tail "),
+    *told("timeout "),
+]
 Shell = Callable[[str, str], str]
 
 
@@ -130,3 +141,22 @@ def test_of_a_job_that_is_gone_nothing_is_listed(shell: Shell) -> None:
 def test_every_runbook_with_commands_for_object_stores_is_tried() -> None:
     runbooks = (PROJECT / "docs" / "runbooks").glob("Datatrove*.md")
     assert {file.stem for file in runbooks if commands(file.stem)} == TOLD.keys()
+    assert set(told("rclone lsl")) | set(told("rclone cat")) <= {
+        line for alert in TOLD for line in commands(alert)
+    }
+
+
+@pytest.mark.parametrize("line", IN_A_FOLDER)
+def test_each_command_for_a_folder_answers(line: str, tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", tasks=2, completed=[0, 1], logs=[1])
+    write_stats(job, 0)
+    write_stats(job, 1)
+    result = subprocess.run(
+        ["bash", "-c", line.replace("ROOT", str(tmp_path)).replace("RANK", "00001")],
+        env=os.environ | {"JOB": str(job), "UPSTREAM": str(job)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout

@@ -9,6 +9,7 @@ from support.processes import Page
 from support.servers import wait_until
 from support.slurm_pipelines import COMPLETE
 from support.slurm_system import HOME, USER, SlurmSystem, slurm_system
+from support.told import told
 
 pytestmark = pytest.mark.timeout(400)  # it waits for minutes to end
 
@@ -16,7 +17,6 @@ JOB = f"{HOME}/logs/tokenize"
 FOLDER = "/var/lib/node_exporter/textfile"
 OUTPUT = f"{FOLDER}/datatrove.prom"
 TABLE = "deploy/slurm/datatrove-exporter.crontab"
-README = (PROJECT / "deploy" / "README.md").read_text().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,6 @@ def cluster() -> Iterator[SlurmSystem]:
         yield started
 
 
-def typed(cluster: SlurmSystem, program: str) -> None:
-    """Type the line of deploy/README.md that begins with this program."""
-    (line,) = (line for line in README if line.startswith(f"{program} "))
-    cluster.run(line)
-
-
 def completed(cluster: SlurmSystem) -> float | None:
     """How many of the job's four tasks are done, as the text file says if there is one."""
     page = Page(cluster.machine.try_("cat", OUTPUT).stdout)
@@ -61,7 +55,8 @@ def wait_for(cluster: SlurmSystem, tasks: int) -> None:
 
 
 def test_cron_writes_the_text_file(cluster: SlurmSystem) -> None:
-    typed(cluster, "crontab")
+    (line,) = told("crontab ")
+    cluster.run(line)
     wait_for(cluster, 1)
     cluster.run("crontab -r")
     cluster.run(f"rm {OUTPUT}")
@@ -70,7 +65,8 @@ def test_cron_writes_the_text_file(cluster: SlurmSystem) -> None:
 def test_slurms_scrontab_writes_the_text_file(cluster: SlurmSystem) -> None:
     """Again and again, as its owner, with what the table says of time, memory and output."""
     cluster.order(1, COMPLETE)
-    typed(cluster, "scrontab")
+    (line,) = told("scrontab ")
+    cluster.run(line)
     scheduled = cluster.run("scontrol show job --oneliner | grep CronJob=Yes")
     assert " JobName=datatrove-exporter " in scheduled
     assert " TimeLimit=00:04:00 " in scheduled
@@ -81,3 +77,16 @@ def test_slurms_scrontab_writes_the_text_file(cluster: SlurmSystem) -> None:
     wait_for(cluster, 3)
     assert cluster.run("cat ~/.datatrove-exporter.log") == ""
     assert cluster.run("ls") == "datatrove-exporter.yaml\ndeploy\nlogs\norders\n"
+
+
+def test_slurm_is_asked_and_told_as_the_runbooks_say(cluster: SlurmSystem) -> None:
+    """Of one task that still runs."""
+    running = "squeue --noheader --array --states=RUNNING --name=tokenize --format=%i"
+    index = cluster.run(running).strip()
+    for line in told("squeue "):
+        shown = cluster.run(line.replace("NAME", "tokenize"))
+        assert (index in shown) == ("PENDING" not in line), line
+    for line in told("scancel "):
+        name = line.replace("NAME_OF_THE_NEXT", "NAME").replace("NAME", "tokenize")
+        cluster.run(name.replace("ARRAY_INDEX", index))
+    wait_until(lambda: not cluster.run("squeue --noheader --name=tokenize"), "it is cancelled")

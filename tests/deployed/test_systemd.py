@@ -8,6 +8,7 @@ import pytest
 from support.paths import PROJECT
 from support.servers import wait_until
 from support.systemd import UNIT, System, system
+from support.told import told
 
 CONFIG = "/etc/datatrove-exporter/config.yaml"
 DROP_IN = f"/etc/systemd/system/{UNIT}.service.d/test.conf"
@@ -57,34 +58,23 @@ print("tried all")
 def machine() -> Iterator[System]:
     """A system with one job, and the exporter's files as deploy/README.md installs them."""
     with system() as started:
-        for line in installing():
-            command = shlex.split(line, comments=True)
-            if command[0] == "install":
-                source = command[-2]
-                started.write(f"/src/{source}", (PROJECT / source).read_text())
-                started.run("env", "--chdir=/src", *command)
+        for line in told("install "):
+            command = shlex.split(line)
+            source = command[-2]
+            started.write(f"/src/{source}", (PROJECT / source).read_text())
+            started.run("env", "--chdir=/src", *command)
         started.write("/data/logs/job/executor.json", '{"world_size": 4}')
         started.write("/data/logs/job/completions/00000", "")
         started.write(CONFIG, GOOD)
         yield started
 
 
-def installing() -> list[str]:
-    """The commands that deploy/README.md names, but for the last, which starts."""
-    text = (PROJECT / "deploy" / "README.md").read_text()
-    block = re.search(r"## systemd\n\n```\n(.*?)```", text, re.DOTALL)
-    assert block is not None
-    *lines, last = block[1].splitlines()
-    assert last == "systemctl daemon-reload && systemctl enable --now datatrove-exporter"
-    return lines
-
-
 @pytest.fixture
 def service(machine: System) -> Iterator[System]:
     """The unit, up."""
     machine.write(CONFIG, GOOD)
-    machine.systemctl("daemon-reload")
-    machine.systemctl("enable", "--now", UNIT)
+    (line,) = told("systemctl daemon-reload")
+    machine.type(line)
     wait_until(lambda: "datatrove_job_tasks{" in machine.get("/metrics"), "the job is there")
     yield machine
     machine.try_("systemctl", "disable", "--now", UNIT)
@@ -160,10 +150,11 @@ def test_a_process_that_hangs_is_started_anew(service: System) -> None:
 def test_a_reload_loads_or_fails_and_says_why(service: System) -> None:
     process = service.show("MainPID")
     service.write(CONFIG, GOOD.replace("name: logs", "name: renamed"))
-    service.systemctl("reload", UNIT)
+    (reload,) = told("systemctl reload")
+    service.type(reload)
     wait_until(lambda: 'root="renamed"' in service.get("/metrics"), "it is loaded")
     service.write(CONFIG, BAD)
-    failed = service.try_("systemctl", "reload", UNIT)
+    failed = service.try_("sh", "-c", reload)
     assert failed.returncode == 1
     assert MISTAKE in service.journal()
     assert 'root="renamed"' in service.get("/metrics")
@@ -176,6 +167,8 @@ def test_the_status_line_tells_of_a_configuration_that_was_refused(service: Syst
     service.write(CONFIG, BAD)
     service.systemctl("kill", "--kill-whom=main", "--signal=HUP", UNIT)
     wait_until(lambda: "roots" in service.show("StatusText"), "it is told")
+    for line in told("systemctl status"):
+        assert re.search("^ +Status: .*roots", service.type(line), re.MULTILINE), line
     service.write(CONFIG, GOOD)
     service.systemctl("reload", UNIT)
     wait_until(lambda: "must not" not in service.show("StatusText"), "it is told no longer")
@@ -193,7 +186,9 @@ def test_lines_have_their_priorities(service: System) -> None:
     service.write("/data/logs/corrupt/executor.json", "{")
     wait_until(lambda: "corrupt" in service.journal("--priority=warning"), "it is warned of")
     service.run("rm", "-r", "/data/logs/corrupt")
-    assert "level=info" not in service.journal("--priority=warning")
+    (warnings,) = told("journalctl ")
+    assert "corrupt" in service.type(warnings)
+    assert "level=info" not in service.type(warnings)
     assert "level=info" in service.journal("--priority=info")
     assert "<6>" not in service.journal()
 
@@ -228,6 +223,12 @@ def test_a_mistake_does_not_have_it_start_for_ever(service: System) -> None:
     assert MISTAKE in service.journal()
     assert "Start request repeated too quickly" in service.journal()
     service.write(CONFIG, GOOD)
-    service.systemctl("reset-failed", UNIT)
+    (line,) = told("systemctl reset-failed")
+    service.type(line)
     service.systemctl("start", UNIT)
     assert "datatrove_exporter_build_info" in service.get("/metrics")
+
+
+def test_clocks_are_looked_at_as_a_runbook_says(machine: System) -> None:
+    (line,) = told("timedatectl ")
+    assert "System clock synchronized" in machine.type(line)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from support.terminal import Terminal, terminal
+from support.told import told
 
 NAME = "datatrove-exporter"
-SOURCE = f"_DATATROVE_EXPORTER_COMPLETE=bash_source {NAME}"
+(IN_BASH,) = (line for line in told("eval ") if "bash_source" in line)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     command.chmod(0o755)
     shell = ["bash", "--noprofile", "--norc", "-i"]
     with terminal(shell, columns=200) as drawn:
-        start = f'PATH={folder}:$PATH; cd {folder}; bind "set bell-style none"; eval "$({SOURCE})"'
+        start = f'PATH={folder}:$PATH; cd {folder}; bind "set bell-style none"; {IN_BASH}'
         drawn.press(f"{start}; echo is' 'ready\n".encode())
         drawn.wait_for(lambda text: "is ready" in text)
         yield drawn

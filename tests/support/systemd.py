@@ -40,6 +40,10 @@ class System:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def type(self, line: str) -> str:
+        """What a line prints that is typed into a shell, and must succeed."""
+        return self.run("sh", "-c", line)
+
     def write(self, path: str, text: str) -> None:
         self.run(
             "sh",
