@@ -3,11 +3,13 @@
 import re
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import parse_qsl
 
 import pytest
 import yaml
-from support.paths import PROJECT
+from support.paths import PROJECT, TESTS
+from support.told import everything_told, in_blocks, in_sentences, told
 
 from exporter.cli import main
 from exporter.commands.targets import load_config
@@ -140,17 +142,78 @@ def test_the_storage_pages_examples_load(
     assert load_config(str(file)).roots
 
 
-@pytest.mark.parametrize("target", ["demo", "check"])
-def test_the_readmes_commands_are_targets(target: str) -> None:
-    assert f"```\nmake {target}\n```" in README
+OF_HOURS = (
+    "alarms bench dashboards deployed histories lock lowest mutate-rules newest release-check"
+)
+NOT_TYPED = {
+    "helm install": "a cluster's API server",
+    "kubectl ": "a cluster's API server",
+    "jb install": "a repository to install from",
+    "sacct ": "a database of accounts, which the Slurm of the tests has not",
+    **{
+        f"make {target}": "hours, or a change that asks for it: CI or a contributor makes these"
+        for target in f"{OF_HOURS} soak".split()
+    },
+    "docker ": "Docker: tests/deployed types the same to podman",
+    "docker run --init": "no one to type it: it is spoken of",
+    "rclone mount": "no one to type it: it is spoken of",
+}
+"""How commands begin that neither a test nor a script types, and what that would need."""
+
+
+def typed() -> set[str]:
+    """How commands begin that a test or a script types: what they ask `told` for."""
+    typists = {*TESTS.glob("**/*.py"), *(PROJECT / "scripts").glob("*")} - {Path(__file__)}
+    texts = [file.read_text() for file in typists if file.is_file()]
+    return {beginning for text in texts for beginning in re.findall(r'told[ (]"([^"]+)"', text)}
+
+
+def test_every_command_that_a_document_tells_to_type_is_typed() -> None:
+    """One that is new is typed by who asks for its like, or else by nobody yet."""
+    beginnings = (*typed(), *NOT_TYPED)
+    left = {
+        each: file for each, file in everything_told().items() if not each.startswith(beginnings)
+    }
+    assert not left
+
+
+def test_what_is_not_typed_is_told_all_the_same() -> None:
+    for beginning in NOT_TYPED:
+        assert told(beginning)
+        assert not any(each.startswith(beginning) for each in typed()), beginning
+
+
+def test_commands_are_found_where_they_are_told() -> None:
+    text = """\
+    Say `make it` or `it`, or `printf
+    x` or `not this`.
+    ```
+    make one \\
+        two       # said of it
+    make three
+    ```
+    ```
+    $ make four
+    done
+    ```
+    ```text
+    make five
+    ```
+    """
+    text = dedent(text)
+    assert list(in_blocks(text)) == ["make one two", "make three", "make four"]
+    assert list(in_sentences(text, {"make", "printf"})) == ["make it", "printf x"]
+
+
+def test_every_target_that_a_document_names_exists() -> None:
+    """The two of the README stand alone."""
     listed = subprocess.run(
         ["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
-    assert re.search(rf"^{target}\s", listed.stdout, re.MULTILINE)
-
-
-def test_ci_runs_the_readmes_test_command() -> None:
-    assert "\nmake check\n" in (PROJECT / ".ci" / "run").read_text()
+    targets = set(re.findall(r"^([a-z-]+) ", listed.stdout, re.MULTILINE))
+    named = {command.split()[1] for command in told("make ")}
+    assert named <= targets
+    assert {"demo", "check"} == {c.split()[1] for c in in_blocks(README) if c.startswith("make ")}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
