@@ -28,7 +28,7 @@ def main() -> None:
         os.execv(sys.executable, command)  # noqa: S606  (the same program)
     from exporter import cli
 
-    cli.main(prog_name="python -m exporter" if __name__ == "__main__" else None)
+    cli.run("python -m exporter" if __name__ == "__main__" else None)
 
 
 if __name__ == "__main__":

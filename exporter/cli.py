@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from exporter import log
-from exporter.commands import options, python_tuning
+from exporter.commands import options, python_tuning, streams
 from exporter.commands.targets import ExporterAt, config_of, is_exporter, load_config, with_roots
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
@@ -31,6 +31,13 @@ from exporter.model import formatting
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
     python_tuning.tune()
+
+
+def run(program: str | None) -> None:
+    """Run the command line, under the name `program` in its help."""
+    streams.prepare()
+    with _failing_in_words():
+        main(prog_name=program)
 
 
 @main.command()
@@ -275,7 +282,6 @@ def _failing_in_words(nothing_to_look_at: int = 1) -> Iterator[None]:
 def _end(code: int) -> NoReturn:
     """End the process without waiting for threads that hang in storage."""
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as it is where whoever started it has closed it
-            stream.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
