@@ -19,8 +19,8 @@ A *storage* is one root, seen through one backend. The contract:
 """
 
 import errno
-import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +28,6 @@ from typing import Protocol, TypeVar
 
 from exporter.datatrove.ranks import Markers
 from exporter.errors import Reason, StorageError
-from exporter.log import event
-
-_LOG = logging.getLogger("exporter.storage")
 
 Path = tuple[str, ...]
 Choose = Callable[[Sequence[str]], Iterable[str]]
@@ -293,7 +290,27 @@ def from_os_error(error: OSError) -> StorageError:
     return unexpected(error) if number is None else StorageError("other", os.strerror(number))
 
 
+def error_of_address(error: BaseException) -> StorageError | None:
+    """The error for one that says that what is configured is no such server; None for others.
+    Both kinds are OSErrors whose numbers mean something else."""
+    import socket  # a scan of local folders needs neither of them
+    import ssl
+
+    types: ErrorTypes = (
+        (socket.gaierror, "unavailable", "the host name is not known"),
+        (ssl.SSLCertVerificationError, "unavailable", "the server's certificate is not trusted"),
+        (ssl.SSLError, "unavailable", "no TLS with this server; does it speak plain HTTP?"),
+    )
+    return error_of_type(error, types)
+
+
+_UNKNOWN_OPTION = re.compile(r"got an unexpected keyword argument '(\w{1,60})'$", re.IGNORECASE)
+
+
 def unexpected(error: BaseException) -> StorageError:
-    """The error for one that no backend knows. The name of its type helps developers only."""
-    event(_LOG, logging.DEBUG, "unknown error of a storage", type=type(error).__name__)
-    return StorageError("other", "an unknown error; the log has its type at level debug")
+    """The error for one that no backend knows. Of its text nothing is kept, but for the name of an
+    option that the library does not have."""
+    match = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
+    if match is not None:
+        return StorageError("invalid", f"storage_options: unknown option {match[1]}")
+    return StorageError("other", f"an unknown error ({type(error).__name__})")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import ssl
 import threading
 import time
 import traceback
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.certificates import Certificates
 from support.clouds import counted
 from support.in_memory_s3 import Objects
 from support.job_folder import JobFolder
@@ -261,7 +263,10 @@ def test_no_credentials_at_all_are_denied_before_anything_is_sent(s3_server: S3S
     with closing(S3Storage(f"s3://{BUCKET}", options, 4)) as storage:
         for call in calls_of(storage).values():
             error = failure(call)
-            assert (error.reason, error.detail) == ("denied", "no credentials found")
+            assert (error.reason, error.detail) == (
+                "denied",
+                "no credentials found (environment, ~/.aws, storage_options)",
+            )
         assert {count for _, count in storage.requests.totals()} == {0}
 
 
@@ -640,6 +645,51 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
         for name, call in calls_of(storage).items():
             assert failure(call).reason == "unavailable", name
         assert all(count > 0 for _, count in storage.requests.totals())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "says"),
+    [
+        ({"endpoint_url": "{host}"}, "invalid", "the endpoint is no URL such as https://HOST:PORT"),
+        (
+            {"endpoint_url": "https://{host}"},
+            "unavailable",
+            "no TLS with this server; does it speak plain HTTP?",
+        ),
+        (
+            {"endpoint_url": "http://no-such-host.invalid"},
+            "unavailable",
+            "the host name is not known",
+        ),
+        ({"secrett": "CANARY"}, "invalid", "storage_options: unknown option secrett"),
+        (
+            {"client_kwargs": {"region": "CANARY"}},
+            "invalid",
+            "storage_options: unknown option region",
+        ),
+        ({"client_kwargs": {"region_name": "eu west"}}, "invalid", "no valid name of a region"),
+        ({"client_kwargs": "CANARY"}, "other", "an unknown error (AttributeError)"),
+    ],
+)
+def test_what_is_configured_wrongly_is_said(wrong: dict[str, Any], reason: str, says: str) -> None:
+    with HttpServer(lambda _: Answer(200)) as server:
+        options = {"endpoint_url": server.url, **CANARIES, **wrong}
+        host = server.url.partition("://")[2]
+        options["endpoint_url"] = options["endpoint_url"].replace("{host}", host)
+        with closing(S3Storage("s3://bucket/logs", options, 4)) as storage:
+            error = failure(lambda: storage.list_folder((), with_subfolders=True))
+    assert (error.reason, error.detail) == (reason, says)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_said_to_be_one(tmp_path: Path) -> None:
+    certificate, key = Certificates(tmp_path).issue("server", HOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HttpServer(lambda _: Answer(200), tls=context) as server:
+        options = {"endpoint_url": server.url, **CANARIES}
+        with closing(S3Storage("s3://bucket/logs", options, 4)) as storage:
+            error = failure(lambda: storage.list_folder((), with_subfolders=True))
+    assert error.detail == "the server's certificate is not trusted"
 
 
 # Servers that hang. Every call has to run into its own limit, so they all run from the

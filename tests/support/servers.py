@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -376,9 +377,12 @@ def answer_with(data: bytes, request: Request, headers: Mapping[str, str] | None
 
 
 class HttpServer:
-    """An HTTP server on this process' threads that gives the answers of a function."""
+    """An HTTP server on this process' threads that gives the answers of a function; over TLS with
+    the context of a server."""
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.received: list[Request] = []
         self.connections: set[socket.socket] = set()
@@ -428,7 +432,9 @@ class HttpServer:
                 pass  # a client that goes away is no news
 
         self._server = Server((HOST, 0), Handler)
-        self.url = f"http://{HOST}:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://{HOST}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         serve = {"poll_interval": 0.02}

@@ -37,6 +37,7 @@ from exporter.storage.base import (
     Path,
     Requests,
     Version,
+    error_of_address,
     error_of_type,
     from_os_error,
     or_none,
@@ -281,6 +282,8 @@ class GenericStorage:
         if isinstance(error, StorageError):
             return error
         if (known := self._adapter.error_of(error)) is not None:
+            return known
+        if (known := error_of_address(error)) is not None:
             return known
         if isinstance(error, OSError):
             return from_os_error(error)

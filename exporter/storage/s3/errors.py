@@ -4,13 +4,13 @@ This module does no I/O.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import aiohttp
 import botocore.exceptions
 import botocore.parsers
 
-from exporter.errors import StorageError
+from exporter.errors import Reason, StorageError
 from exporter.storage import base
 
 # Credentials that are wrong, or no longer valid.
@@ -30,8 +30,9 @@ _REASON_BY_CODE = base.REASON_BY_STATUS | base.reasons_by_word(
         f" NotSignedUp RequestTimeTooSkewed UnauthorizedAccess {_CREDENTIALS_CODES}",
     }
 )
+_GIVEN = " (environment, ~/.aws, storage_options)"
 _CREDENTIALS_ERRORS: base.ErrorTypes = (
-    (botocore.exceptions.NoCredentialsError, "denied", "no credentials found"),
+    (botocore.exceptions.NoCredentialsError, "denied", "no credentials found" + _GIVEN),
     (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
     (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
     (botocore.exceptions.ProfileNotFound, "denied", "the AWS profile does not exist"),
@@ -52,8 +53,14 @@ _REASON_BY_TYPE: base.ErrorTypes = (
     (botocore.parsers.ResponseParserError, "partial", "the answer is not S3's"),
     (botocore.exceptions.ParamValidationError, "invalid", "not a valid bucket or key name"),
     (botocore.exceptions.HTTPClientError, "unavailable", "connection failed"),
+    (botocore.exceptions.InvalidRegionError, "invalid", "no valid name of a region"),
     (aiohttp.ClientPayloadError, "partial", "the answer ended too early"),
     (ConnectionError, "unavailable", "connection failed"),
+)
+
+_BY_WORD: Sequence[tuple[str, Reason, str]] = (
+    ("timestamp", "partial", "the answer holds a time that is none"),
+    ("Invalid endpoint", "invalid", "the endpoint is no URL such as https://HOST:PORT"),
 )
 
 
@@ -87,14 +94,21 @@ def storage_error(error: BaseException) -> StorageError:
             return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
         reason = _REASON_BY_CODE.get(status, "other")
         return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
-    for link in _chain(error):
-        if (known := base.error_of_type(link, _REASON_BY_TYPE)) is not None:
+    for find in (base.error_of_address, _error_of_type):
+        if (known := next(filter(None, map(find, _chain(error))), None)) is not None:
             return known
-    if isinstance(error, OSError):
-        return base.from_os_error(error)
-    is_of_time = isinstance(error, ValueError) and "timestamp" in str(error)  # botocore's words
-    no_time = StorageError("partial", "the answer holds a time that is none")
-    return no_time if is_of_time else base.unexpected(error)
+    return base.from_os_error(error) if isinstance(error, OSError) else _error_of_words(error)
+
+
+def _error_of_type(error: BaseException) -> StorageError | None:
+    return base.error_of_type(error, _REASON_BY_TYPE)
+
+
+def _error_of_words(error: BaseException) -> StorageError:
+    """The error by words of botocore, which has no types for some."""
+    words = str(error) if isinstance(error, ValueError) else ""
+    known = (StorageError(reason, said) for word, reason, said in _BY_WORD if word in words)
+    return next(known, None) or base.unexpected(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:
