@@ -12,7 +12,9 @@ def read_config_file(path: str, limit_bytes: int) -> bytes:
     try:
         return read_file(path, limit_bytes)
     except OSError as error:
-        raise ConfigError(path, [Mistake((), f"cannot be read: {words_of(error)}")]) from None
+        is_folder = isinstance(error, IsADirectoryError)
+        text = "is a folder, and no file" if is_folder else f"cannot be read: {words_of(error)}"
+        raise ConfigError(path, [Mistake((), text)]) from None
     except ValueError as error:
         raise ConfigError(path, [Mistake((), str(error))]) from None
 

@@ -17,6 +17,31 @@ LIMIT_BYTES = 1024 * 1024
 _DEPTH_LIMIT = 32
 _NUMBER_LIMIT = 1000  # characters; YAML's base 60 costs the square of the length
 
+_OVER_LINES = "goes on in the next line: is that indented too far, or a quote missing?"
+_WHYS = {
+    # What the library's text has -> why.
+    "'\\t' that cannot start": "a tab where spaces belong",
+    "cannot start any token": "a character that must be in quotes",
+    "mapping values are not allowed": "a colon in a text that has no quotes, or goes on from above",
+    "expected <block end>": "indented unlike the lines above",
+    "could not find expected ':'": "a key that no colon follows",
+    "expected ',' or ']'": "a [ without its ]",
+    "expected ',' or '}'": "a { without its }",
+    "unexpected end of stream": "a quote without its end",
+    "unknown escape character": "in double quotes \\ begins an escape; use single quotes",
+}
+_TOLD_FROM_WHERE_IT_BEGAN = ("a [", "a {", "a quote", "a key")
+
+
+def _not_valid(error: yaml.MarkedYAMLError) -> Mistake:
+    """In our words: the library's text quotes what stands there."""
+    problem, began, ended = error.problem or "", error.context_mark, error.problem_mark
+    why = next((why for text, why in _WHYS.items() if text in problem), "")
+    mark = (began or ended) if why.startswith(_TOLD_FROM_WHERE_IT_BEGAN) else (ended or began)
+    place = f" near column {mark.column + 1}" if mark else ""
+    text = f"not valid YAML{place}{': ' * bool(why)}{why}"
+    return Mistake((), text, mark.line + 1 if mark else None)
+
 
 class ParsedYaml:
     """A YAML text as plain data: its `value`, the `lines` of its parts, and the `mistakes`
@@ -34,10 +59,7 @@ class ParsedYaml:
         except UnicodeDecodeError as error:
             refusal = Mistake((), "not UTF-8", data.count(b"\n", 0, error.start) + 1)
         except yaml.MarkedYAMLError as error:
-            # The library's text quotes the offending line.
-            mark = error.problem_mark or error.context_mark
-            place = f" near column {mark.column + 1}" if mark else ""
-            refusal = Mistake((), f"not valid YAML{place}", mark.line + 1 if mark else None)
+            refusal = _not_valid(error)
         except yaml.YAMLError:
             refusal = Mistake((), "not valid YAML")
         except RecursionError:
@@ -95,6 +117,8 @@ class ParsedYaml:
     def _scalar_of(self, node: yaml.ScalarNode, location: Location) -> object:
         """Null, boolean, integer and fraction as YAML reads them; all else is text."""
         kind = node.tag.rpartition(":")[2]
+        if node.style is None and node.end_mark.line > node.start_mark.line:
+            self.mistakes.append(Mistake(location, _OVER_LINES))
         if kind not in ("null", "bool", "int", "float"):
             line_break = "\n" if location in self._line_breaks_at else ""
             if not node.value.replace(line_break, "").isprintable():

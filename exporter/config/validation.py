@@ -24,7 +24,7 @@ _TEXTS = {
     "string_type": "expected text (put it in quotes)",
     "int_type": "expected a whole number",
     "bool_type": "expected true or false",
-    "list_type": "expected a list",
+    "list_type": "expected a list, in [ ] or with - on a line for each",
     "dict_type": "expected a mapping",
     "model_type": "expected a mapping",
     "too_short": "must not be empty",
@@ -44,7 +44,7 @@ def mistakes_of(
     error: ValidationError,
     model: type[BaseModel],
     known: Iterable[Mistake],
-    whole: str = "a mapping with the key roots",
+    whole: str = "the key roots and its list, as in roots: [/data/logs]",
 ) -> Iterator[Mistake]:
     """A mistake for each error of the `model` of a whole file, but none for a place that is among
     the `known` mistakes. `whole` is what the file as a whole should be."""
@@ -63,9 +63,23 @@ def mistakes_of(
 
 
 def _meant(model: type[BaseModel], location: Location) -> str:
-    """Which key of the `model` was probably meant by an unknown one, if any is like it."""
-    keys = _keys_at(model, location[:-1])
-    return did_you_mean(str(location[-1]), keys)
+    """Which key of the `model` was probably meant by an unknown one: one that is like it, or the
+    same in another place."""
+    key = str(location[-1])
+    if like := did_you_mean(key, _keys_at(model, location[:-1])):
+        return like
+    place = next(_places_of(key, model), None)
+    return f"; did you mean {place}?" if place else ""
+
+
+def _places_of(key: str, model: type[BaseModel]) -> Iterator[str]:
+    """Where a file may have the key, sections first."""
+    for section, field in reversed(model.model_fields.items()):
+        inner = _model_in(field.annotation)
+        entry = "" if inner is field.annotation else "[…]"
+        for name, own in inner.model_fields.items() if inner else ():
+            if key in (name, own.alias):
+                yield f"{section}{entry}.{own.alias or name}"
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:

@@ -254,7 +254,7 @@ def test_a_relative_path_to_the_file_works(tmp_path: Path, monkeypatch: pytest.M
     ("make", "says"),
     [
         (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+        (lambda path: path.mkdir(), "is a folder, and no file"),
         (os.mkfifo, "not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),

@@ -147,8 +147,39 @@ def test_mistakes_are_written_one_per_line_in_the_order_of_the_file() -> None:
         (b"a: 1\nb: \xff\n", "config.yaml:2: not UTF-8"),
         ("a: 1\n".encode("utf-16"), "config.yaml:1: not UTF-8"),
         ("a: \x00\n", "config.yaml: not valid YAML"),
-        ("a: [1\nb: 2\n", "config.yaml:2: not valid YAML near column 2"),
-        ("a:\n\t- 1\n", "config.yaml:2: not valid YAML near column 1"),
+        ("a:\n\t- 1\n", "config.yaml:2: not valid YAML near column 1: a tab where spaces belong"),
+        (
+            "a: @b\n",
+            "config.yaml:1: not valid YAML near column 4: a character that must be in quotes",
+        ),
+        (
+            "a: b: c\n",
+            (
+                "config.yaml:1: not valid YAML near column 5: "
+                "a colon in a text that has no quotes, or goes on from above"
+            ),
+        ),
+        (
+            "a:\n  - b: 1\n   c: 2\n",
+            "config.yaml:3: not valid YAML near column 4: indented unlike the lines above",
+        ),
+        (
+            "a: 1\nb\nc: 2\n",
+            "config.yaml:2: not valid YAML near column 1: a key that no colon follows",
+        ),
+        ("a:\n - [1\nb: 2\n", "config.yaml:2: not valid YAML near column 4: a [ without its ]"),
+        ("a:\n - {b\n", "config.yaml:2: not valid YAML near column 4: a { without its }"),
+        (
+            "a:\n  b: 'c\nd: 1\n",
+            "config.yaml:2: not valid YAML near column 6: a quote without its end",
+        ),
+        (
+            'a: "\\d"\n',
+            (
+                "config.yaml:1: not valid YAML near column 6: "
+                "in double quotes \\ begins an escape; use single quotes"
+            ),
+        ),
         (b"#" * (LIMIT_BYTES + 1), "config.yaml: larger than 1048576 bytes"),
     ],
 )
