@@ -34,6 +34,10 @@ _SCHEDULER_SILENCE_SECONDS = 60
 _SIGNAL_SECONDS = 0.2
 _GARBAGE_COLLECTION_SECONDS = 600.0  # why: see python_tuning
 _QUEUE = 1024  # connections that the system keeps until they are accepted, if it allows so many
+_IF_IT_CANNOT_LISTEN: dict[int | None, str] = {
+    errno.EADDRINUSE: "; perhaps by another exporter: --web.listen-address=:PORT takes another one",
+    errno.EACCES: "; ports below 1024 need CAP_NET_BIND_SERVICE",
+}
 _NEED_A_RESTART = {
     # Key of the configuration -> field of Config.
     "web.listen_address": "listen_address",
@@ -236,6 +240,5 @@ def _bind(address: str) -> socket.socket:
         )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "unknown host"
-        if error.errno == errno.EACCES:
-            reason += "; ports below 1024 need CAP_NET_BIND_SERVICE"
-        raise CommandError(f"cannot listen on {address}: {reason}") from None
+        advice = _IF_IT_CANNOT_LISTEN.get(error.errno, "")
+        raise CommandError(f"cannot listen on {address}: {reason}{advice}") from None

@@ -7,17 +7,20 @@ what to name instead.
 
 import json
 import os
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
 from exporter.config.addresses import meant_beginning
+from exporter.config.files import words_of
 from exporter.config.settings import DEFAULT_MAX_DEPTH, Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
 from exporter.errors import CommandError, ConfigError, did_you_mean
 
 _ROOTS_NAMED = 10
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 
 
 def config_of(
@@ -143,7 +146,7 @@ def _without_secrets(url: str) -> str:
     except ValueError:
         return f"{url.partition('://')[0]}://…"
     place = parts.netloc.rpartition("@")[2]
-    return display_name(f"{parts.scheme}://{place}{parts.path}")
+    return display_name(f"{url.partition('://')[0]}://{place}{parts.path}")
 
 
 def _may_become_folder(path: str) -> bool:
@@ -154,13 +157,15 @@ def _may_become_folder(path: str) -> bool:
 def _what_is_wrong_with(path: str) -> str:
     if not path:
         return "names no folder"
-    if not os.path.lexists(path):
-        beginning = meant_beginning(path)
-        return (
-            f"does not exist{f'; if it is a URL, it begins with {beginning}' if beginning else ''}"
-        )
-    if not os.path.exists(path):
-        return "cannot be looked at, or is a link that leads nowhere"
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return "is a link that leads nowhere"
+        beginning = "http://" if _HOST_AND_PORT.fullmatch(path) else meant_beginning(path)
+        return f"does not exist{f'; if it is a URL, it begins with {beginning}' * bool(beginning)}"
+    except OSError as error:
+        return f"cannot be looked at: {words_of(error)}"
     if os.path.basename(path) == EXECUTOR_FILE:
         return "is a job's file; name its folder, or one above"
     return "is a file, and no configuration (*.yaml, *.yml)"

@@ -1,8 +1,10 @@
 """Opens the storage of a root: one table of URL schemes, one package per backend."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from exporter.errors import StorageError
@@ -112,7 +114,7 @@ def problem_with(url: str) -> str | None:
             return None
         return (
             f"{name}:// needs a package that is not installed, of the extra {scheme.extra}:"
-            f" pip install '.[{scheme.extra}]' in a checkout, EXTRAS={scheme.extra} for an image"
+            f" {_installer()} '.[{scheme.extra}]' in a checkout, EXTRAS={scheme.extra} for an image"
         )
     from fsspec import get_filesystem_class
 
@@ -123,3 +125,10 @@ def problem_with(url: str) -> str | None:
     except ImportError as error:
         return f"{name}:// needs a package that is not installed ({error})"
     return None
+
+
+def _installer() -> str:
+    """The command that installs into this environment, by the file that its maker left in it."""
+    makers = {"uv-receipt.toml": "uv tool install", "pipx_metadata.json": "pipx install --force"}
+    left = (command for file, command in makers.items() if Path(sys.prefix, file).exists())
+    return next(left, "pip install")

@@ -601,7 +601,10 @@ def test_a_port_in_use_ends_in_one_line(tmp_path: Path) -> None:
             check=False,
         )
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == f"cannot listen on {address}: Address already in use\n"
+    assert run.stderr == (
+        f"cannot listen on {address}: Address already in use; perhaps by another exporter: "
+        "--web.listen-address=:PORT takes another one\n"
+    )
 
 
 def test_a_port_that_a_user_may_not_take_ends_in_what_to_do(tmp_path: Path) -> None:

@@ -279,7 +279,19 @@ def test_nested_jobs_are_found_as_deep_as_it_is_told(make_job: Callable[..., Pat
     make_job("1/2/3/4", tasks=1)
     assert list(status(root, "--json").jobs) == ["1", "1/2/3"]
     assert list(status(root, "--json", "--max-depth", "1").jobs) == ["1"]
-    assert list(status(root, "--json", "--max-depth", "4").jobs) == ["1", "1/2/3", "1/2/3/4"]
+    deep = status(root, "--json", "--max-depth", "4")
+    assert (list(deep.jobs), deep.err) == (["1", "1/2/3", "1/2/3/4"], "")
+
+
+def test_who_typed_a_folder_is_told_how_to_look_deeper(tmp_path: Path) -> None:
+    """In a configuration max_depth does that, and the line above has it."""
+    write_job(tmp_path / "logs/1/2/3/4", tasks=1)
+    missed = f"{tmp_path}/logs: 1 folder at max_depth 3 holds more folders, in which was not looked"
+    *_, line, hint = status(tmp_path / "logs").err.splitlines()
+    assert (line.startswith(missed), hint) == (True, "--max-depth 4 looks one level deeper")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"roots: [{tmp_path}/logs]")
+    assert status(config).err.splitlines()[-1].startswith(missed)
 
 
 def test_sorting_is_by_name_unless_told_otherwise(make_job: Callable[..., Path]) -> None:
@@ -412,11 +424,16 @@ def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
         ("nowhere", "nowhere: does not exist"),
         ("s3:/b/x", "s3:/b/x: does not exist; if it is a URL, it begins with s3://"),
         ("s3//b/x", "s3//b/x: does not exist; if it is a URL, it begins with s3://"),
-        ("S3://b/x", "s3://b/x: the scheme before :// is not valid; did you mean s3://?"),
+        ("S3://b/x", "S3://b/x: the scheme before :// is not valid; did you mean s3://?"),
         ("s3://b\x0a/x", "s3://b"),
+        ("localhost:10170", "localhost:10170: does not exist; if it is a URL, it begins with http"),
+        ("host:80/x", "host:80/x: does not exist; if it is a URL, it begins with http://"),
         ("", "'': names no folder"),
         ("nowhere.yaml", "nowhere.yaml: does not exist"),
-        ("link", "link: cannot be looked at, or is a link that leads nowhere"),
+        ("link", "link: is a link that leads nowhere"),
+        ("ring", "ring: cannot be looked at: Too many levels of symbolic links"),
+        ("closed/j", "closed/j: cannot be looked at: Permission denied"),
+        ("file/j", "file/j: cannot be looked at: Not a directory"),
         ("file", "file: is a file, and no configuration (*.yaml, *.yml)"),
         ("j/executor.json", "j/executor.json: is a job's file; name its folder, or one above"),
         ("nope://x/y", "nope://x/y: no storage is known for nope://"),
@@ -430,6 +447,8 @@ def test_bad_input_is_one_clear_line(root: Path, argument: str, says: str) -> No
     write_job(root / "j", tasks=1)
     (root / "file").touch()
     (root / "link").symlink_to("gone")
+    (root / "ring").symlink_to("ring")
+    (root / "closed").mkdir(mode=0)
     (root / "bad.yaml").write_text("roots: []")
     run = status(argument, cwd=root)
     assert (run.code, run.out) == (1, "")

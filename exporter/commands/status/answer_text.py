@@ -69,9 +69,13 @@ def _write_table(columns: Sequence[Column], room: int | None) -> None:
 
 
 def _unknown_label(answer: Answer) -> Iterator[str]:
-    if answer.parts and not any(part.value for part in answer.parts):
-        labels = {name for row in answer.report.rows for name, _ in row.job.labels or ()}
-        known = [*KINDS_OF_PART, *sorted(labels)]
+    if not answer.parts or any(part.value for part in answer.parts):
+        return
+    labels = {name for row in answer.report.rows for name, _ in row.job.labels or ()}
+    known = [*KINDS_OF_PART, *sorted(labels)]
+    if answer.by in known:
+        yield f"no job has a {answer.by}: neither labels nor names tell one"
+    else:
         meant = did_you_mean(answer.by, known)
         yield f"no job has a {answer.by}; there are {', '.join(known)}{meant}"
 

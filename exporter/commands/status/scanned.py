@@ -36,6 +36,7 @@ class Scanned:
 
     def __init__(self, config: Config, asked: tuple[Asked, ...] = ()) -> None:
         self._roots = [replace(root, asked=asked) for root in config.roots]
+        self._were_typed = not config.source
         self._workers = Workers(config.scan_workers)
         self._totals = Totals()
 
@@ -52,7 +53,10 @@ class Scanned:
 
     def remarks(self, report: Report) -> Iterator[str]:
         """As `Source` says, with the reasons that a root may have no jobs."""
-        return remarks(self._roots, report)
+        yield from remarks(self._roots, report)
+        if self._were_typed and any(row.root.folders_unsearched for row in report.roots):
+            deeper = 1 + max(root.max_depth for root in self._roots)
+            yield f"--max-depth {deeper} looks one level deeper"
 
     def problems(self, report: Report, wanted: Filter) -> Sequence[Document]:
         """Those of the report."""

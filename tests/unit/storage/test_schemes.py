@@ -93,6 +93,22 @@ def test_a_missing_package_is_told_by_the_extra_that_installs_it(
     assert extra in importlib.metadata.metadata("datatrove-exporter").get_all("Provides-Extra")
 
 
+@pytest.mark.parametrize(
+    ("left", "command"),
+    [
+        ("uv-receipt.toml", "uv tool install '.[hdfs]' in a checkout"),
+        ("pipx_metadata.json", "pipx install --force '.[hdfs]' in a checkout"),
+    ],
+)
+def test_an_extra_is_installed_by_what_installed_the_exporter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: str, command: str
+) -> None:
+    (tmp_path / left).touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "hdfs_native", None)
+    assert command in str(problem_with("hdfs://namenode/logs"))
+
+
 def test_every_configured_url_is_checked_for_its_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
