@@ -154,7 +154,6 @@ NOT_TYPED = {
         f"make {target}": "hours, or a change that asks for it: CI or a contributor makes these"
         for target in f"{OF_HOURS} soak".split()
     },
-    "docker ": "Docker: tests/deployed types the same to podman",
     "docker run --init": "no one to type it: it is spoken of",
     "rclone mount": "no one to type it: it is spoken of",
 }

@@ -11,6 +11,7 @@ from support.compose import Stack, stack
 from support.containers import IMAGE
 from support.processes import Prometheus
 from support.servers import wait_until
+from support.told import told
 
 RECEIVER = """
 import http.server
@@ -120,5 +121,6 @@ def test_configurations_that_change_are_taken_up(up: Stack) -> None:
         "job_name: datatrove-exporter",
         "job_name: other",
     )
-    up.service("prometheus").signal("HUP")
+    (line,) = told("docker compose --file deploy/compose/compose.yaml kill")
+    up.type(line)
     wait_until(lambda: watching(up).value('up{job="other"}'), "it is loaded")

@@ -2,7 +2,9 @@
 rights, on a root that is read-only, and without a place for temporary files."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from support.certificates import Certificates, hashed
 from support.containers import (
     BARE_IMAGE,
     CONFIG,
+    ENVIRONMENT,
     IMAGE,
     Container,
     container,
@@ -22,6 +25,7 @@ from support.containers import (
 from support.jobs import write_job
 from support.paths import PROJECT
 from support.servers import wait_until
+from support.told import told
 
 PUBLISHED = "--publish=127.0.0.1::10170"
 LOGS = "/data/logs"
@@ -55,6 +59,28 @@ def exporter(folder: Path, request: pytest.FixtureRequest) -> Iterator[Container
 
 def completed(page_of: Container) -> float | None:
     return page_of.page().value("datatrove_job_tasks_completed", root=LOGS, job_name="job")
+
+
+def test_the_line_that_starts_it_shows_the_jobs(folder: Path) -> None:
+    """But for the port of this machine, where its data lies, and that it shall not wait."""
+    (line,) = told("docker run --read-only")
+    line = line.replace("--publish 127.0.0.1:10170:", "--detach --publish 127.0.0.1::")
+    line = line.replace("--volume /data/logs:", f"--volume {folder}/logs:")
+    run = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    started = Container(run.stdout.strip())
+    try:
+        started.wait_until_ready()
+        assert completed(started) == 2
+    finally:
+        podman("rm", "--force", "--time=0", started.name)
 
 
 @pytest.mark.parametrize("exporter", [None, "4711:0", "1000650000:1000650000"], indirect=True)

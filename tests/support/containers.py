@@ -15,6 +15,7 @@ FOLDER = CACHE / "containers"
 ENVIRONMENT = {
     "CONTAINERS_STORAGE_CONF": str(FOLDER / "storage.conf"),
     "CONTAINERS_CONF": str(FOLDER / "containers.conf"),
+    "PATH": f"{FOLDER / 'bin'}:{os.environ['PATH']}",
 }
 IMAGE = "localhost/datatrove-exporter:demo"
 BARE_IMAGE = "localhost/datatrove-exporter:bare"

@@ -39,14 +39,12 @@ def everything_told() -> dict[str, str]:
         if file.is_file() and file.suffix not in (".json", ".md", ".py"):
             texts[file] = _comments(file)
             found |= dict.fromkeys(set_in(texts[file], programs), file)
-    for file, text in texts.items():
-        found |= dict.fromkeys(in_sentences(text, programs), file)
-    return {
-        command: str(file.relative_to(_PROJECT))
-        for command, file in found.items()
+    named = {each: file for file, text in texts.items() for each in in_sentences(text, programs)}
+    for command, file in named.items():
         # The beginning of another one is a mention of it.
-        if not any(other.startswith(f"{command} ") for other in found)
-    }
+        if not any(other.startswith(f"{command} ") for other in (*found, *named)):
+            found.setdefault(command, file)
+    return {command: str(file.relative_to(_PROJECT)) for command, file in found.items()}
 
 
 def in_blocks(text: str) -> Iterator[str]:
