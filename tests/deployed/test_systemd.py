@@ -16,6 +16,8 @@ GOOD = "roots: [{name: logs, url: /data/logs}]\nscan: {interval: 1s}\n"
 BAD = "roots: []\n"
 MISTAKE = f"{CONFIG}:1: roots: must not be empty"
 
+pytestmark = pytest.mark.timeout(400)  # it starts twenty times in a row
+
 
 ATTEMPTS = """
 import ctypes, mmap, os, socket, tempfile
@@ -43,6 +45,7 @@ attempts = {
     "make a setuid program": make_setuid,
     "be another kind of Linux": lambda: call("personality", 8),
     "change its priority": lambda: os.nice(1),
+    "be debugged": lambda: call("ptrace", 0, 0, None, None),
 }
 for name, attempt in attempts.items():
     try:

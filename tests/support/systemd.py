@@ -69,7 +69,7 @@ class System:
         wait_until(
             lambda: self.show("ActiveState") == state,
             f"the unit is {state}; {self.show('ActiveState')}",
-            seconds=60,
+            seconds=200,
         )
 
     def journal(self, *options: str) -> str:
