@@ -87,7 +87,8 @@ def test_every_service_is_up_and_may_do_little(up: Stack) -> None:
         assert "\nCapBnd:\t0000000000000000\n" in status, name
         assert "\nNoNewPrivs:\t1\n" in status, name
         assert service.inspect("{{.HostConfig.ReadonlyRootfs}}") == "true"
-        assert service.inspect("{{.HostConfig.Memory}}") == str(512 << 20)
+        assert service.inspect("{{.HostConfig.PidsLimit}}") == "256"
+        assert service.memory_bytes == 512 << 20
 
 
 def test_the_job_makers_jobs_get_to_prometheus_and_its_rules(up: Stack) -> None:

@@ -33,6 +33,7 @@ def has_few_rights(pod: Pod) -> None:
     assert "\nNoNewPrivs:\t1\n" in status
     assert "\nSeccomp:\t2\n" in status
     assert pod.container.inspect("{{.HostConfig.ReadonlyRootfs}}") == "true"
+    assert pod.container.memory_bytes == 512 << 20
 
 
 def jobs_of(pod: Pod) -> set[str]:

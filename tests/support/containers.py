@@ -70,6 +70,13 @@ class Container:
     def inspect(self, what: str) -> str:
         return podman("inspect", f"--format={what}", self.name).stdout.strip()
 
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory it may have, as the kernel holds it to."""
+        group = "/sys/fs/cgroup"
+        read = f"cat {group}/memory.max 2>&- || cat {group}/memory/memory.limit_in_bytes"
+        return int(self.run("sh", "-c", read))
+
     def is_healthy(self) -> bool:
         """Run the image's HEALTHCHECK now, as Docker does every 30 seconds."""
         return podman("healthcheck", "run", self.name, check=False).returncode == 0
