@@ -79,6 +79,15 @@ def test_a_time_of_another_day_or_year_has_its_date() -> None:
     assert formatting.moment(now) == "2023-11-14 22:13:20 UTC"
 
 
+def test_an_estimate_beyond_a_year_is_no_date() -> None:
+    now = 1_700_000_000.0
+    year = 365 * 86_400
+    assert formatting.end(now + year, now) == formatting.day(now + year, now) == "13 Nov 2024"
+    assert formatting.end(now + year + 1, now) == "in more than a year"
+    assert formatting.left(year) == "365d"
+    assert formatting.left(year + 1) == ">1y"
+
+
 def test_a_time_that_no_calendar_has_is_the_first_or_last_that_it_has() -> None:
     assert formatting.moment(1e18) == "9999-12-31 23:59:59 UTC"
     assert formatting.moment(-1e18) == "1970-01-01 00:00:00 UTC"

@@ -67,7 +67,7 @@ def _time_left(row: Row, _: float) -> str:
     if row.overdue_seconds is not None:
         return f"overdue:{formatting.token(row.overdue_seconds)}"
     left = row.remaining_seconds
-    return _UNKNOWN if left is None else formatting.token(left)
+    return _UNKNOWN if left is None else formatting.left(left)
 
 
 def percent(ratio: float) -> str:

@@ -52,6 +52,23 @@ def test_an_end_comes_with_its_range_and_what_it_leaves_out() -> None:
     assert "All done about 8 Jan 2024 (12 Dec – 2 Mar 2024), if the 1 waiting begins" in text
 
 
+def test_an_end_that_is_years_away_is_no_date() -> None:
+    """A pace does not last so long; the API has the number."""
+    slow = daily(*[1] * 14, of=5000)
+    text = text_of(page_of(a_root("r", a_job("j", reading=slow))))
+    assert "All done in more than a year" in text
+    assert not re.search(r"\b20(2[5-9]|[3-9]\d)\b", text)
+
+
+def test_running_jobs_that_end_in_years_have_no_date() -> None:
+    slow = completed(2, ago=600, launched=DAY / 3, gap=600)
+    slow = replace(slow, tasks=50_000)
+    text = text_of(page_of(a_root("r", a_job("j", reading=slow))))
+    assert "Running jobs end in more than a year" in text
+    assert "about more" not in text
+    assert not re.search(r"\b20(2[5-9]|[3-9]\d)\b", text)
+
+
 def test_why_an_end_is_not_known_is_said() -> None:
     new = completed(10, ago=600, launched=DAY / 3, gap=600)
     assert "When all is done is not known: " in text_of(

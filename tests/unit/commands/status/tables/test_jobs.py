@@ -34,9 +34,10 @@ def test_time_left_is_overdue_once_it_has_passed_and_unknown_otherwise() -> None
     times = cells(
         a_job("late", reading=completed(99, ago=2 * HOUR, gap=9 * HOUR)),
         a_job("on time", reading=completed(50, ago=600, gap=600)),
+        a_job("slow", reading=replace(completed(50, ago=600, gap=600), tasks=100_000)),
         a_job("waits", reading=nothing_completed(launched=60, started=False)),
     )["TIME LEFT"]
-    assert times == ["overdue:1h55m", "9h40m", "-"]
+    assert times == ["overdue:1h55m", "9h40m", ">1y", "-"]
 
 
 def test_of_a_last_completion_is_said_whether_there_is_none_or_nobody_knows() -> None:
