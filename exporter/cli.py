@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from exporter import log
-from exporter.commands import options, python_tuning, streams
+from exporter.commands import options, python_tuning, streams, terminal
 from exporter.commands.targets import ExporterAt, config_of, is_exporter, load_config, with_roots
 from exporter.config.settings import Config
 from exporter.config.shard import Shard
@@ -62,11 +62,12 @@ def serve(
     """Scan folders of jobs and serve their page and their metrics.
 
     PATH is a folder of jobs, URL any that fsspec reads; or a configuration file names them. SIGHUP
-    reloads it.
+    reloads it, and a terminal that is closed ends what runs in its foreground.
     """
     config_file = _unless_named(targets, config_file)
     if not targets and config_file is None:
         raise click.UsageError("Name folders or URLs of jobs, or a file with --config.file.")
+    ends_with_terminal = terminal.holds_this_process()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from exporter.commands.serve import run
 
@@ -81,7 +82,12 @@ def serve(
         return replace(config, roots=roots, shard=shard, **changes)
 
     with _failing_in_words():
-        run(read_config, enable_lifecycle=enable_lifecycle, watch=watch)
+        run(
+            read_config,
+            enable_lifecycle=enable_lifecycle,
+            watch=watch,
+            ends_with_terminal=ends_with_terminal,
+        )
     _end(0)
 
 

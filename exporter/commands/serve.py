@@ -14,6 +14,7 @@ from collections.abc import Callable
 import click
 
 from exporter import __version__, log
+from exporter.commands import terminal
 from exporter.commands.file_watcher import FileWatcher
 from exporter.commands.reloader import Reloader
 from exporter.commands.systemd import Notifier
@@ -46,11 +47,23 @@ _NEED_A_RESTART = {
 }
 
 
-def run(read_config: Callable[[], Config], *, enable_lifecycle: bool, watch: bool) -> None:
+def run(
+    read_config: Callable[[], Config],
+    *,
+    enable_lifecycle: bool,
+    watch: bool,
+    ends_with_terminal: bool,
+) -> None:
     """Serve what `read_config` reads until SIGTERM or SIGINT; see `Exporter`."""
     config = read_config()
     log.set_up(config.log_level, config.log_format, in_background=True)
-    exporter = Exporter(config, read_config, enable_lifecycle=enable_lifecycle, watch=watch)
+    exporter = Exporter(
+        config,
+        read_config,
+        enable_lifecycle=enable_lifecycle,
+        watch=watch,
+        ends_with_terminal=ends_with_terminal,
+    )
     if not config.source:  # somebody typed what to look at, and wants to see it
         exporter.announce()
     exporter.run()
@@ -67,12 +80,15 @@ class Exporter:
         *,
         enable_lifecycle: bool = False,
         watch: bool = False,
+        ends_with_terminal: bool = False,
     ) -> None:
         """`read_config` reads the configuration again (ConfigError): at SIGHUP, with
         `enable_lifecycle` also by HTTP, with `watch` also when its file changes, or one
-        that it takes secrets from."""
+        that it takes secrets from. `ends_with_terminal`: SIGHUP of a terminal that was closed
+        stops it."""
         self._config = config
         self._read_config = read_config
+        self._ends_with_terminal = ends_with_terminal
         self._stopping = threading.Event()
         self._systemd = Notifier()
         self._reloader = Reloader(self._reload)
@@ -133,7 +149,7 @@ class Exporter:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         if self._read_config is not None:
-            signal.signal(signal.SIGHUP, lambda *_: self._reloader.ask())
+            signal.signal(signal.SIGHUP, self._on_hangup)
         self._publisher.start()
         self._server.start()
         for watcher in self._watchers:
@@ -176,6 +192,12 @@ class Exporter:
         if self._stopping.is_set():  # asked twice: do not wait for anything
             os._exit(0)
         self._stopping.set()
+
+    def _on_hangup(self, *_: object) -> None:
+        if self._ends_with_terminal and terminal.is_gone():
+            self._stopping.set()
+        else:
+            self._reloader.ask()
 
     @property
     def _status(self) -> str:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from support.paths import PROJECT
-from support.processes import COMMAND, Exporter, Page, serving
+from support.processes import COMMAND, Exporter, Page, get, serving
 from support.servers import HOST, free_ports, is_listening, running, wait_until
+from support.terminal import CONTROL_C, Terminal, terminal
 
 AS_PROCESS_1 = [
     *("unshare", "--pid", "--fork", "--kill-child"),
@@ -68,6 +70,56 @@ def test_the_handler_of_process_1_is_there_before_anything_else_is_imported() ->
 def test_the_script_begins_where_the_handler_is_set() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"datatrove-exporter": "exporter.__main__:main"}
+
+
+# --- Terminals
+
+
+@contextmanager
+def serving_on_a_terminal(root: Path, *before: str) -> Iterator[tuple[Terminal, int]]:
+    """``serve`` on a terminal, and its port."""
+    (port,) = free_ports(1)
+    listen = f"--web.listen-address={HOST}:{port}"
+    with terminal([*before, *COMMAND, "serve", listen, str(root)]) as shown:
+        # nohup sends its output to a file, unless that is told otherwise.
+        wait_until(lambda: is_listening(port), "it listens")
+        wait_until(lambda: get(port, "/-/ready").status == 200, "it is ready")
+        yield shown, port
+
+
+def test_a_terminal_that_is_closed_ends_what_it_shows(root: Path) -> None:
+    """Nobody would find it, and the next one would find its port taken."""
+    with serving_on_a_terminal(root) as (shown, port):
+        shown.close()
+        assert shown.process.wait(timeout=10) == 0
+        assert not is_listening(port)
+
+
+def test_sighup_on_a_terminal_reloads(root: Path) -> None:
+    with serving_on_a_terminal(root) as (shown, _):
+        shown.process.send_signal(signal.SIGHUP)
+        shown.wait_for(lambda text: "configuration loaded" in text)
+        shown.press(CONTROL_C)
+        assert shown.wait() == 0
+
+
+@pytest.mark.parametrize("before", [("nohup",), ("bash", "-c", 'set -m; "$@" & wait', "bash")])
+def test_what_was_told_to_outlive_its_terminal_does(
+    root: Path, before: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under nohup, or in the background of a shell that says nothing to it."""
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "pid"
+    mark = ("bash", "-c", f'echo $$ >{own}; exec "$@"', "bash")
+    with serving_on_a_terminal(root, *before, *mark) as (shown, port):
+        pid = int(own.read_text())
+        try:
+            shown.close()
+            os.kill(pid, signal.SIGHUP)  # as of somebody who wants a reload
+            time.sleep(1)
+            assert get(port, "/-/ready").status == 200
+        finally:
+            os.kill(pid, signal.SIGKILL)
 
 
 # --- Standard error that nobody reads

@@ -54,6 +54,12 @@ class Terminal:
         _set_size(self._descriptor, columns, rows)
         self._screen.resize(rows, columns)
 
+    def close(self) -> None:
+        """End the terminal, as its window does when it is closed."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
     def press(self, keys: bytes) -> None:
         os.write(self._descriptor, keys)
 
@@ -102,9 +108,10 @@ def terminal(command: Sequence[str], *, columns: int = 200, rows: int = 50) -> I
         env={**environment, "TERM": "xterm-256color"},
     )
     os.close(theirs)
+    opened = Terminal(process, ours, columns, rows)
     try:
-        yield Terminal(process, ours, columns, rows)
+        yield opened
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        opened.close()
