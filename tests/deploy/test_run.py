@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -253,6 +254,30 @@ def test_the_operators_manifests_hold_the_rules_and_dashboards() -> None:
     assert single_spaced(rule["spec"]["groups"]) == single_spaced(rule_groups())
     (shown,) = (d for d in of_kind(documents, "ConfigMap") if "dashboards" in d["metadata"]["name"])
     assert sorted(shown["data"].values()) == sorted(file.read_text() for file in DASHBOARDS)
+
+
+def test_the_readmes_examples_name_the_image_the_roots_and_the_claim(tmp_path: Path) -> None:
+    """Each as it stands there, in a folder beside deploy/."""
+    values, overlay = re.findall(
+        r"```yaml\n(.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL
+    )
+    place = tmp_path / "my-exporter"
+    place.mkdir()
+    (place / "kustomization.yaml").write_text(overlay)
+    (place / "config.yaml").write_text("roots: [/data/logs]\n")
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "deploy" / "kubernetes")
+    for documents in (kustomize(place), render(yaml.safe_load(values))[0]):
+        check_documents(documents)
+        check_workload(documents)
+        assert container(documents)["image"] == "registry.example.org/datatrove-exporter:0.1.0"
+        (config,) = of_kind(documents, "ConfigMap")
+        assert yaml.safe_load(config["data"]["config.yaml"])["roots"] == ["/data/logs"]
+        claims = [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in workload(documents)["spec"]["template"]["spec"]["volumes"]
+            if "persistentVolumeClaim" in volume
+        ]
+        assert claims == ["pipelines"]
 
 
 def test_manifests_of_shards_name_one_number() -> None:

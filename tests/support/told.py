@@ -25,7 +25,7 @@ def told(beginning: str) -> list[str]:
 @cache
 def everything_told() -> dict[str, str]:
     """Each command, and a file that tells to type it: documents for users and contributors,
-    runbooks, comments below deploy/."""
+    runbooks, comments below deploy/ and in the example of a configuration."""
     pages = [
         file
         for pattern in ("*.md", "docs/*.md", "docs/runbooks/*.md", "deploy/README.md")
@@ -35,7 +35,7 @@ def everything_told() -> dict[str, str]:
     texts = {file: file.read_text() for file in pages}
     found = {command: file for file, text in texts.items() for command in in_blocks(text)}
     programs = {command.split()[0] for command in found} | _NAMED_IN_SENTENCES
-    for file in sorted((_PROJECT / "deploy").rglob("*")):
+    for file in (_PROJECT / "config.example.yaml", *sorted((_PROJECT / "deploy").rglob("*"))):
         if file.is_file() and file.suffix not in (".json", ".md", ".py"):
             texts[file] = _comments(file)
             found |= dict.fromkeys(set_in(texts[file], programs), file)
