@@ -186,6 +186,7 @@ def test_every_hostile_name_is_text_and_leads_to_its_job(page: Page) -> None:
         assert page.locator("h1").text_content() == name
         assert page.locator(".heading nav a").nth(1).text_content() == HOSTILE_ROOT
         page.get_by_role("link", name="This job as JSON").click()
+        page.wait_for_url("**/api/v1/jobs/**")
         assert page.evaluate("JSON.parse(document.body.textContent).job_name") == name
         page.go_back()
         page.go_back()
