@@ -18,7 +18,6 @@ from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.stats_memory import StatsMemory
 from exporter.scanning.probing import Probes, scan_of
 from exporter.storage.base import Folder, Version
-from exporter.storage.local import fingerprint
 from exporter.storage.local.storage import LocalStorage
 
 MakeJob = Callable[..., Path]
@@ -74,10 +73,9 @@ def failing(make_job: MakeJob, **keys: object) -> Path:
 
 @pytest.mark.parametrize("kind", ["waiting", "without logs", "with logs", "complete", "by Slurm"])
 def test_where_there_is_nothing_new_each_probe_gives_back_the_very_same_reading(
-    make_job: MakeJob, kind: str, monkeypatch: pytest.MonkeyPatch
+    make_job: MakeJob, kind: str
 ) -> None:
-    """So the lines of that job are not rendered anew."""
-    monkeypatch.setattr(fingerprint, "_SETTLING_SECONDS", 0.0)
+    """So the lines of that job are not rendered anew. Of open tasks it is decided anew."""
     if kind == "waiting":
         job = make_job("j")
     elif kind == "complete":
@@ -98,7 +96,7 @@ def test_where_there_is_nothing_new_each_probe_gives_back_the_very_same_reading(
     of_logs, *others = [each is memory for each in after]
     assert (memory.arrays is not None) == (kind == "by Slurm")
     assert all(others)
-    assert of_logs or kind == "without logs"  # which publishes nothing of them
+    assert of_logs == (memory.logs is None) == (kind in ("waiting", "complete"))
 
 
 def test_what_the_probes_find_is_in_the_reading(make_job: MakeJob) -> None:
