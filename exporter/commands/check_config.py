@@ -14,8 +14,8 @@ from exporter.config.labels import match_labels, parse_label_pattern
 from exporter.config.path_pattern import PathPattern
 from exporter.config.settings import Config, RootConfig, StallRule
 from exporter.model import formatting
+from exporter.model.names.label_suggestion import suggest
 from exporter.model.snapshot import Latest, Root
-from exporter.model.stages.label_suggestion import suggest
 from exporter.scanning.scheduler import Scheduler
 from exporter.web.security.access import Policy, check_texts, read_policy
 from exporter.workers import Workers

@@ -13,8 +13,8 @@ from exporter.datatrove.stats import JobStats
 from exporter.datatrove.task_state import OpenTasks
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import Reason
-from exporter.model.stages.upstream import Upstream
 from exporter.model.state import State
+from exporter.model.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from itertools import repeat
 from exporter.errors import Reason
 from exporter.model import formatting
 from exporter.model.job import Job, Logs, Reading
+from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.snapshot import Root, Snapshot, Totals
-from exporter.model.stages.grouping import UNKNOWN, Group
 from exporter.model.stall import idle_seconds
 from exporter.model.state import STATES, State, urgency_of
 

@@ -19,7 +19,7 @@ from exporter.datatrove.failure import FAILURE_REASONS, FailureReason
 from exporter.datatrove.throughput import Hourly
 from exporter.errors import Reason
 from exporter.model.job import Job
-from exporter.model.stages.grouping import Group
+from exporter.model.names.grouping import Group
 from exporter.model.state import STATES, State
 
 FRESH_SECONDS = 600.0

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import is_
 
-from exporter.model.stages.upstream import (
+from exporter.model.upstream import (
     JobKey,
     Kin,
     Progress,

@@ -24,7 +24,7 @@ from functools import partial
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Snapshot
-from exporter.model.stages.upstream import TOLERANCE_SECONDS
+from exporter.model.upstream import TOLERANCE_SECONDS
 from exporter.scanning.event_queue import EventQueue
 from exporter.scanning.pipeline import Pipeline
 from exporter.scanning.root.scan import RootScan

@@ -6,8 +6,8 @@ from itertools import count
 
 from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.model.job import Job
+from exporter.model.names.grouping import groups_of
 from exporter.model.snapshot import Root
-from exporter.model.stages.grouping import groups_of
 from support.readings import (
     DAY,
     HOUR,

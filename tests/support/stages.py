@@ -2,8 +2,8 @@
 
 from exporter.datatrove.throughput import Hourly
 from exporter.model.job import Job, Reading
+from exporter.model.names.grouping import groups_of
 from exporter.model.report import Row
-from exporter.model.stages.grouping import groups_of
 from support.readings import DAY, NOW, a_job, a_reading, report_of
 
 

@@ -34,9 +34,9 @@ from exporter.model.facts.schemas import (
     UPSTREAM,
 )
 from exporter.model.job import Job
+from exporter.model.names.grouping import UNKNOWN
 from exporter.model.open_tasks import failures
 from exporter.model.report import Row, attention, time_left
-from exporter.model.stages.grouping import UNKNOWN
 from exporter.model.state import STATES
 from exporter.model.steps import (
     of_stats,

@@ -1,1 +1,1 @@
-"""Jobs as one pipeline: their stages and items, sums over stages, and which job waits for which."""
+"""Jobs as one pipeline: sums over stages, tables and grids of them, and when all is done."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from exporter.model.names.name_part import is_called_something
 from exporter.model.report import Row
-from exporter.model.stages.name_part import is_called_something
 from exporter.model.stages.table import pipeline_order
 from exporter.model.state import STATES
 

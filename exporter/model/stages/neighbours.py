@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from exporter.model.formatting import count
 from exporter.model.job import Job
 from exporter.model.report import Row
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 
 def before(rows: Iterable[Row], row: Row) -> Row | None:

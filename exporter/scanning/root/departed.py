@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from exporter.datatrove.throughput import HOUR_SECONDS, KEPT_HOURS, NOTHING
 from exporter.model.job import Job, Reading
+from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.snapshot import DepartedJob
-from exporter.model.stages.grouping import UNKNOWN, Group
 from exporter.scanning.job_memory import JobScan
 from exporter.storage.base import Path
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from exporter.config.labels import stage_of
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import path_of
-from exporter.model.stages.upstream import Kin
+from exporter.model.upstream import Kin
 from exporter.scanning.discovery import (
     FolderToVisit,
     is_at_or_below,

@@ -9,7 +9,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.ranks import NO_MARKERS, Ranks
 from exporter.errors import Reason
 from exporter.model.job import Job, Reading
-from exporter.model.stages.upstream import NO_KIN, Kin, Progress
+from exporter.model.upstream import NO_KIN, Kin, Progress
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.times import Times, TimesQuestion
 

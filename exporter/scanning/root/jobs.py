@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from exporter.datatrove.layout import path_of
 from exporter.model.job import Job
-from exporter.model.stages.upstream import Kin, Progress, Upstream
+from exporter.model.upstream import Kin, Progress, Upstream
 from exporter.scanning.discovery import FolderToVisit, is_at_or_below, job_name
 from exporter.scanning.job_memory import Memory
 from exporter.scanning.probes.times import Times

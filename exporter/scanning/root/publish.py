@@ -10,8 +10,8 @@ from operator import attrgetter
 
 from exporter.config.settings import RootConfig
 from exporter.model.job import Job
+from exporter.model.names.grouping import Group, group_of_labels, groups_of
 from exporter.model.snapshot import Root, Totals
-from exporter.model.stages.grouping import Group, group_of_labels, groups_of
 from exporter.model.stages.sums import sums_by_stage
 from exporter.model.state import HIDDEN_FIRST
 

@@ -15,9 +15,9 @@ from dataclasses import replace
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.pause import pauses_of
-from exporter.model.stages.upstream import Upstream
 from exporter.model.stall import Circumstances, with_state
 from exporter.model.steps import with_steps
+from exporter.model.upstream import Upstream
 from exporter.scanning.discovery import (
     FolderToVisit,
     is_at_or_below,

@@ -25,7 +25,7 @@ from exporter.metrics.families import (
 )
 from exporter.model.job import Job, Logs
 from exporter.model.snapshot import Latest, Root, Snapshot
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 READING = a_reading(
     tasks=10,

@@ -20,7 +20,7 @@ from support.readings import (
 from exporter.model.problems import first_of, problems_of
 from exporter.model.report import report_on
 from exporter.model.selection import Filter
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 
 def test_what_moved_last_comes_first_and_healthy_jobs_not_at_all() -> None:

@@ -10,8 +10,8 @@ from support.readings import (
     report_of,
 )
 
+from exporter.model.names.grouping import groups_of
 from exporter.model.selection import Filter
-from exporter.model.stages.grouping import groups_of
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.errors import StorageError
 from exporter.model.snapshot import Latest, Root
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 from exporter.scanning.root import scan
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage.base import Path as JobPath

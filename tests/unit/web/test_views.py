@@ -12,8 +12,8 @@ from support.pages import READING, asked, below, job_path, shown, views_of
 from support.readings import DAY, NOW, a_job, a_root, a_snapshot, an_unreadable_job
 from support.stages import daily
 
+from exporter.model.names.grouping import UNKNOWN, groups_of
 from exporter.model.snapshot import Latest
-from exporter.model.stages.grouping import UNKNOWN, groups_of
 from exporter.web.answer import Request
 from exporter.web.views import Views
 

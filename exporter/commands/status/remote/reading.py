@@ -32,12 +32,12 @@ from exporter.model.facts.schemas import (
     TEXTS,
 )
 from exporter.model.job import Job, Reading
+from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.report import Report, RootRow, Row, attention
 from exporter.model.snapshot import Root, Totals
-from exporter.model.stages.grouping import UNKNOWN, Group
-from exporter.model.stages.upstream import Upstream
 from exporter.model.state import STATES
 from exporter.model.steps import coverage_of
+from exporter.model.upstream import Upstream
 
 Schema = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ from exporter.model.facts.fact import Column, Fact, Place, Sort, of_reading
 from exporter.model.facts.schemas import NUMBER_OR_NULL
 from exporter.model.job import Job
 from exporter.model.report import Report, Row, report_on
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 FIELDS = [
     "root", "job_name", "state", "error", "as_of_timestamp", "tasks", "tasks_completed",

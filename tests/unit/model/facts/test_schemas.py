@@ -25,7 +25,7 @@ from exporter.datatrove.task_state import Failure
 from exporter.model.facts import JOB_FACTS, job_json, schemas
 from exporter.model.job import Job
 from exporter.model.report import report_on
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 ALL = {name: value for name, value in vars(schemas).items() if isinstance(value, dict)}
 del ALL["__builtins__"]

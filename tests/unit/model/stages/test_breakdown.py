@@ -2,8 +2,8 @@
 
 from support.readings import a_job, a_reading, an_unreadable_job, report_of
 
+from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.stages.breakdown import break_down
-from exporter.model.stages.grouping import UNKNOWN, Group
 
 GROUPS = (Group("base/*", "d"), Group("base/*", "e"), Group("tok/*", "d"), UNKNOWN)
 JOBS = (

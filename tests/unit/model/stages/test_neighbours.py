@@ -6,7 +6,7 @@ from support.readings import NOW, a_job, a_reading, a_root, a_snapshot
 from exporter.model.job import Job
 from exporter.model.report import Report, report_on
 from exporter.model.stages.neighbours import after, before, blocked_by, in_words, late_in_words
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 
 WAITING = a_reading(
     tasks_completed=0,

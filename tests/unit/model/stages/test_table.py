@@ -8,10 +8,10 @@ from support.readings import DAY, HOUR, NOW, a_job, an_unreadable_job, report_of
 from support.stages import daily, finished, rows_of, rows_of_states, worked
 
 from exporter.model.job import Reading
+from exporter.model.names.grouping import Group, groups_of
 from exporter.model.report import Row
 from exporter.model.selection import Filter
 from exporter.model.snapshot import DepartedJob
-from exporter.model.stages.grouping import Group, groups_of
 from exporter.model.stages.table import StageRow, StageTable, report_table, stage_table
 from exporter.model.stages.throughput import DoneAbout
 

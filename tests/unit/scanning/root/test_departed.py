@@ -8,7 +8,7 @@ from support.stages import worked
 from exporter.datatrove.ranks import Markers
 from exporter.datatrove.throughput import KEPT_HOURS
 from exporter.model.job import Job, Reading
-from exporter.model.stages.grouping import Group
+from exporter.model.names.grouping import Group
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.root.departed import Departed
 from exporter.storage.base import Look, Version

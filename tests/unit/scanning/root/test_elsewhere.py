@@ -18,7 +18,7 @@ from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig
 from exporter.config.shard import Shard
 from exporter.model.job import Job
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 from exporter.scanning.root import scan
 from exporter.scanning.root.storage import OpenStorage
 from exporter.storage import open_storage

@@ -4,7 +4,7 @@ import pytest
 from support.readings import a_job
 
 from exporter.config.settings import RootConfig
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 from exporter.scanning.root.elsewhere import Elsewhere
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.root.jobs import RootJobs

@@ -17,7 +17,7 @@ from exporter.datatrove.throughput import Hourly
 from exporter.errors import StorageError
 from exporter.model.job import Reading
 from exporter.model.snapshot import Root
-from exporter.model.stages.upstream import Upstream
+from exporter.model.upstream import Upstream
 from exporter.scanning.discovery import FolderToVisit
 from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.root.state import RootState

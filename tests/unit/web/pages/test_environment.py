@@ -35,8 +35,8 @@ from support.readings import (
 from exporter.datatrove.layout import display_name
 from exporter.model import facts
 from exporter.model.facts.fact import Column, Fact, Place, Sort
+from exporter.model.names.grouping import Group
 from exporter.model.report import report_on
-from exporter.model.stages.grouping import Group
 from exporter.web.pages import CONTENT_SECURITY_POLICY, Pages
 from exporter.web.pages.environment import new_environment
 from exporter.web.query import Query

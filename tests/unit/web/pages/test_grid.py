@@ -6,7 +6,7 @@ from support.many_jobs import an_estate
 from support.pages import Skeleton, asked, page_of, shown, text_of, views_of
 from support.readings import NOW, a_job, a_root, completed
 
-from exporter.model.stages.grouping import Group, groups_of
+from exporter.model.names.grouping import Group, groups_of
 
 
 def test_cells_are_links_with_symbol_and_number() -> None:

@@ -24,8 +24,8 @@ from exporter.datatrove.layout import display_name
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.stats import JobStats, parse_stats
 from exporter.model import formatting
-from exporter.model.stages.grouping import Group
-from exporter.model.stages.upstream import Upstream
+from exporter.model.names.grouping import Group
+from exporter.model.upstream import Upstream
 from exporter.web.pages.environment import new_environment
 
 

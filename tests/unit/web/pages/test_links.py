@@ -12,8 +12,8 @@ from support.many_jobs import an_estate
 from support.pages import READING, asked, shown, views_of
 from support.readings import a_job, a_root
 
+from exporter.model.names.grouping import group_of_labels
 from exporter.model.selection import Filter
-from exporter.model.stages.grouping import group_of_labels
 from exporter.web.answer import Request
 from exporter.web.pages.scope import chosen
 from exporter.web.query import Query, View, parse_query

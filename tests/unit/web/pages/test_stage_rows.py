@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 from support.many_jobs import an_estate
 from support.readings import NOW, a_job, a_root, a_snapshot
 
+from exporter.model.names.grouping import groups_of
 from exporter.model.report import report_on
 from exporter.model.selection import Filter
-from exporter.model.stages.grouping import groups_of
 from exporter.model.stages.table import report_table
 from exporter.web.pages.stage_rows import stage_rows
 from exporter.web.query import Query, parse_query

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from exporter.model.stages.name_part import OF_ITEMS, OF_STEPS, Kind, Parts, look_at
+from exporter.model.names.name_part import OF_ITEMS, OF_STEPS, Kind, Parts, look_at
 
 
 class Group(NamedTuple):

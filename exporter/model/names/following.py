@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from exporter.model.stages.job_name import JobName
-from exporter.model.stages.name_part import (
+from exporter.model.names.job_name import JobName
+from exporter.model.names.name_part import (
     OF_STEPS,
     Parts,
     has_word_and_number,

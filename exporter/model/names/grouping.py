@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.config.labels import STAGE, Labels, stage_of
-from exporter.model.stages.following import follow_known_steps
-from exporter.model.stages.job_name import UNKNOWN, Group, JobName
-from exporter.model.stages.name_part import (
+from exporter.model.names.following import follow_known_steps
+from exporter.model.names.job_name import UNKNOWN, Group, JobName
+from exporter.model.names.name_part import (
     OF_ITEMS,
     OF_STEPS,
     Parts,

@@ -11,8 +11,8 @@ from exporter.config.labels import (
     labels_of,
     parse_label_pattern,
 )
-from exporter.model.stages.grouping import group_of_labels, groups_of
-from exporter.model.stages.label_suggestion import suggest
+from exporter.model.names.grouping import group_of_labels, groups_of
+from exporter.model.names.label_suggestion import suggest
 
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 DUMPS = ["CC-MAIN-2014-23", "CC-MAIN-2014-35"]

@@ -11,7 +11,7 @@ from support.layouts import LAYOUTS as MORE_LAYOUTS
 from support.layouts import Answer
 from support.paths import DATA
 
-from exporter.model.stages.grouping import UNKNOWN, Group, group_of_labels, groups_of
+from exporter.model.names.grouping import UNKNOWN, Group, group_of_labels, groups_of
 
 LAYOUTS = json.loads((DATA / "layouts.json").read_text())
 """By name: where it is from, and of each job its name and the stage and item that a person sees."""

@@ -6,7 +6,7 @@ from itertools import count
 
 from exporter.config.labels import labels_of, parse_label_pattern, stage_of
 from exporter.config.path_pattern import PathPattern
-from exporter.model.stages.grouping import groups_of
+from exporter.model.names.grouping import groups_of
 
 _Parts = tuple[str, ...]
 _Fold = tuple[int, _Parts]

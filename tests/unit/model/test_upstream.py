@@ -2,7 +2,7 @@
 
 from exporter.datatrove.executor_file import Lineage
 from exporter.datatrove.ranks import Markers
-from exporter.model.stages.upstream import Kin, Progress, Upstream, upstreams, with_progress
+from exporter.model.upstream import Kin, Progress, Upstream, upstreams, with_progress
 
 
 def _placed(dump: str, stage: str) -> Kin:
