@@ -412,19 +412,18 @@ def test_the_cron_line_writes_metrics(tmp_path: Path) -> None:
 # --- Mixin
 
 
-def evaluate(changes: str = "{}") -> dict[str, Any]:
+def evaluate(mixin: str) -> dict[str, Any]:
     snippet = f"""
-    local m = (import 'mixin.libsonnet') + {{ _config+:: {changes} }};
+    local m = {mixin};
     {{ alerts: m.prometheusAlerts, rules: m.prometheusRules, dashboards: m.grafanaDashboards }}
     """
-    folder = DEPLOY / "mixin"
-    result = json.loads(_gojsonnet.evaluate_snippet("test", snippet, jpathdir=[str(folder)]))
+    result = json.loads(_gojsonnet.evaluate_snippet("test", snippet, jpathdir=[str(PROJECT)]))
     assert isinstance(result, dict)
     return result
 
 
 def test_the_mixin_is_the_rules_and_dashboards() -> None:
-    mixin = evaluate()
+    mixin = evaluate("import 'deploy/mixin/mixin.libsonnet'")
     assert [*mixin["alerts"]["groups"], *mixin["rules"]["groups"]] == rule_groups()
     assert mixin["dashboards"] == {
         f"datatrove-{file.name}": json.loads(file.read_text()) for file in DASHBOARDS
@@ -432,8 +431,8 @@ def test_the_mixin_is_the_rules_and_dashboards() -> None:
 
 
 def test_a_mixin_for_another_scrape_job_is_valid(tmp_path: Path) -> None:
-    changes = "{ datatroveJob: 'pipelines', runbookURLPattern: 'https://wiki.example.org/%s' }"
-    mixin = evaluate(changes)
+    (example,) = re.findall(r"```jsonnet\n(.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL)
+    mixin = evaluate(example)
     text = json.dumps(mixin["alerts"])
     assert '\\"datatrove-exporter\\"' not in text
     assert '\\"pipelines\\"' in text
