@@ -10,8 +10,10 @@ RUN python -m venv /opt/pip && python -m venv --without-pip /opt/exporter
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY exporter exporter
-RUN /opt/pip/bin/pip --python /opt/exporter/bin/python install \
-    --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}"
+# Compiled files that name their sources by content, not by time, are the same in every build.
+RUN /opt/pip/bin/pip --python /opt/exporter/bin/python install --no-compile \
+    --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}" && \
+    /opt/exporter/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/exporter/lib
 
 FROM ${BASE}
 ARG REVISION=
