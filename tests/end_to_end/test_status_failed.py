@@ -31,6 +31,24 @@ def test_each_failed_task_is_told_with_its_log_class_place_and_age(launches: Pat
     assert run.err == ""
 
 
+def test_logs_that_nobody_may_read_are_said_to_be_so(tmp_path: Path) -> None:
+    """Where they are another user's: the job would be failed, and is taken for stalled."""
+    now = time.time()
+    for name in ("a", "b", "done"):
+        job = write_job(tmp_path / f"logs/{name}", tasks=2, launch=now - 9000)
+        write_marker(job, "00000", now - 8000)
+        (job / "logs").mkdir(mode=0)
+    write_marker(tmp_path / "logs/done", "00001", now - 8000)
+    ends = "; which of the tasks failed is not known\n"
+    two = f"{tmp_path}/logs: logs of 2 jobs cannot be read, such as a{ends}"
+    assert status(tmp_path / "logs").err == two
+    one = f"{tmp_path}/logs: logs of 1 job cannot be read: a{ends}"
+    assert status(tmp_path / "logs", "-p", "a").err == one
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps({"roots": [f"{tmp_path}/logs"], "jobs": {"watch_logs": "never"}}))
+    assert status(config).err == ""
+
+
 def test_every_failure_is_told_in_json(launches: Path) -> None:
     (job,) = status("--failed", "--json", launches / "local/kinds").json["jobs"]
     told = {str(task["rank"]): task["type"] for task in job["failed_tasks"]}

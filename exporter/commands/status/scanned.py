@@ -27,6 +27,7 @@ from exporter.workers import Workers
 
 _QUIET_SECONDS = 0.7
 _RETELL_SECONDS = 0.1
+_AT_REST = ("complete", "abandoned", "unreadable")
 _ERASE_LINE = "\r\x1b[K"
 
 
@@ -118,8 +119,8 @@ def _tell_progress(scheduler: Scheduler, ended: threading.Event) -> None:
 
 
 def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
-    """A line for each root that could not be read or has no jobs, and for whatever jobs may be
-    missed by."""
+    """A line for each root that could not be read or has no jobs, for whatever jobs may be
+    missed by, and for logs that cannot be read."""
     for config, row in zip(configs, report.roots, strict=True):
         root = row.root
         if root.error is not None:
@@ -127,6 +128,19 @@ def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
         elif root.totals is not None and root.totals.jobs == 0:
             yield f"{root.name}: no jobs found{_named(config)}{_hint_for(config)}"
         yield from (f"{root.name}: {sentence}" for sentence in root.missed)
+        unread = [each.job_name for each in report.rows if each.root is root and _lacks_logs(each)]
+        if unread and config.watch_logs != "never":
+            of = f"1 job cannot be read: {unread[0]}"
+            if len(unread) > 1:
+                of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
+            yield f"{root.name}: logs of {of}; which of the tasks failed is not known"
+
+
+def _lacks_logs(row: Row) -> bool:
+    """Its logs would tell what its tasks do, and could not be read."""
+    if row.reading is None or row.state in _AT_REST:
+        return False
+    return row.reading.started and row.reading.logs is None
 
 
 def _named(config: RootConfig) -> str:
