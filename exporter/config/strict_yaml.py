@@ -8,6 +8,7 @@ quotes a value: the file holds secrets.
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import yaml
 
@@ -17,7 +18,9 @@ LIMIT_BYTES = 1024 * 1024
 _DEPTH_LIMIT = 32
 _NUMBER_LIMIT = 1000  # characters; YAML's base 60 costs the square of the length
 
-_OVER_LINES = "goes on in the next line: is that indented too far, or a quote missing?"
+_OVER_LINES = (
+    "a text without quotes goes on in the next line: is that indented too far, or lacks its colon?"
+)
 _WHYS = {
     # What the library's text has -> why.
     "'\\t' that cannot start": "a tab where spaces belong",
@@ -117,8 +120,6 @@ class ParsedYaml:
     def _scalar_of(self, node: yaml.ScalarNode, location: Location) -> object:
         """Null, boolean, integer and fraction as YAML reads them; all else is text."""
         kind = node.tag.rpartition(":")[2]
-        if node.style is None and node.end_mark.line > node.start_mark.line:
-            self.mistakes.append(Mistake(location, _OVER_LINES))
         if kind not in ("null", "bool", "int", "float"):
             line_break = "\n" if location in self._line_breaks_at else ""
             if not node.value.replace(line_break, "").isprintable():
@@ -133,13 +134,15 @@ class ParsedYaml:
 
 def _more_than_data(text: str) -> Mistake | None:
     """What is more than data in a text, found before anything is built from it."""
-    depth = documents = 0
+    depth, documents, over_lines = 0, 0, None
     for event in yaml.parse(text, yaml.SafeLoader):
         problem = None
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             problem = "anchors and aliases are not supported"
         elif getattr(event, "tag", None):
             problem = "tags are not supported"
+        elif isinstance(event, yaml.ScalarEvent):
+            over_lines = over_lines or _over_lines(event)
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             problem = "only one YAML document is allowed" if documents > 1 else None
@@ -150,4 +153,11 @@ def _more_than_data(text: str) -> Mistake | None:
             depth -= 1
         if problem:
             return Mistake((), problem, event.start_mark.line + 1 if event.start_mark else None)
-    return None
+    return over_lines  # what is no YAML at all is so for a reason that says more
+
+
+def _over_lines(event: Any) -> Mistake | None:
+    """The mistake of a text that has no quotes and more than one line."""
+    began, ended = event.start_mark.line, event.end_mark.line
+    is_one = not event.style and ended > began
+    return Mistake((), _OVER_LINES, began + 1) if is_one else None
