@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -24,6 +24,9 @@ from exporter.config.settings import Config
 from exporter.config.shard import Shard
 from exporter.errors import CommandError, ConfigError, Mistake
 from exporter.model import formatting
+
+if TYPE_CHECKING:
+    from exporter.commands.status.options import Options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -140,8 +143,9 @@ def status(
       status http://localhost:10170/ --watch  what a running exporter knows
     """
     from exporter.commands import status as command
+    from exporter.commands.status.options import Options
 
-    wanted = command.Options(**shown)
+    wanted = Options(**shown)
     if wanted.interval is not None and not wanted.watch:
         raise click.UsageError("--interval is how often to scan with --watch")
     config_file = _unless_named(targets, config_file)
@@ -159,7 +163,7 @@ def status(
 def _target_of(
     targets: tuple[str, ...],
     config_file: str | None,
-    wanted: Any,
+    wanted: "Options",
     only_roots: tuple[str, ...],
     *,
     max_depth: int,
@@ -179,7 +183,7 @@ def _target_of(
     return with_roots(config, only_roots)
 
 
-def _reject_contradictions(wanted: Any) -> None:
+def _reject_contradictions(wanted: "Options") -> None:
     """Raise UsageError for options of ``status`` that do not go together."""
     more = [wanted.as_json, wanted.missing, wanted.failed, wanted.fail_incomplete, wanted.strict]
     more.append(wanted.steps)
@@ -194,7 +198,7 @@ def _reject_contradictions(wanted: Any) -> None:
         raise click.UsageError("--watch needs a terminal")
 
 
-def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: Any) -> str:
+def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: "Options") -> str:
     """The one target, and what goes with no exporter."""
     if len(targets) > 1 or config_file is not None:
         raise click.UsageError("an exporter's URL stands alone")

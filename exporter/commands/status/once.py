@@ -2,10 +2,10 @@
 
 import sys
 
-from exporter.commands.status import Options
 from exporter.commands.status.answer import Answer
 from exporter.commands.status.answer_json import json_text
 from exporter.commands.status.answer_text import write_text
+from exporter.commands.status.options import Options
 from exporter.commands.status.source import Source
 from exporter.commands.status.verdict import doubts, objections
 from exporter.model import formatting

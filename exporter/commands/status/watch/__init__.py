@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rich.console import Console, Group
 from rich.live import Live
 
-from exporter.commands.status import Options
+from exporter.commands.status.options import Options
 from exporter.commands.status.tables.jobs import summary
 from exporter.commands.status.tables.layout import folded
 from exporter.commands.status.watch.feed import Feed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from exporter.commands.status import Options
+from exporter.commands.status.options import Options
 from exporter.commands.status.tables.jobs import bar, change, columns_for, job_columns, summary
 from exporter.commands.status.tables.layout import folded, width
 from exporter.commands.status.tables.parts import part_columns

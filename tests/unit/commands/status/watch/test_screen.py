@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.readings import HOUR, a_job, a_reading, an_unreadable_job, completed, report_of
 
-from exporter.commands.status import Options
+from exporter.commands.status.options import Options
 from exporter.commands.status.tables.layout import width
 from exporter.commands.status.watch.feed import Moment
 from exporter.commands.status.watch.screen import Drawing, draw
