@@ -142,17 +142,15 @@ def test_the_storage_pages_examples_load(
     assert load_config(str(file)).roots
 
 
-OF_HOURS = (
-    "alarms bench dashboards deployed histories lock lowest mutate-rules newest release-check"
-)
+OF_HOURS = "alarms bench deployed histories lowest mutate-rules newest soak"
 NOT_TYPED = {
     "helm install": "a cluster's API server",
     "kubectl ": "a cluster's API server",
     "jb install": "a repository to install from",
     "sacct ": "a database of accounts, which the Slurm of the tests has not",
     **{
-        f"make {target}": "hours, or a change that asks for it: CI or a contributor makes these"
-        for target in f"{OF_HOURS} soak".split()
+        f"make {target}": "minutes to hours: CI or who changes something makes it"
+        for target in OF_HOURS.split()
     },
     "docker run --init": "no one to type it: it is spoken of",
     "rclone mount": "no one to type it: it is spoken of",

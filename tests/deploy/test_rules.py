@@ -87,13 +87,16 @@ def test_the_rules_pass_their_tests() -> None:
 
 
 def test_runbooks_are_moved_by_the_line_that_the_readme_has(tmp_path: Path) -> None:
-    shutil.copytree(PROMETHEUS, tmp_path / "deploy" / "prometheus")
-    (line,) = told("sed ")
-    assert run("bash", "-c", line, folder=tmp_path).returncode == 0
-    (alerts,) = (tmp_path / "deploy" / "prometheus").glob("*alerts.rules.yml")
-    assert RUNBOOK_BASE not in alerts.read_text()
-    for name in ALERTS:
-        assert f"https://wiki.example.org/datatrove/{name}.md" in alerts.read_text()
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(PROJECT / "scripts" / "copy-rules", tmp_path / "scripts")
+    for line in (*told("sed "), *told("scripts/copy-rules")):
+        assert run("bash", "-c", line, folder=tmp_path).returncode == 0, line
+    for place in ("prometheus", "helm/datatrove-exporter/files"):
+        alerts = (tmp_path / "deploy" / place / "datatrove-alerts.rules.yml").read_text()
+        assert RUNBOOK_BASE not in alerts
+        for name in ALERTS:
+            assert f"https://wiki.example.org/datatrove/{name}.md" in alerts
 
 
 def test_every_rule_is_named_in_its_tests() -> None:
