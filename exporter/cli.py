@@ -43,7 +43,7 @@ def run(program: str | None) -> None:
         main(prog_name=program)
 
 
-@main.command()
+@main.command(short_help="Serve the page and the metrics of folders of jobs.")
 @click.argument("targets", nargs=-1, metavar="[PATH|URL]...", shell_complete=options.files)
 @options.config_file_if_any
 @options.web_listen_address
@@ -94,7 +94,7 @@ def serve(
     _end(0)
 
 
-@main.command("check-config")
+@main.command("check-config", short_help="Check a configuration file, and say what it means.")
 @click.argument("file", metavar="FILE", shell_complete=options.files)
 @click.option("--reach", is_flag=True, help="Also scan every root once and say what is there.")
 def check_config(file: str, *, reach: bool) -> None:
@@ -110,7 +110,7 @@ def check_config(file: str, *, reach: bool) -> None:
         _end(0 if command.reach(config) else 1)
 
 
-@main.command()
+@main.command(short_help="Show how far each job is, once or watching.")
 @click.argument(
     "targets", nargs=-1, metavar="[PATH|URL|CONFIG|EXPORTER]...", shell_complete=options.files
 )
@@ -213,7 +213,7 @@ def _only_exporter(targets: tuple[str, ...], config_file: str | None, wanted: "O
     return targets[0]
 
 
-@main.command()
+@main.command(short_help="Write the metrics to a file, once.")
 @options.config_file
 @click.option(
     "--output",
@@ -243,7 +243,7 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     _end(0 if all_read else 1)
 
 
-@main.command()
+@main.command(short_help="Serve a small tree of made-up jobs.")
 @options.web_listen_address
 @click.option(
     "--directory",

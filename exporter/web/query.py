@@ -114,7 +114,8 @@ def parse_query(
         if name in names and (strict or value) and not (strict and name in _OF_PAGES):
             given.setdefault(name, []).append(value)
         elif strict:
-            raise QueryError("unknown parameter")
+            known = sorted({*names} - {*_OF_PAGES})
+            raise QueryError(f"unknown parameter; there are {', '.join(known)}")
     for name in _SINGLE:
         if len(given.get(name, ())) > 1:
             raise QueryError(f"{name}: more than once")

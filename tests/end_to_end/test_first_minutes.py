@@ -147,3 +147,10 @@ def test_a_command_that_serves_is_scraped_as_the_readme_says(
             far = server.query("datatrove_job_tasks{job_name='far'}")
             assert len(far) == ("s3://" in typed or "config.yaml" in typed)
         assert exporter.end(signal.SIGINT) == 0
+
+
+def test_help_says_what_each_command_does_in_a_sentence_that_ends() -> None:
+    run = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    commands = run.stdout.partition("Commands:\n")[2].splitlines()
+    assert len(commands) == 5
+    assert not [line for line in commands if line.endswith("...") or not line.endswith(".")]
