@@ -12,6 +12,12 @@ _SCHEMES = _NEED_A_HOST | {"file", "hdfs", "viewfs", "memory"}
 """Schemes that a mistyped URL is compared with; any other may be used, too."""
 
 
+def scheme_of(url: str) -> str:
+    """The scheme of a root's URL; ``file`` for a bare path."""
+    scheme, separator, _ = url.partition("://")
+    return scheme if separator else "file"
+
+
 def absolute_url(url: str, folder: str | os.PathLike[str]) -> str:
     """The one spelling of a root's URL; local paths are relative to `folder`."""
     scheme, separator, rest = url.partition("://")

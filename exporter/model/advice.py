@@ -8,6 +8,7 @@ no marker, so the script is all that there is to type.
 from collections.abc import Iterator
 from itertools import islice
 
+from exporter.config.addresses import scheme_of
 from exporter.model.formatting import count, series
 from exporter.model.job import Job, Logs, Reading
 
@@ -122,7 +123,7 @@ def _limits(reading: Reading, logs: Logs, url: str) -> Iterator[str]:
             f"{executor} copies a log when its task ends: which of the others run, wait, or were"
             " killed cannot be known."
         )
-    elif unseen and _scheme(url) not in _FILE_SYSTEMS:
+    elif unseen and scheme_of(url) not in _FILE_SYSTEMS:
         yield (
             "On this storage a log shows when its task ends: which of the others run, wait, or"
             " were killed cannot be known."
@@ -137,8 +138,3 @@ def _limits(reading: Reading, logs: Logs, url: str) -> Iterator[str]:
             "Slurm's queue is not asked: whether tasks that are not started still wait in it is"
             " not known."
         )
-
-
-def _scheme(url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    return scheme if separator else "file"

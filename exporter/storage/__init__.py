@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from exporter.config.addresses import scheme_of
 from exporter.errors import StorageError
 from exporter.storage.base import Storage
 
@@ -88,12 +89,6 @@ SCHEMES = {
     "ftp": Scheme(_open_filesystem, package="ftplib"),  # of the standard library
 }
 _OTHER = Scheme(_open_filesystem)  # left to fsspec, if it knows the scheme
-
-
-def scheme_of(url: str) -> str:
-    """The scheme of a root's URL; ``file`` for a bare path."""
-    scheme, separator, _ = url.partition("://")
-    return scheme if separator else "file"
 
 
 def open_storage(url: str, options: Mapping[str, Any], connections: int) -> Storage:

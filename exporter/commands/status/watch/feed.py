@@ -11,6 +11,7 @@ from typing import Protocol
 from exporter.commands.status.remote.source import Exporter
 from exporter.commands.status.scanned import remarks
 from exporter.commands.status.source import Document
+from exporter.config.addresses import scheme_of
 from exporter.config.settings import Config, RootConfig
 from exporter.errors import CommandError
 from exporter.model import formatting
@@ -20,7 +21,6 @@ from exporter.model.report import Report, Row, report_on
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Latest, Totals
 from exporter.scanning.scheduler import Scheduler
-from exporter.storage import scheme_of
 from exporter.workers import Workers
 
 _LOCAL_SECONDS = 2.0
