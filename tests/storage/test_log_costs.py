@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
+from support.costs import asked
 from support.in_memory_s3 import Objects
 from support.servers import BUCKET, HttpServer
 from support.task_states import Scans, open_tasks_of
@@ -36,9 +37,7 @@ def a_job(tasks: int, *, missing: set[int]) -> Iterator[tuple[Objects, S3Storage
 
 
 def requests_of(scans: Scans) -> dict[str, int]:
-    before = dict(scans.storage.requests.totals())
-    scans.read()
-    return {name: n - before[name] for name, n in scans.storage.requests.totals()}
+    return asked(scans.storage.requests, scans.read)
 
 
 def extra(storage: S3Storage, **options: object) -> dict[str, int]:

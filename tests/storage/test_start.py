@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from support.costs import asked
 from support.in_memory_s3 import XML, Objects
 from support.servers import BUCKET, Answer, HttpServer, Request
 from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
@@ -62,9 +63,7 @@ class Bucket:
         return result.reading
 
     def requests_of_a_scan(self) -> dict[str, int]:
-        before = dict(self.storage.requests.totals())
-        self.scan()
-        return {name: n - before[name] for name, n in self.storage.requests.totals()}
+        return asked(self.storage.requests, self.scan)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from exporter.scanning.probes.stats import StatsWatch
 from exporter.scanning.probing import with_mixed, with_stats
 from exporter.storage.base import Storage
 from exporter.storage.local.storage import LocalStorage
+from support.costs import asked
 from support.jobs import write_marker
 
 READER = "📖 - READER: 🐿 Jsonl"
@@ -114,6 +115,4 @@ class Scanned:
 
     def requests(self) -> dict[str, int]:
         """What the next scan asks of the storage."""
-        before = dict(self.storage.requests.totals())
-        self.scan()
-        return {name: n - before[name] for name, n in self.storage.requests.totals()}
+        return asked(self.storage.requests, self.scan)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.costs import asked
 from support.jobs import LAUNCH, write_executor, write_marker
 from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
 
@@ -38,9 +39,7 @@ class Watched:
         return result.reading
 
     def requests_of_a_scan(self) -> dict[str, int]:
-        before = dict(self.storage.requests.totals())
-        self.scan()
-        return {name: n - before[name] for name, n in self.storage.requests.totals()}
+        return asked(self.storage.requests, self.scan)
 
 
 def in_slurm(make_job: MakeJob, name: str = "job", **options: object) -> Path:

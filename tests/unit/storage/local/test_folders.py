@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.costs import asked
 from support.jobs import write_executor
 
 from exporter.datatrove.layout import EXECUTOR_FILE
@@ -34,9 +35,7 @@ class Listed:
         return self.folders.list(AT, last, **{"with_subfolders": True, **options})
 
     def cost(self, list_it: Callable[[], object]) -> dict[str, int]:
-        before = dict(self.requests.totals())
-        list_it()
-        return {name: count - before[name] for name, count in self.requests.totals()}
+        return asked(self.requests, list_it)
 
 
 @pytest.fixture

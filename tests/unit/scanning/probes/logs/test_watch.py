@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.costs import asked
 from support.task_states import Scans, open_tasks_of
 
 from exporter.config.settings import StallRule
@@ -91,9 +92,7 @@ def counts(scans: Scans) -> dict[str, int]:
 
 
 def calls_of_a_scan(scans: Scans) -> int:
-    before = sum(number for _, number in scans.storage.requests.totals())
-    scans.read()
-    return sum(number for _, number in scans.storage.requests.totals()) - before
+    return sum(asked(scans.storage.requests, scans.read).values())
 
 
 def test_a_log_is_read_once_when_it_falls_quiet_and_never_while_it_is_written(
