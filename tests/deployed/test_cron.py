@@ -65,7 +65,7 @@ def test_cron_writes_the_text_file(cluster: SlurmSystem) -> None:
 def test_slurms_scrontab_writes_the_text_file(cluster: SlurmSystem) -> None:
     """Again and again, as its owner, with what the table says of time, memory and output."""
     cluster.order(1, COMPLETE)
-    (line,) = told("scrontab ")
+    (line,) = told("scrontab deploy")
     cluster.run(line)
     scheduled = cluster.run("scontrol show job --oneliner | grep CronJob=Yes")
     assert " JobName=datatrove-exporter " in scheduled
@@ -79,14 +79,24 @@ def test_slurms_scrontab_writes_the_text_file(cluster: SlurmSystem) -> None:
     assert cluster.run("ls") == "datatrove-exporter.yaml\ndeploy\nlogs\norders\n"
 
 
+def test_slurms_table_is_edited(cluster: SlurmSystem) -> None:
+    """On a terminal, by an editor that adds a line."""
+    editor = f"{HOME}/.editor"
+    cluster.write(editor, "#!/bin/sh\necho '0 5 * * * true' >> \"$1\"\n")
+    cluster.run(f"chmod +x {editor}")
+    (line,) = told("scrontab -e")
+    cluster.run(f"EDITOR={editor} script --quiet --return --command '{line}' /dev/null")
+    assert "\n0 5 * * * true\n" in cluster.run("scrontab -l")
+
+
 def test_slurm_is_asked_and_told_as_the_runbooks_say(cluster: SlurmSystem) -> None:
-    """Of one task that still runs."""
+    """Of a task that still runs."""
     running = "squeue --noheader --array --states=RUNNING --name=tokenize --format=%i"
-    index = cluster.run(running).strip()
+    index = cluster.run(running).split()[-1]
     for line in told("squeue "):
         shown = cluster.run(line.replace("NAME", "tokenize"))
         assert (index in shown) == ("PENDING" not in line), line
     for line in told("scancel "):
         name = line.replace("NAME_OF_THE_NEXT", "NAME").replace("NAME", "tokenize")
         cluster.run(name.replace("ARRAY_INDEX", index))
-    wait_until(lambda: not cluster.run("squeue --noheader --name=tokenize"), "it is cancelled")
+    wait_until(lambda: index not in cluster.run(running), "it is cancelled")
