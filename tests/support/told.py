@@ -36,7 +36,7 @@ def everything_told() -> dict[str, str]:
     found = {command: file for file, text in texts.items() for command in in_blocks(text)}
     programs = {command.split()[0] for command in found} | _NAMED_IN_SENTENCES
     for file in (_PROJECT / "config.example.yaml", *sorted((_PROJECT / "deploy").rglob("*"))):
-        if file.is_file() and file.suffix not in (".json", ".md", ".py"):
+        if file.is_file() and file.suffix not in (".json", ".md", ".py", ".pyc"):
             texts[file] = _comments(file)
             found |= dict.fromkeys(set_in(texts[file], programs), file)
     named = {each: file for file, text in texts.items() for each in in_sentences(text, programs)}
