@@ -13,6 +13,7 @@ _PROGRAMS = (
     ("buildah", "--version"),
     ("runc", "--version"),
     ("systemd-nspawn", "--version"),
+    ("qemu-system-x86_64", "--version"),
     ("uname", "-sr"),
 )
 _reports: dict[str, str] = {}
