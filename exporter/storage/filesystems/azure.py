@@ -13,7 +13,8 @@ from azure.core import exceptions
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
-from exporter.storage.base import PART_BYTES, ErrorTypes, error_of_status, error_of_type
+from exporter.storage.base import PART_BYTES
+from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,

@@ -18,7 +18,7 @@ import requests
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
-from exporter.storage.base import ErrorTypes, error_of_status, error_of_type
+from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,

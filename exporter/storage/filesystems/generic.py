@@ -29,7 +29,6 @@ from exporter.errors import StorageError
 from exporter.storage.base import (
     PART_BYTES,
     Choose,
-    ErrorTypes,
     File,
     Folder,
     Look,
@@ -37,10 +36,13 @@ from exporter.storage.base import (
     Path,
     Requests,
     Version,
+    or_none,
+)
+from exporter.storage.errors import (
+    ErrorTypes,
     error_of_address,
     error_of_type,
     from_os_error,
-    or_none,
     unexpected,
 )
 from exporter.storage.filesystems.adapter import Adapter, Entries, Entry, executor_version

@@ -9,7 +9,7 @@ from typing import Any
 
 import paramiko
 
-from exporter.storage.base import ErrorTypes, error_of_type
+from exporter.storage.errors import ErrorTypes, error_of_type
 from exporter.storage.filesystems.adapter import Adapter, read_opened, read_part_opened
 
 _REASON_BY_TYPE: ErrorTypes = (

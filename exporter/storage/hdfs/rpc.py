@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import hdfs_native
 
 from exporter.errors import StorageError
-from exporter.storage.base import PART_BYTES, Requests, from_os_error, reasons_by_word, unexpected
+from exporter.storage.base import PART_BYTES, Requests
+from exporter.storage.errors import from_os_error, reasons_by_word, unexpected
 from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 

@@ -34,8 +34,8 @@ from exporter.storage.base import (
     Requests,
     Version,
     or_none,
-    reasons_by_word,
 )
+from exporter.storage.errors import reasons_by_word
 
 _SETTLING_SECONDS = 0.01
 

@@ -31,14 +31,8 @@ except FileNotFoundError:
     tempfile.tempdir = None
 
 from exporter.errors import StorageError
-from exporter.storage.base import (
-    PART_BYTES,
-    ErrorTypes,
-    Requests,
-    error_of_status,
-    error_of_type,
-    unexpected,
-)
+from exporter.storage.base import PART_BYTES, Requests
+from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type, unexpected
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CONNECT_SECONDS = 5

@@ -37,8 +37,8 @@ from exporter.storage.base import (
     Requests,
     T,
     Version,
-    from_os_error,
 )
+from exporter.storage.errors import from_os_error
 from exporter.storage.local import file_system, fingerprint
 from exporter.storage.local.completions import last_written_ns, list_markers
 from exporter.storage.local.fingerprint import Fingerprint, Listed

@@ -11,7 +11,7 @@ import botocore.exceptions
 import botocore.parsers
 
 from exporter.errors import Reason, StorageError
-from exporter.storage import base
+from exporter.storage import errors
 
 # Credentials that are wrong, or no longer valid.
 _CREDENTIALS_CODES = (
@@ -20,7 +20,7 @@ _CREDENTIALS_CODES = (
 )
 _REFUSING_STATUS = ("400", "405", "501")
 # A server may send the status as its error code.
-_REASON_BY_CODE = base.REASON_BY_STATUS | base.reasons_by_word(
+_REASON_BY_CODE = errors.REASON_BY_STATUS | errors.reasons_by_word(
     {
         "not_found": "NoSuchBucket NoSuchKey",
         "throttled": "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded",
@@ -31,7 +31,7 @@ _REASON_BY_CODE = base.REASON_BY_STATUS | base.reasons_by_word(
     }
 )
 _GIVEN = " (environment, ~/.aws, storage_options)"
-_CREDENTIALS_ERRORS: base.ErrorTypes = (
+_CREDENTIALS_ERRORS: errors.ErrorTypes = (
     (botocore.exceptions.NoCredentialsError, "denied", "no credentials found" + _GIVEN),
     (botocore.exceptions.PartialCredentialsError, "denied", "incomplete credentials"),
     (botocore.exceptions.CredentialRetrievalError, "denied", "credentials could not be fetched"),
@@ -40,7 +40,7 @@ _CREDENTIALS_ERRORS: base.ErrorTypes = (
     (botocore.exceptions.SSOError, "denied", "single sign-on failed"),
 )
 
-_REASON_BY_TYPE: base.ErrorTypes = (
+_REASON_BY_TYPE: errors.ErrorTypes = (
     (botocore.exceptions.ReadTimeoutError, "timeout", "no answer within the read timeout"),
     (botocore.exceptions.ConnectTimeoutError, "timeout", "no connection within the timeout"),
     (TimeoutError, "timeout", "no complete answer in time"),
@@ -94,28 +94,28 @@ def storage_error(error: BaseException) -> StorageError:
             return StorageError(_REASON_BY_CODE[code], f"S3 answered {_word(code)}")
         reason = _REASON_BY_CODE.get(status, "other")
         return StorageError(reason, f"S3 answered {_word(code)} (HTTP {_word(status)})")
-    for find in (base.error_of_address, _error_of_type):
+    for find in (errors.error_of_address, _error_of_type):
         if (known := next(filter(None, map(find, _chain(error))), None)) is not None:
             return known
-    return base.from_os_error(error) if isinstance(error, OSError) else _error_of_words(error)
+    return errors.from_os_error(error) if isinstance(error, OSError) else _error_of_words(error)
 
 
 def _error_of_type(error: BaseException) -> StorageError | None:
-    return base.error_of_type(error, _REASON_BY_TYPE)
+    return errors.error_of_type(error, _REASON_BY_TYPE)
 
 
 def _error_of_words(error: BaseException) -> StorageError:
     """The error by words of botocore, which has no types for some."""
     words = str(error) if isinstance(error, ValueError) else ""
     known = (StorageError(reason, said) for word, reason, said in _BY_WORD if word in words)
-    return next(known, None) or base.unexpected(error)
+    return next(known, None) or errors.unexpected(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:
     """The credentials themselves were refused, or could not be found."""
     if (answer := _answer_in(error)) is not None:
         return answer[0] in _CREDENTIALS_CODES.split()
-    return any(base.error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
+    return any(errors.error_of_type(link, _CREDENTIALS_ERRORS) for link in _chain(error))
 
 
 def is_empty_range(error: BaseException) -> bool:
