@@ -318,7 +318,10 @@ def test_whatever_is_no_exporter_is_one_clear_line(gallery: Exporter) -> None:
             url_of(gallery).replace("http", "https"),
             "does not speak TLS as it should; or is it http",
         ),
-        (url_of(gallery, "/metrics"), "is no datatrove-exporter, or not this address"),
+        (
+            url_of(gallery, "/metrics"),
+            "is no datatrove-exporter, or not this address: its page has it, without /metrics",
+        ),
         ("http://no-such-host.invalid/", "cannot be reached: "),
     ):
         for more, code in (((), 1), (("--strict",), 3), (("--json",), 1)):

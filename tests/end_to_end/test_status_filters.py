@@ -67,6 +67,14 @@ def test_a_limit_says_how_many_it_leaves_out(estate: Path) -> None:
     assert "… and 2 more that" in status(file, "--limit", "1", "--by", "state").out
 
 
+def test_filters_that_leave_nothing_say_so(estate: Path) -> None:
+    said = status(estate / "c.yaml", "--match", "nowhere").out.splitlines()
+    assert said[0] == "--match, --state or -hc leave out all 4 jobs."
+    assert said[1].startswith("Summary: 0/0 ")
+    (first, _) = status(estate / "b", "-hc").out.splitlines()
+    assert first == "--match, --state or -hc leave out the one job."
+
+
 def test_parts_are_of_what_was_asked_for(estate: Path) -> None:
     lines = status(estate / "c.yaml", "--match", "2022", "--by", "stage").out.splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["dedup/*", "base/*"]

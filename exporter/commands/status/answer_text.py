@@ -29,6 +29,8 @@ def write_text(answer: Answer, remarks: Sequence[str]) -> None:
         _write_line("Nothing needs anybody.", room)
     if answer.rows or answer.parts or answer.problems:
         _write_table(_columns(answer, with_bars=room is not None), room)
+    if not (answer.rows or answer.left_out) and answer.parts is None and answer.problems is None:
+        _write_that_none_is_left(len(report.rows), room)
     if answer.left_out:
         _write_line(f"… and {formatting.count(answer.left_out)} more that --limit leaves out", room)
     for line in _of_jobs(answer, room):
@@ -40,6 +42,12 @@ def write_text(answer: Answer, remarks: Sequence[str]) -> None:
     if report.rows:
         sys.stdout.write(below)
         _write_line(summary(report, answer.wanted), room)
+
+
+def _write_that_none_is_left(jobs: int, room: int | None) -> None:
+    if jobs:
+        them = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
+        _write_line(f"--match, --state or -hc leave out {them}.", room)
 
 
 def _write_line(text: str, room: int | None) -> None:

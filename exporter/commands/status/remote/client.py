@@ -105,7 +105,8 @@ class Client:
             if self._user
             else f"wants a password: {USER} and {PASSWORD} are for it",
             403: "denies access",
-            404: "is no datatrove-exporter, or not this address: it has no /api/v1/",
+            404: "is no datatrove-exporter, or not this address: its page has it, without /metrics "
+            "or /jobs/…",
             429: "asks to slow down",
         }
         self.fail(said.get(response.status, f"answers with an error, {response.status}"))
