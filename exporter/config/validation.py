@@ -38,6 +38,7 @@ _TEXTS = {
     "value_error": "{error}",
 }
 """What is said of each type of error, with its context."""
+_KEYS_TOLD = 8
 
 
 def mistakes_of(
@@ -64,12 +65,13 @@ def mistakes_of(
 
 def _meant(model: type[BaseModel], location: Location) -> str:
     """Which key of the `model` was probably meant by an unknown one: one that is like it, or the
-    same in another place."""
-    key = str(location[-1])
-    if like := did_you_mean(key, _keys_at(model, location[:-1])):
+    same in another place; else one of all that there are, if they are few."""
+    key, keys = str(location[-1]), _keys_at(model, location[:-1])
+    if like := did_you_mean(key, keys):
         return like
-    place = next(_places_of(key, model), None)
-    return f"; did you mean {place}?" if place else ""
+    if place := next(_places_of(key, model), None):
+        return f"; did you mean {place}?"
+    return f"; there are {', '.join(keys)}" if len(keys) <= _KEYS_TOLD else ""
 
 
 def _places_of(key: str, model: type[BaseModel]) -> Iterator[str]:

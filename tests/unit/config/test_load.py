@@ -316,7 +316,10 @@ def test_roots_that_no_storage_can_read_are_told_beside_other_mistakes() -> None
         "config.yaml:2: roots[0].url: no storage is known",
         "config.yaml:3: roots[1].url: nothing follows the scheme",
         "config.yaml:4: roots[2].url: expected text (put it in quotes)",
-        "config.yaml:6: scan.oops: unknown key",
+        (
+            "config.yaml:6: scan.oops: unknown key; there are interval, timeout, "
+            "completed_scan_interval, verify_interval, stale_after, workers"
+        ),
     ]
     assert asked == ["nosuch://a", "/fine"]
 

@@ -116,7 +116,13 @@ def test_the_rate_limits_interval_is_a_duration_of_go(text: str, seconds: float)
 @pytest.mark.parametrize(
     ("text", "refusal"),
     [
-        ("nosuch: 1", "web.yml:1: nosuch: unknown key"),
+        (
+            "nosuch: 1",
+            (
+                "web.yml:1: nosuch: unknown key; there are tls_server_config, http_server_config, "
+                "rate_limit, auth_excluded_paths, basic_auth_users"
+            ),
+        ),
         (
             "auth_excluded_paths: [/a, metrics]",
             "web.yml:1: auth_excluded_paths[1]: expected a path such as /-/healthy",
