@@ -25,7 +25,7 @@ def told_by_machine(files: Mapping[str, str], script: str) -> str:
         (kernel,) = (FOLDER / "system" / "boot").glob("vmlinuz-*")
         (initrd,) = (FOLDER / "system" / "boot").glob("initrd.img-*")
         command = [
-            *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "2G", "-display", "none"),
+            *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "3G", "-display", "none"),
             *("-no-reboot", "-monitor", "none", "-kernel", kernel, "-initrd", initrd),
             *("-append", f'root=/dev/vda rw console=ttyS0 systemd.run="{run}"'),
             *("-drive", f"file={FOLDER / 'system.img'},format=raw,if=virtio,snapshot=on"),
