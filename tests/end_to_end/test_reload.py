@@ -147,7 +147,7 @@ def test_a_bad_file_keeps_the_old_configuration(enabled: Configured, bad: str) -
     assert page.value(SUCCESS) == 0
     assert page.value(TIME) == before.value(TIME)
     assert page.having(root="stays") == before.having(root="stays")
-    assert "configuration refused" in enabled.exporter.lines[-1]
+    wait_until(lambda: "configuration refused" in enabled.exporter.lines[-1], "it is told")
     enabled.put(good)
     assert enabled.post()[0] == 200
     assert enabled.exporter.page().value(SUCCESS) == 1

@@ -530,7 +530,7 @@ def forbidden(file: Path) -> None:
     [
         (lambda file: None, "No such file or directory"),
         (forbidden, "Permission denied"),
-        (Path.mkdir, "Is a directory"),
+        (Path.mkdir, "is a folder, and no file"),
         (not_yaml, ":1: not valid YAML"),
         (no_roots, ":1: roots: is required"),
         (unknown_storage, ":1: roots[0].url: no storage is known for nosuch://"),
