@@ -144,12 +144,16 @@ class Exporter:
         click.echo(f"Open {url}/ – metrics: {url}/metrics – Ctrl-C to stop.")
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Must be called from the main thread. Threads
-        that hang in storage are left behind: the caller has to end the process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Serve until SIGTERM or SIGINT, or until SIGHUP where nothing can be read again. Must be
+        called from the main thread. Threads that hang in storage are left behind: the caller
+        has to end the process."""
+        ends = [signal.SIGTERM, signal.SIGINT]
         if self._read_config is not None:
             signal.signal(signal.SIGHUP, self._on_hangup)
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            ends.append(signal.SIGHUP)
+        for number in ends:
+            signal.signal(number, self._on_signal)
         self._publisher.start()
         self._server.start()
         for watcher in self._watchers:

@@ -1108,3 +1108,15 @@ def test_the_demo_shows_progress_and_trouble_and_leaves_nothing(tmp_path: Path) 
         assert demo.end(signal.SIGINT) == 0
         assert "Traceback" not in demo.output
     assert list(folder.iterdir()) == []
+
+
+def test_the_demo_leaves_nothing_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    log = tmp_path / "log"
+    command = [*COMMAND, "demo", f"--web.listen-address={HOST}:0"]
+    with running(command, log, {"TMPDIR": str(folder)}) as process:
+        demo = Exporter(process, log).wait_for_port()
+        assert list(folder.iterdir()) != []
+        assert demo.end(signal.SIGHUP) == 0
+    assert list(folder.iterdir()) == []
