@@ -137,10 +137,12 @@ def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
 
 
 def _lacks_logs(row: Row) -> bool:
-    """Its logs would tell what its tasks do, and could not be read."""
-    if row.reading is None or row.state in _AT_REST:
+    """Its logs would tell what its tasks do, and could not be read. (Where the storage tells no
+    times, no logs tell that.)"""
+    reading = row.reading
+    if reading is None or reading.launch_timestamp is None or row.state in _AT_REST:
         return False
-    return row.reading.started and row.reading.logs is None
+    return reading.started and reading.logs is None
 
 
 def _named(config: RootConfig) -> str:

@@ -1,6 +1,7 @@
 """What is said below the table of jobs."""
 
 import pytest
+from support.readings import a_job, a_reading, report_of
 
 from exporter.commands.status.scanned import remarks
 from exporter.config.settings import RootConfig
@@ -24,3 +25,11 @@ def test_a_root_that_is_named_as_a_folder_inside_a_job_may_be_one(url: str, hint
     """Beside how deep was looked, for its name proves nothing; and a bucket is in no job."""
     report = report_on(Snapshot((Root("r", 30.0, url=url, up=True, totals=Totals()),)), 0.0)
     assert list(remarks([RootConfig("r", url)], report)) == [f"{DEPTH}{hint}"]
+
+
+@pytest.mark.parametrize(("launch", "count"), [(1_700_000_000.0, 1), (None, 0)])
+def test_logs_count_as_unread_only_where_they_would_tell(launch: float | None, count: int) -> None:
+    """A repository of the Hub tells no times, so nobody looks at its logs."""
+    report = report_of(a_job(reading=a_reading(launch_timestamp=launch)))
+    said = list(remarks([RootConfig("r", "hf://datasets/who/what")], report))
+    assert [": logs of 1 job cannot be read: " in line for line in said] == [True] * count
