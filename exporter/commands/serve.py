@@ -154,6 +154,8 @@ class Exporter:
             ends.append(signal.SIGHUP)
         for number in ends:
             signal.signal(number, self._on_signal)
+        if self._ends_with_terminal:
+            signal.signal(signal.SIGCONT, self._on_continue)
         self._publisher.start()
         self._server.start()
         for watcher in self._watchers:
@@ -202,6 +204,11 @@ class Exporter:
             self._stopping.set()
         else:
             self._reloader.ask()
+
+    def _on_continue(self, *_: object) -> None:
+        """A shell moved it to the background, where no terminal ends it, or back."""
+        if not terminal.is_gone():
+            self._ends_with_terminal = terminal.holds_this_process()
 
     @property
     def _status(self) -> str:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ import pytest
 from support.paths import PROJECT
 from support.processes import COMMAND, Exporter, Page, get, serving
 from support.servers import HOST, free_ports, is_listening, running, wait_until
-from support.terminal import CONTROL_C, Terminal, terminal
+from support.terminal import CONTROL_C, CONTROL_Z, Terminal, terminal
 
 AS_PROCESS_1 = [
     *("unshare", "--pid", "--fork", "--kill-child"),
@@ -103,21 +102,38 @@ def test_sighup_on_a_terminal_reloads(root: Path) -> None:
         assert shown.wait() == 0
 
 
-@pytest.mark.parametrize("before", [("nohup",), ("bash", "-c", 'set -m; "$@" & wait', "bash")])
+IN_THE_BACKGROUND = ("bash", "-c", 'set -m; "$@" & wait', "bash")
+MOVED_THERE = ("bash", "-c", 'set -m; "$@"; bg; disown; sleep 60', "bash")
+"""Once it is stopped."""
+
+
+def reload_by_sighup(pid: int, port: int) -> None:
+    def loaded() -> float | None:
+        page = Page(get(port, "/metrics").body.decode())
+        return page.value("datatrove_exporter_config_last_reload_success_timestamp_seconds")
+
+    before = loaded()
+    os.kill(pid, signal.SIGHUP)
+    wait_until(lambda: loaded() != before, "it is loaded anew")
+
+
+@pytest.mark.parametrize("before", [("nohup",), IN_THE_BACKGROUND, MOVED_THERE])
 def test_what_was_told_to_outlive_its_terminal_does(
     root: Path, before: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under nohup, or in the background of a shell that says nothing to it."""
+    """Under nohup, or in the background of a shell that says nothing to it, also since later."""
     monkeypatch.chdir(tmp_path)
     own = tmp_path / "pid"
     mark = ("bash", "-c", f'echo $$ >{own}; exec "$@"', "bash")
     with serving_on_a_terminal(root, *before, *mark) as (shown, port):
         pid = int(own.read_text())
         try:
+            if before == MOVED_THERE:
+                shown.press(CONTROL_Z)
+                shown.wait_for(lambda text: re.search(r"^\[1\]\+ .* &", text, re.MULTILINE))
+            reload_by_sighup(pid, port)  # so it knows of all signals before
             shown.close()
-            os.kill(pid, signal.SIGHUP)  # as of somebody who wants a reload
-            time.sleep(1)
-            assert get(port, "/-/ready").status == 200
+            reload_by_sighup(pid, port)
         finally:
             os.kill(pid, signal.SIGKILL)
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import pyte
 
 CONTROL_C = b"\x03"
+CONTROL_Z = b"\x1a"
 _WITHOUT_PLACE = re.compile("[\u200b-\u200d\u2028\u2029\ufe0f\ufeff]")
 # The screen forgets the rest of what it is told with one of these.
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
