@@ -147,13 +147,10 @@ class Exporter:
         """Serve until SIGTERM or SIGINT, or until SIGHUP where nothing can be read again. Must be
         called from the main thread. Threads that hang in storage are left behind: the caller
         has to end the process."""
-        ends = [signal.SIGTERM, signal.SIGINT]
-        if self._read_config is not None:
-            signal.signal(signal.SIGHUP, self._on_hangup)
-        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-            ends.append(signal.SIGHUP)
-        for number in ends:
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if self._read_config is not None or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._on_hangup)  # unless under nohup
         if self._ends_with_terminal:
             signal.signal(signal.SIGCONT, self._on_continue)
         self._publisher.start()
@@ -200,8 +197,9 @@ class Exporter:
         self._stopping.set()
 
     def _on_hangup(self, *_: object) -> None:
-        if self._ends_with_terminal and terminal.is_gone():
-            self._stopping.set()
+        has_ended = self._ends_with_terminal and terminal.is_gone()
+        if has_ended or self._read_config is None:
+            self._stopping.set()  # a shell may send it once more
         else:
             self._reloader.ask()
 
