@@ -184,6 +184,9 @@ def test_commands_are_found_where_they_are_told() -> None:
     text = """\
     Say `make it` or `it`, or `printf
     x` or `not this`.
+    ```text of it
+    make five
+    ```
     ```
     make one \\
         two       # said of it
@@ -193,13 +196,17 @@ def test_commands_are_found_where_they_are_told() -> None:
     $ make four
     done
     ```
-    ```text
-    make five
-    ```
     """
     text = dedent(text)
     assert list(in_blocks(text)) == ["make one two", "make three", "make four"]
     assert list(in_sentences(text, {"make", "printf"})) == ["make it", "printf x"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_blocks_that_name_a_language_hold_no_commands(document: str) -> None:
+    """One in ``sh`` or ``console`` would be typed by nobody, and nobody would notice."""
+    named = re.findall(r"^ *```(.+)$", (PROJECT / document).read_text(), re.MULTILINE)
+    assert {*named} <= {"jsonnet", "promql", "text", "yaml"}
 
 
 def test_every_target_that_a_document_names_exists() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 _PROJECT = Path(__file__).parents[2]
 _NAMED_IN_SENTENCES = {"journalctl", "promtool", "htpasswd", "jb", "scancel"}
 """Programs with which no line of a block begins."""
-_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^ *```([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def told(beginning: str) -> list[str]:
