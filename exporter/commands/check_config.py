@@ -40,7 +40,7 @@ def describe(config: Config) -> str:
         lines.append(f"alerts link to {config.external_url}")
     for root in config.roots:
         lines += _describe_root(root)
-    asked = f"a password ({len(policy.users)} users)" if policy.users else "no password"
+    asked = f"a password ({_of(len(policy.users), 'user')})" if policy.users else "no password"
     lines.append(f"serve {'HTTPS' if policy.tls else 'plain HTTP'} to clients with {asked}")
     return "\n".join(lines)
 
@@ -95,9 +95,9 @@ def _labels(names: Sequence[str], patterns: Sequence[PathPattern]) -> Iterator[s
     for text in (*(pattern.text for pattern in patterns), None):
         such_as = f", such as {examples[text]}" if text in examples else ""
         if text is not None:
-            yield f"labels {text} fits {fitting[text]} jobs{such_as}"
+            yield f"labels {text} fits {_of(fitting[text], 'job')}{such_as}"
         elif such_as:
-            yield f"no labels for {fitting[None]} jobs{such_as}"
+            yield f"no labels for {_of(fitting[None], 'job')}{such_as}"
 
 
 def _suggested(names: Sequence[str]) -> Iterator[str]:
@@ -113,8 +113,13 @@ def _finding(root: Root) -> str:
         return f"root {root.name} cannot be read: {root.error}"
     unwatched, denied = root.jobs_unwatched, root.folders_denied
     return (
-        f"root {root.name} was read: {found.jobs} jobs ({found.jobs_unreadable} unreadable), "
-        f"{found.tasks_completed} of {found.tasks} tasks completed"
-        + (f"; {denied} folders found by wildcards are closed to it" if denied else "")
+        f"root {root.name} was read: {_of(found.jobs, 'job')} "
+        f"({found.jobs_unreadable} unreadable), "
+        f"{found.tasks_completed} of {_of(found.tasks, 'task')} completed"
+        + (f"; {_of(denied, 'folder')} found by wildcards, closed to it" if denied else "")
         + (f"; max_per_root hides {unwatched} that should be watched" if unwatched else "")
     )
+
+
+def _of(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

@@ -141,9 +141,9 @@ def test_reaching_the_roots_says_what_labels_fit_and_suggests_them_where_there_a
     said = capsys.readouterr().out.splitlines()
     suggested = ["tokenize_{item}_merged", "minhash/{item}/buckets", "tokenize_{item}"]
     assert [line.strip() for line in said if line.startswith("  ")] == [
-        "labels minhash/{dump}/{stage} fits 1 jobs, such as minhash/CC-MAIN-2014-23/buckets",
+        "labels minhash/{dump}/{stage} fits 1 job, such as minhash/CC-MAIN-2014-23/buckets",
         "labels {stage}_{item} fits 2 jobs, such as tokenize_c4",
         "labels a fits 0 jobs",
-        "no labels for 1 jobs, such as x",
+        "no labels for 1 job, such as x",
         f"labels that would fit 3 of 4 jobs: {json.dumps(suggested)}",
     ]

@@ -429,7 +429,7 @@ def test_check_config_says_on_which_terms_it_serves(tmp_path: Path) -> None:
     run = subprocess.run(
         [*COMMAND, "check-config", str(config)], capture_output=True, text=True, check=True
     )
-    assert "serve HTTPS to clients with a password (1 users)" in run.stdout
+    assert "serve HTTPS to clients with a password (1 user)" in run.stdout
     assert not re.search(r"\$2[aby]\$", run.stdout)
 
 
