@@ -20,7 +20,7 @@ from exporter.model.facts import job_json, root_json, totals_json
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, RootRow, Row, report_on
 from exporter.model.selection import Filter
-from exporter.model.snapshot import Latest, Snapshot, Totals
+from exporter.model.snapshot import Latest, Root, Snapshot, Totals
 from exporter.model.steps import coverage, steps_of
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
@@ -120,20 +120,40 @@ def _tell_progress(scheduler: Scheduler, ended: threading.Event) -> None:
 
 def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
     """A line for each root that could not be read or has no jobs, for whatever jobs may be
-    missed by, and for logs that cannot be read."""
+    missed by, and for logs that cannot be read. Roots that have none of one prefix, which is asked
+    of all, share a line."""
+    prefix, without = _shared_prefix(configs), []
     for config, row in zip(configs, report.roots, strict=True):
         root = row.root
+        has_none = root.error is None and root.totals is not None and root.totals.jobs == 0
         if root.error is not None:
             yield f"{root.name} cannot be read: {root.error}"
-        elif root.totals is not None and root.totals.jobs == 0:
+        elif has_none and prefix:
+            without.append(root.name)
+        elif has_none:
             yield f"{root.name}: no jobs found{_named(config)}{_hint_for(config)}"
-        yield from (f"{root.name}: {sentence}" for sentence in root.missed)
-        unread = [each.job_name for each in report.rows if each.root is root and _lacks_logs(each)]
-        if unread and config.watch_logs != "never":
-            of = f"1 job cannot be read: {unread[0]}"
-            if len(unread) > 1:
-                of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
-            yield f"{root.name}: logs of {of}; which of the tasks failed is not known"
+        for sentence in root.missed:
+            if not (has_none and prefix and sentence.startswith(("prefix", "--prefix"))):
+                yield f"{root.name}: {sentence}"
+        yield from _on_logs(config, root, report)
+    if without:
+        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        yield f"{without[0]}{more}: no jobs found whose name starts with {prefix}"
+
+
+def _shared_prefix(configs: Sequence[RootConfig]) -> str:
+    """The prefix that all of several roots are asked for; empty if there is none."""
+    prefixes = {config.asked_prefix or config.prefix for config in configs}
+    return prefixes.pop() if len(configs) > 1 and len(prefixes) == 1 else ""
+
+
+def _on_logs(config: RootConfig, root: Root, report: Report) -> Iterator[str]:
+    unread = [each.job_name for each in report.rows if each.root is root and _lacks_logs(each)]
+    if unread and config.watch_logs != "never":
+        of = f"1 job cannot be read: {unread[0]}"
+        if len(unread) > 1:
+            of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
+        yield f"{root.name}: logs of {of}; which of the tasks failed is not known"
 
 
 def _lacks_logs(row: Row) -> bool:
