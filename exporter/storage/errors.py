@@ -79,7 +79,7 @@ def error_of_address(error: BaseException) -> StorageError | None:
     import ssl
 
     types: ErrorTypes = (
-        (socket.gaierror, "unavailable", "the host name is not known"),
+        (socket.gaierror, "unavailable", "the host name cannot be resolved"),
         (ssl.SSLCertVerificationError, "unavailable", "the server's certificate is not trusted"),
         (ssl.SSLError, "unavailable", "no TLS with this server; does it speak plain HTTP?"),
     )

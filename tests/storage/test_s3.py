@@ -659,7 +659,7 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
         (
             {"endpoint_url": "http://no-such-host.invalid"},
             "unavailable",
-            "the host name is not known",
+            "the host name cannot be resolved",
         ),
         ({"secrett": "CANARY"}, "invalid", "storage_options: unknown option secrett"),
         (

@@ -155,5 +155,5 @@ def _error_of_os_error(error: OSError) -> StorageError:
     known = isinstance(error, FileNotFoundError | PermissionError | TimeoutError)
     if known or error.errno is not None:
         return from_os_error(error)
-    detail = "the host name is not known" if "lookup" in str(error) else "connection failed"
+    detail = "the host name cannot be resolved" if "lookup" in str(error) else "connection failed"
     return StorageError("unavailable", detail)
