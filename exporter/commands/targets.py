@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from exporter import log, storage
-from exporter.config.addresses import meant_beginning
+from exporter.config.addresses import has_login, meant_beginning
 from exporter.config.files import words_of
 from exporter.config.settings import DEFAULT_MAX_DEPTH, Config, RootConfig
 from exporter.datatrove.layout import EXECUTOR_FILE, display_name
@@ -141,12 +141,13 @@ def _with_prefix(root: RootConfig, prefix: str, *, with_upstreams: bool) -> Root
 
 def _without_secrets(url: str) -> str:
     """The URL as far as it can be repeated: without credentials and query."""
+    scheme, _, rest = url.partition("://")
     try:
-        parts = urlsplit(url)
+        urlsplit(url)
     except ValueError:
-        return f"{url.partition('://')[0]}://…"
-    place = parts.netloc.rpartition("@")[2]
-    return display_name(f"{url.partition('://')[0]}://{place}{parts.path}")
+        return f"{scheme}://…"
+    shown = rest.rpartition("@")[2] if has_login(rest) else rest
+    return display_name(f"{scheme}://{re.split('[?#]', shown)[0]}")
 
 
 def _may_become_folder(path: str) -> bool:

@@ -57,10 +57,19 @@ def check_url(url: str) -> str:
         raise ValueError("nothing follows the scheme")
     if rest.startswith("/") and scheme in _NEED_A_HOST:
         raise ValueError(f"one slash too many; {scheme}:// is followed by a name")
-    if "@" in rest.partition("/")[0]:
+    if has_login(rest):
         raise ValueError("credentials do not belong into a URL; use storage_options")
     without_query(url)
     return url
+
+
+def has_login(rest: str) -> bool:
+    """Whether the `rest` of a URL, after ://, begins with a name or a password before an @. A
+    password may hold a slash: about half of all secret keys of S3 do."""
+    first, _, more = rest.partition("/")
+    _, colon, after = first.partition(":")
+    is_port_or_name = after.isdigit() or first.startswith(("arn:", "["))
+    return "@" in first or bool(colon and "@" in more and not is_port_or_name)
 
 
 def meant_beginning(text: str) -> str | None:

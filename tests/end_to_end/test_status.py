@@ -439,6 +439,8 @@ def test_a_root_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> 
         ("nope://x/y", "nope://x/y: no storage is known for nope://"),
         ("dropbox://b/x?k=CANARY", "dropbox://b/x: dropbox:// needs a package that is not"),
         ("s3://k:CANARY@b/x", "s3://b/x: credentials do not belong into a URL"),
+        ("s3://k:CAN/ARY@b/x", "s3://b/x: credentials do not belong into a URL"),
+        ("s3://k:CANARY?z@b/x", "s3://b/x: credentials do not belong into a URL"),
         ("s3://", "s3://: nothing follows the scheme"),
         ("bad.yaml", "bad.yaml:1: roots: must not be empty"),
     ],

@@ -4,6 +4,7 @@ import pytest
 
 from exporter.config.addresses import (
     check_external_url,
+    has_login,
     meant_beginning,
     split_listen_address,
 )
@@ -65,3 +66,20 @@ def test_links_can_be_put_after_an_external_url(url: str, kept: str) -> None:
 def test_what_no_link_can_be_put_after_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected|valid|credentials|no query"):
         check_external_url(url)
+
+
+@pytest.mark.parametrize("rest", ["k@b/x", "k:s@b/x", "k:a/b@c/x", "k:/b@c", "k:a?b@c", "k:1a/2@c"])
+def test_a_login_is_one_also_with_a_slash_in_its_password(rest: str) -> None:
+    assert has_login(rest)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("b/x", "b/x@y", "host:22/x@y", "[::1]:22/x@y", "datasets/who/what@main/logs"),
+        "arn:aws:s3:eu-west-1:1:accesspoint/name/x@y",
+        "/data/a:b/x@y",
+    ],
+)
+def test_an_at_sign_further_on_is_no_login(rest: str) -> None:
+    assert not has_login(rest)
