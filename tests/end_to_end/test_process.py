@@ -52,7 +52,7 @@ def test_as_process_1_it_stops_as_any_other_once_it_serves(root: Path, tmp_path:
     with serving(tmp_path, before=AS_PROCESS_1, roots=[str(root)]) as exporter:
         os.kill(child_of(exporter.process.pid), signal.SIGTERM)
         assert exporter.process.wait(timeout=30) == 0
-        assert "msg=stopping" in exporter.lines[-1]
+        assert "msg=stopping" in exporter.output
 
 
 def test_the_handler_of_process_1_is_there_before_anything_else_is_imported() -> None:
