@@ -207,12 +207,15 @@ def test_the_page_of_a_failed_job_says_why_and_what_to_do(plain: Page) -> None:
 def test_the_steps_of_a_job_say_what_was_dropped_and_for_how_many_tasks(plain: Page) -> None:
     plain.goto("/jobs/fineweb/tokenize")
     expect(plain.locator("#steps")).to_contain_text(
-        re.compile(r"Counted by \d+ of the 383 completed tasks \(.*\d without a usable file\)")
+        re.compile(
+            r"Counted by \d+ of the 383 completed tasks "
+            r"\(.*\d (not read yet|without a usable file)\)"  # these are looked for again
+        )
     )
     names = plain.locator("#steps tbody th").all_inner_texts()
     assert names[:2] == ["00_reader_jsonl", "01_filter_lambda"]
     assert re.fullmatch("04_[a-z_]+", names[4])
-    expect(plain.locator("#steps tbody tr").nth(1)).to_contain_text("35 %")
+    expect(plain.locator("#steps tbody tr").nth(1)).to_contain_text(re.compile("3[45] %"))
 
 
 @pytest.mark.parametrize("width", [320, 390, 1000, 1280, 2560])

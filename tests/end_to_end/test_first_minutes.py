@@ -16,7 +16,7 @@ import yaml
 from support.jobs import FAILED_LOG, write_job
 from support.paths import PROJECT
 from support.processes import COMMAND, Exporter, prometheus, serving
-from support.servers import HOST, S3Server, free_ports, running, wait_until
+from support.servers import BUCKET, HOST, S3Server, free_ports, running, wait_until
 from support.stats import complete
 from support.told import told
 
@@ -53,8 +53,8 @@ def here(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
     failed = write_job(folder / "fineweb/base_processing/CC-MAIN-2022-38", tasks=2, completed=[0])
     _write_failed_log(failed)
     client = s3_server.client()
-    client.create_bucket(Bucket="my-bucket")
-    client.put_object(Bucket="my-bucket", Key="logs/far/executor.json", Body=b'{"world_size": 2}')
+    far = {"Bucket": BUCKET, "Key": "first-minutes/logs/far/executor.json"}
+    client.put_object(**far, Body=b'{"world_size": 2}')
     program = folder / "bin" / "datatrove-exporter"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, COMMAND))} "$@"\n')
@@ -73,6 +73,7 @@ def here(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         exporter.wait_until_ready()
         places = {
             "/data/logs": str(folder / "logs"),
+            "s3://my-bucket/logs": f"s3://{BUCKET}/first-minutes/logs",
             "/var/lib/node_exporter": str(folder),
             " CONFIG": " one.yaml",
             "https://monitor.example.org/datatrove/": f"http://{HOST}:{exporter.port}/",
@@ -82,8 +83,7 @@ def here(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (folder / "config.yaml").write_text(config)
         (folder / "one.yaml").write_text(f"roots: [{folder / 'logs'}]\n")
         yield typed
-    client.delete_object(Bucket="my-bucket", Key="logs/far/executor.json")
-    client.delete_bucket(Bucket="my-bucket")
+    client.delete_object(**far)
 
 
 def _write_jobs(logs: Path) -> None:

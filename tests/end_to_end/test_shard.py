@@ -33,7 +33,7 @@ def test_a_shard_that_is_none_is_wrong_usage(option: list[str], tmp_path: Path) 
         cwd=tmp_path,
     )
     assert result.returncode == 2
-    assert "counted from 0" in result.stderr
+    assert "from 0 to N-1" in result.stderr
 
 
 @contextmanager

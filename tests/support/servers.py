@@ -156,7 +156,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
         names += ("master.port.grpc", "volume.port", "volume.port.grpc")
         return [
             *(weed, "-logtostderr", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}"),
-            *("-filer", "-s3", f"-s3.config={config}", "-volume.max=20"),
+            *("-filer", "-s3", f"-s3.config={config}", "-volume.max=100"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
             *(f"-filer.localSocket={data}/filer.sock", f"-s3.localSocket={data}/s3.sock"),
             *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
