@@ -43,6 +43,13 @@ class Configured:
         answer = get(self.exporter.port, "/-/reload", sent, method="POST")
         return answer.status, answer.body.decode()
 
+    @contextmanager
+    def telling(self, event: str) -> Iterator[None]:
+        """Within it the log gets a line of this event, a little after the answer."""
+        before = self.exporter.output.count(event)
+        yield
+        wait_until(lambda: self.exporter.output.count(event) > before, f"{event} is told")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -139,7 +146,8 @@ def enabled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configured]:
 def test_a_bad_file_keeps_the_old_configuration(enabled: Configured, bad: str) -> None:
     before, good = enabled.exporter.page(), enabled.file.read_text()
     enabled.put(BAD[bad])
-    status, text = enabled.post()
+    with enabled.telling("configuration refused"):
+        status, text = enabled.post()
     assert status == 500
     assert text.startswith(f"The configuration was not reloaded:\n{enabled.file}")
     assert "CANARY" not in text
@@ -147,9 +155,9 @@ def test_a_bad_file_keeps_the_old_configuration(enabled: Configured, bad: str) -
     assert page.value(SUCCESS) == 0
     assert page.value(TIME) == before.value(TIME)
     assert page.having(root="stays") == before.having(root="stays")
-    wait_until(lambda: "configuration refused" in enabled.exporter.lines[-1], "it is told")
     enabled.put(good)
-    assert enabled.post()[0] == 200
+    with enabled.telling("configuration loaded"):
+        assert enabled.post()[0] == 200
     assert enabled.exporter.page().value(SUCCESS) == 1
 
 
@@ -296,7 +304,8 @@ def test_only_post_and_put_reload(enabled: Configured) -> None:
         assert answer.status == 405
         assert answer.headers["Allow"] == "POST,PUT"
     assert enabled.exporter.output == before
-    assert get(port, "/-/reload", method="PUT").status == 200
+    with enabled.telling("configuration loaded"):
+        assert get(port, "/-/reload", method="PUT").status == 200
 
 
 @pytest.mark.parametrize(
