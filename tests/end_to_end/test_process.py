@@ -130,7 +130,7 @@ def test_what_was_told_to_outlive_its_terminal_does(
         try:
             if before == MOVED_THERE:
                 shown.press(CONTROL_Z)
-                shown.wait_for(lambda text: re.search(r"^\[1\]\+ .* &", text, re.MULTILINE))
+                shown.wait_for(lambda text: re.search(r"\[1\]\+ .* &", text))
             reload_by_sighup(pid, port)  # so it knows of all signals before
             shown.close()
             reload_by_sighup(pid, port)
