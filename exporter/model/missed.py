@@ -62,6 +62,11 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
         yield f"nothing lies below {without_query(config.url)}: is that how it is spelled?"
 
 
+def tells_of_prefix(sentence: str) -> bool:
+    """Whether one of these says what a prefix leaves out, by itself or with other filters."""
+    return sentence.startswith(("prefix", "--prefix"))
+
+
 def _left_out(seen: Seen, config: RootConfig) -> str:
     if jobs := seen.jobs_left_out:
         filters = {

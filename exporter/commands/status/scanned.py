@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from shutil import get_terminal_size
@@ -17,10 +18,11 @@ from exporter.config.settings import Asked, Config, RootConfig
 from exporter.datatrove.layout import INNER_FOLDERS
 from exporter.model import formatting
 from exporter.model.facts import job_json, root_json, totals_json
+from exporter.model.missed import tells_of_prefix
 from exporter.model.problems import problem_json, problems_of
 from exporter.model.report import Report, RootRow, Row, report_on
 from exporter.model.selection import Filter
-from exporter.model.snapshot import Latest, Root, Snapshot, Totals
+from exporter.model.snapshot import Latest, Snapshot, Totals
 from exporter.model.steps import coverage, steps_of
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
@@ -123,6 +125,7 @@ def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
     missed by, and for logs that cannot be read. Roots that have none of one prefix, which is asked
     of all, share a line."""
     prefix, without = _shared_prefix(configs), []
+    unread = _without_logs(report)
     for config, row in zip(configs, report.roots, strict=True):
         root = row.root
         has_none = root.error is None and root.totals is not None and root.totals.jobs == 0
@@ -133,9 +136,10 @@ def remarks(configs: Sequence[RootConfig], report: Report) -> Iterator[str]:
         elif has_none:
             yield f"{root.name}: no jobs found{_named(config)}{_hint_for(config)}"
         for sentence in root.missed:
-            if not (has_none and prefix and sentence.startswith(("prefix", "--prefix"))):
+            if not (has_none and prefix and tells_of_prefix(sentence)):
                 yield f"{root.name}: {sentence}"
-        yield from _on_logs(config, root, report)
+        if root.name in unread and config.watch_logs != "never":
+            yield f"{root.name}: {_on_logs(unread[root.name])}"
     if without:
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         yield f"{without[0]}{more}: no jobs found whose name starts with {prefix}"
@@ -147,13 +151,19 @@ def _shared_prefix(configs: Sequence[RootConfig]) -> str:
     return prefixes.pop() if len(configs) > 1 and len(prefixes) == 1 else ""
 
 
-def _on_logs(config: RootConfig, root: Root, report: Report) -> Iterator[str]:
-    unread = [each.job_name for each in report.rows if each.root is root and _lacks_logs(each)]
-    if unread and config.watch_logs != "never":
-        of = f"1 job cannot be read: {unread[0]}"
-        if len(unread) > 1:
-            of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
-        yield f"{root.name}: logs of {of}; which of the tasks failed is not known"
+def _without_logs(report: Report) -> dict[str, list[str]]:
+    """The jobs whose logs would tell something and cannot be read, by the name of their root."""
+    found = defaultdict[str, list[str]](list)
+    for row in filter(_lacks_logs, report.rows):
+        found[row.root.name].append(row.job_name)
+    return found
+
+
+def _on_logs(unread: Sequence[str]) -> str:
+    of = f"1 job cannot be read: {unread[0]}"
+    if len(unread) > 1:
+        of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
+    return f"logs of {of}; which of the tasks failed is not known"
 
 
 def _lacks_logs(row: Row) -> bool:

@@ -142,9 +142,7 @@ class StatsWatch:
         memory = looking_again(memory)
         new, now_ns = done.ranks() - memory.read, time.time_ns()
         is_paused = time.monotonic() < memory.due
-        when = {}
-        if not is_paused:
-            when = _when(new, self._times(storage, path, done), memory, now_ns)
+        when = {} if is_paused else _when(new, self._times(storage, path, done), memory, now_ns)
         error = memory.error if is_paused else None
         memory = replace(memory, launch_ns=done.launch_ns, seen=done.markers, error=error)
         order = sorted(when, key=lambda rank: (when[rank], rank), reverse=True)
