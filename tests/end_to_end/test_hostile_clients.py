@@ -509,7 +509,7 @@ def test_no_file_descriptor_left(tmp_path: Path) -> None:
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (held, limits[1]))
         with crowd(exporter.port, b"", size=50):
-            wait_until(lambda: "cannot accept connections" in exporter.output, "it says so")
+            exporter.wait_for_lines("cannot accept connections")
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
             scrape_meanwhile(exporter)
         assert exporter.output.count("cannot accept connections") == 1

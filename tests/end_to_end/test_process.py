@@ -213,7 +213,7 @@ def test_on_the_journal_lines_have_priorities(tmp_path: Path, root: Path) -> Non
     journal = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
     with running(command, tmp_path / "log", journal) as process:
         exporter = Exporter(process, tmp_path / "log").wait_for_port()
-        wait_until(lambda: "level=warn" in exporter.output, "the root is missing")
+        exporter.wait_for_lines("level=warn")
         assert exporter.end(signal.SIGTERM) == 0
     numbers = {"info": "6", "warn": "4", "error": "3"}
     for line in exporter.lines:

@@ -196,7 +196,7 @@ def test_a_half_written_file_is_never_in_force(folder: Path) -> None:
         )
         for page in pages[:-1]:
             assert page.value("datatrove_root_up", root="goes") == 1
-        assert sum("configuration loaded" in line for line in running.exporter.lines) == 1
+        assert len(running.exporter.wait_for_lines("configuration loaded")) == 1
 
 
 def test_a_kubernetes_volume_is_noticed(folder: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_kubernetes_volume_is_noticed(folder: Path) -> None:
     with configured(folder, "--config.watch", roots=[root(folder, "stays")]) as running:
         running.file.unlink()
         running.file.symlink_to("..data/exporter.yaml")
-        wait_until(lambda: "configuration loaded" in running.exporter.output, "the first one")
+        running.exporter.wait_for_lines("configuration loaded")
         (folder / "..new").symlink_to("2")
         os.rename(folder / "..new", folder / "..data")
         running.exporter.wait_for(
@@ -224,7 +224,7 @@ def test_a_secret_that_is_renewed_in_its_file_is_noticed(folder: Path) -> None:
     with configured(folder, "--config.watch", roots=[bucket]) as running:
         assert "configuration loaded" not in running.exporter.output
         secret.write_text("new")
-        wait_until(lambda: "configuration loaded" in running.exporter.output, "the new secret")
+        running.exporter.wait_for_lines("configuration loaded")
 
 
 def test_a_secret_file_that_comes_late_is_noticed(folder: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_secret_file_that_comes_late_is_noticed(folder: Path) -> None:
     bucket = {"name": "bucket", "url": "s3://bucket/logs", "storage_options": options}
     with configured(folder, "--config.watch", roots=[root(folder, "stays")]) as running:
         running.write(roots=[bucket])
-        wait_until(lambda: "configuration refused" in running.exporter.output, "the refusal")
+        running.exporter.wait_for_lines("configuration refused")
         (folder / "key").write_text("any")
         running.exporter.wait_for(
             lambda page: page.having(root="bucket") and not page.having(root="stays"),
@@ -273,9 +273,12 @@ def test_what_needs_a_restart_says_so_and_changes_nothing(folder: Path) -> None:
         web = {"listen_address": f"{HOST}:1", "config_file": "web.yml"}
         running.write(web=web, scan={"workers": 3}, log={"format": "json"})
         by_post(running)
-        warned = [json.loads(line) for line in running.exporter.lines if line.startswith("{")]
-        keys = {line["key"] for line in warned if line["msg"] == "a change needs a restart"}
-        assert keys == {"web.listen_address", "web.config_file", "scan.workers"}
+        warned = running.exporter.wait_for_lines("a change needs a restart", 3)
+        assert {json.loads(line)["key"] for line in warned} == {
+            "web.listen_address",
+            "web.config_file",
+            "scan.workers",
+        }
         assert running.exporter.page().value("datatrove_exporter_scan_workers") == 16
 
 
@@ -383,7 +386,7 @@ def test_what_is_missed_is_said_everywhere_until_the_configuration_looks_there(
         page = exporter.get("/").body.decode()
         for sentence in sentences:
             assert page.count(f"Jobs may be missed: {sentence}<") == 1
-            assert sum(f'detail="{sentence}"' in line for line in exporter.lines) == 1
+            assert len(exporter.wait_for_lines(f'detail="{sentence}"')) == 1
             assert [said.count(sentence) for said in said_by_commands()] == [1, 1]
         running.write(roots=[root(folder, "deep"), root(folder, "stays")])
         by_signal(running)

@@ -163,6 +163,8 @@ def told(tmp_path_factory: pytest.TempPathFactory, made: Certificates) -> Iterat
                     for method in ("GET", "POST"):
                         answer = get(exporter.port, path, headers, client, method)
                         answers += f"{answer.status} {answer.headers}{answer.body.decode()}\n"
+            for told_last in ("configuration refused", "login failed"):
+                exporter.wait_for_lines(told_last)
             yield Told(exporter, answers, run.stdout + run.stderr)
 
 

@@ -324,6 +324,7 @@ def test_every_name_is_a_series_of_its_own(still: Exporter) -> None:
 @pytest.mark.parametrize("log_format", ["logfmt", "json"])
 def test_a_name_stays_within_its_log_line(tmp_path: Path, log_format: str) -> None:
     with named(tmp_path, log_format) as exporter:
+        exporter.wait_for_lines("first scan done", 2)
         lines = exporter.lines
     logged = Counter[str]()
     for line in lines:
@@ -495,7 +496,7 @@ def test_a_response_under_way_may_end_but_not_for_ever(
             assert length is not None
             assert int(length[1]) > 10_000_000
             exporter.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: "msg=stopping" in exporter.output, "it is stopping")
+            exporter.wait_for_lines("msg=stopping")
             wait_until(lambda: not is_listening(exporter.port), "it takes no more requests")
             assert exporter.process.poll() is None
             while reads_on and (piece := client.recv(1 << 20)):
@@ -662,10 +663,10 @@ def test_what_is_named_is_served_without_a_file_and_the_address_is_told(tmp_path
         assert page.value("datatrove_job_tasks", root=str(named[0]), job_name="job") == 4
         assert page.value("datatrove_job_tasks", root=str(named[1]), job_name="deep/job") == 4
         exporter.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "configuration loaded" in exporter.output, "it was reloaded")
+        exporter.wait_for_lines("configuration loaded")
         shutil.rmtree(tmp_path / "a")
         exporter.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "configuration refused" in exporter.output, "it was refused")
+        exporter.wait_for_lines("configuration refused")
         assert "Traceback" not in exporter.output
         assert exporter.page().value("datatrove_root_scans_total", root=str(named[0]))
 
@@ -974,6 +975,7 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Weather,
         after = exporter.wait_for(
             lambda page: page.value("datatrove_tasks") == 3 * 7, "all is read again"
         )
+        exporter.wait_for_lines(" can be read again", 2)
         yield Weather(broken_at, pages, told, after), exporter.lines
 
 

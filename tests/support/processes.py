@@ -114,13 +114,22 @@ class Exporter:
 
     @property
     def output(self) -> str:
-        """Everything it printed so far."""
+        """Everything it printed so far; a line of the log comes a little after what it tells."""
         return self._log.read_bytes().decode()
 
     @property
     def lines(self) -> list[str]:
         """The lines of its log, split at line feeds and nowhere else."""
         return self.output.split("\n")[:-1]
+
+    def wait_for_lines(self, text: str, count: int = 1) -> list[str]:
+        """The lines of its log with this text, as soon as there are so many of them."""
+
+        def lines_if_told() -> list[str]:
+            lines = [line for line in self.lines if text in line]
+            return lines if len(lines) >= count else []
+
+        return wait_until(lines_if_told, f"{text} is told")
 
     def get(self, path: str, **headers: str) -> Answer:
         return get(self.port, path, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -146,7 +155,7 @@ class Exporter:
 
     def wait_until_told(self) -> None:
         """Return once it logged its first scan: what comes later in the log, somebody caused."""
-        wait_until(lambda: "first scan done" in self.output, "the first scan is told")
+        self.wait_for_lines("first scan done")
 
     def end(self, signal_number: int) -> int:
         """Send a signal; the exit code, which must come within 5 seconds."""

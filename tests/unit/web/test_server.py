@@ -125,7 +125,7 @@ def test_a_failed_login_is_logged_without_the_name_and_not_each_time(
     known = made.client("prometheus", "prometheus.example.org")
     for number in range(20):
         assert get(exporter.port, "/", header(user=f"mallory{number}"), known).status == 401
-    lines = [line for line in exporter.lines if "login failed" in line]
+    lines = exporter.wait_for_lines("login failed")
     assert 0 < len(lines) < 20
     assert f"client={HOST}" in lines[-1]
     assert "mallory" not in exporter.output
@@ -397,7 +397,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> Non
         os.rename(mounted / "..new", mounted / "..data")
         wait_until(lambda: serial(exporter.port, client) != before, "the new one is shown")
         (second / "server.key").write_text("half a key")
-        wait_until(lambda: "web configuration refused" in exporter.output, "it is refused")
+        exporter.wait_for_lines("web configuration refused")
         page = get(exporter.port, "/metrics", tls=client).body.decode()
         assert "datatrove_exporter_web_config_last_reload_successful 0.0" in page
         assert exporter.end(signal.SIGTERM) == 0
