@@ -11,6 +11,7 @@ locale has it, though, and ``LANG=en_US`` by itself means ISO-8859-1.
 import os
 import signal
 import sys
+from itertools import pairwise
 
 
 def _end(number: int, _: object) -> None:
@@ -23,7 +24,8 @@ if os.getpid() == 1:
 
 def main() -> None:
     """Run the command line."""
-    if sys.getfilesystemencoding() != "utf-8":
+    is_again = ("-X", "utf8") in pairwise(sys.orig_argv)  # another option outdid this one
+    if sys.getfilesystemencoding() != "utf-8" and not is_again:
         command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execv(sys.executable, command)  # noqa: S606  (the same program)
     from exporter import cli

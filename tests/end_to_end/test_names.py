@@ -126,3 +126,16 @@ def test_names_are_utf_8_whatever_the_locale(tmp_path: Path, latin_1: dict[str, 
     assert "größe" in table.decode()
     answer = json.loads(subprocess.check_output([*command, "--json"], env=environment))
     assert [(row["root"], row["job_name"]) for row in answer["jobs"]] == [tuple(job.values())]
+
+
+def test_a_python_that_insists_on_the_locale_is_not_started_for_ever(
+    tmp_path: Path, latin_1: dict[str, str]
+) -> None:
+    """A wrapper that is found as the interpreter itself, and has the first word."""
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/bash\nexec -a "$0" {sys.executable} -X utf8=0 "$@"\n')
+    wrapper.chmod(0o755)
+    command = [wrapper, "-P", "-m", "exporter", "--version"]
+    installed = ":".join(filter(None, sys.path))  # which a wrapper does not find by itself
+    environment = {**os.environ, **latin_1, "PYTHONPATH": installed}
+    assert subprocess.check_output(command, env=environment, timeout=30).startswith(b"python -m")
