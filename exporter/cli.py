@@ -9,8 +9,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,7 +27,18 @@ if TYPE_CHECKING:
     from exporter.commands.status.options import Options
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InWords(click.Group):
+    """Commands that turn an expected error into a line for each reason, and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CommandError, ConfigError) as error:
+            _tell(error)
+            ctx.exit(1)
+
+
+@click.group(cls=_InWords, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="datatrove-exporter", message="%(prog)s %(version)s")
 def main() -> None:
     """Prometheus exporter for datatrove job folders."""
@@ -39,8 +48,7 @@ def main() -> None:
 def run(program: str | None) -> None:
     """Run the command line, under the name `program` in its help."""
     streams.prepare()
-    with _failing_in_words():
-        main(prog_name=program)
+    main(prog_name=program)
 
 
 @main.command(short_help="Serve the page and the metrics of folders of jobs.")
@@ -84,13 +92,12 @@ def serve(
         roots = tuple(replace(root, shard=shard) for root in config.roots)
         return replace(config, roots=roots, shard=shard, **changes)
 
-    with _failing_in_words():
-        run(
-            read_config,
-            enable_lifecycle=enable_lifecycle,
-            watch=watch,
-            ends_with_terminal=ends_with_terminal,
-        )
+    run(
+        read_config,
+        enable_lifecycle=enable_lifecycle,
+        watch=watch,
+        ends_with_terminal=ends_with_terminal,
+    )
     _end(0)
 
 
@@ -102,9 +109,8 @@ def check_config(file: str, *, reach: bool) -> None:
     they mean, secrets masked."""
     from exporter.commands import check_config as command
 
-    with _failing_in_words():
-        config = load_config(file)
-        click.echo(command.describe(config))
+    config = load_config(file)
+    click.echo(command.describe(config))
     if reach:
         log.set_up("error", config.log_format)
         _end(0 if command.reach(config) else 1)
@@ -151,12 +157,17 @@ def status(
     config_file = _unless_named(targets, config_file)
     if wanted.tail and not wanted.failed:
         raise click.UsageError("--tail is how many lines to show with --failed")
-    with _failing_in_words(3 if wanted.strict else 1):
+    try:
         target = _target_of(
             targets, config_file, wanted, only_roots, max_depth=max_depth, prefix=prefix
         )
         _reject_contradictions(wanted)
         code = command.run(target, wanted)
+    except CommandError as error:
+        if not wanted.strict:
+            raise
+        _tell(error)
+        code = 3
     _end(code)
 
 
@@ -236,10 +247,9 @@ def textfile(config_file: str, output: str, *, partial: bool) -> None:
     """
     from exporter.commands import textfile as command
 
-    with _failing_in_words():
-        config = load_config(config_file)
-        log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
-        all_read = command.run(config, output, partial=partial)
+    config = load_config(config_file)
+    log.set_up("error", config.log_format)  # the file tells the rest; cron mails every line
+    all_read = command.run(config, output, partial=partial)
     _end(0 if all_read else 1)
 
 
@@ -266,8 +276,7 @@ def demo(
     from exporter.commands.demo.command import run
 
     log.set_up("info", "logfmt", in_background=True)
-    with _failing_in_words():
-        run(directory, speed, listen_address, write_only=write_only)
+    run(directory, speed, listen_address, write_only=write_only)
     _end(0)
 
 
@@ -278,15 +287,8 @@ def _unless_named(targets: tuple[str, ...], config_file: str | None) -> str | No
     return None if targets and source is ParameterSource.ENVIRONMENT else config_file
 
 
-@contextmanager
-def _failing_in_words(nothing_to_look_at: int = 1) -> Iterator[None]:
-    """Turn an expected error into a line for each reason, and exit code 1, or the one for a
-    command that cannot be done."""
-    try:
-        yield
-    except (ConfigError, CommandError) as error:
-        click.echo(log.as_error(formatting.readable(str(error))), err=True)
-        sys.exit(1 if isinstance(error, ConfigError) else nothing_to_look_at)
+def _tell(error: CommandError | ConfigError) -> None:
+    click.echo(log.as_error(formatting.readable(str(error))), err=True)
 
 
 def _end(code: int) -> NoReturn:
