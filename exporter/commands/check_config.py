@@ -13,7 +13,7 @@ from exporter.config.durations import format_duration
 from exporter.config.labels import match_labels, parse_label_pattern
 from exporter.config.path_pattern import PathPattern
 from exporter.config.settings import Config, RootConfig, StallRule
-from exporter.model import formatting
+from exporter.model.formatting import count, counted, readable
 from exporter.model.names.label_suggestion import suggest
 from exporter.model.snapshot import Latest, Root
 from exporter.scanning.scheduler import Scheduler
@@ -40,7 +40,7 @@ def describe(config: Config) -> str:
         lines.append(f"alerts link to {config.external_url}")
     for root in config.roots:
         lines += _describe_root(root)
-    asked = f"a password ({_of(len(policy.users), 'user')})" if policy.users else "no password"
+    asked = f"a password ({counted(len(policy.users), 'user')})" if policy.users else "no password"
     lines.append(f"serve {'HTTPS' if policy.tls else 'plain HTTP'} to clients with {asked}")
     return "\n".join(lines)
 
@@ -74,12 +74,12 @@ def reach(config: Config) -> bool:
     """Scan every root once and say what is there; whether all could be read."""
     snapshot = Scheduler(config.roots, Latest(), Workers(config.scan_workers)).run_once()
     for root, settings in zip(snapshot.roots, config.roots, strict=True):
-        click.echo(formatting.readable(_finding(root)))
+        click.echo(readable(_finding(root)))
         names = [job.name for job in root.jobs]
         for sentence in _labels(names, settings.labels) if settings.labels else _suggested(names):
-            click.echo(f"  {formatting.readable(sentence)}")
+            click.echo(f"  {readable(sentence)}")
         for sentence in (*(f"jobs may be missed: {each}" for each in root.missed), *root.notes):
-            click.echo(f"  {formatting.readable(sentence)}")
+            click.echo(f"  {readable(sentence)}")
     return all(root.up for root in snapshot.roots)
 
 
@@ -95,9 +95,9 @@ def _labels(names: Sequence[str], patterns: Sequence[PathPattern]) -> Iterator[s
     for text in (*(pattern.text for pattern in patterns), None):
         such_as = f", such as {examples[text]}" if text in examples else ""
         if text is not None:
-            yield f"labels {text} fits {_of(fitting[text], 'job')}{such_as}"
+            yield f"labels {text} fits {counted(fitting[text], 'job')}{such_as}"
         elif such_as:
-            yield f"no labels for {_of(fitting[None], 'job')}{such_as}"
+            yield f"no labels for {counted(fitting[None], 'job')}{such_as}"
 
 
 def _suggested(names: Sequence[str]) -> Iterator[str]:
@@ -105,7 +105,8 @@ def _suggested(names: Sequence[str]) -> Iterator[str]:
     if patterns := suggest(names):
         parsed = [parse_label_pattern(text) for text in patterns]
         fitting = sum(match_labels(name, parsed)[0] is not None for name in names)
-        yield f"labels that would fit {fitting} of {len(names)} jobs: {json.dumps(patterns)}"
+        of = counted(len(names), "job")
+        yield f"labels that would fit {count(fitting)} of {of}: {json.dumps(patterns)}"
 
 
 def _finding(root: Root) -> str:
@@ -113,13 +114,9 @@ def _finding(root: Root) -> str:
         return f"root {root.name} cannot be read: {root.error}"
     unwatched, denied = root.jobs_unwatched, root.folders_denied
     return (
-        f"root {root.name} was read: {_of(found.jobs, 'job')} "
-        f"({found.jobs_unreadable} unreadable), "
-        f"{found.tasks_completed} of {_of(found.tasks, 'task')} completed"
-        + (f"; {_of(denied, 'folder')} found by wildcards, closed to it" if denied else "")
-        + (f"; max_per_root hides {unwatched} that should be watched" if unwatched else "")
+        f"root {root.name} was read: {counted(found.jobs, 'job')} "
+        f"({count(found.jobs_unreadable)} unreadable), "
+        f"{count(found.tasks_completed)} of {counted(found.tasks, 'task')} completed"
+        + (f"; {counted(denied, 'folder')} found by wildcards, closed to it" if denied else "")
+        + (f"; max_per_root hides {count(unwatched)} that should be watched" if unwatched else "")
     )
-
-
-def _of(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from exporter.config.addresses import scheme_of
-from exporter.model.formatting import count, series
+from exporter.model.formatting import count, counted, series
 from exporter.model.job import Job, Logs, Reading
 
 _RUNS_NAMED = 5
@@ -41,7 +41,7 @@ def advice(job: Job) -> str | None:
     if reading.executor == "slurm":
         sentences.append("Cancel jobs left with DependencyNeverSatisfied: they never start.")
     if stray := reading.stray_markers:
-        entries = _number(stray, "entry is", "entries are")
+        entries = counted(stray, "entry is", "entries are")
         sentences.append(
             f"Its tasks changed ({entries} stray in completions/): delete completions/ first if"
             " the input did, too."
@@ -57,7 +57,7 @@ def _before(job: Job, reading: Reading) -> Iterator[str]:
         yield "Nothing of this launch can finish it: mend the cause first."
     elif job.state == "stalled" and tasks is not None and (silent := tasks.count("silent")):
         yield (
-            f"See whether the {_number(silent, 'silent task')} still"
+            f"See whether the {counted(silent, 'silent task')} still"
             f" run{'s' * (silent == 1)}, and end what is left of this launch."
         )
     elif job.state == "stalled":
@@ -66,7 +66,7 @@ def _before(job: Job, reading: Reading) -> Iterator[str]:
         yield "If it is still wanted, see that nothing of it runs any more."
     elif failed and job.state == "running":
         yield (
-            f"{_number(failed, 'task')} failed and will not be tried again by this launch."
+            f"{counted(failed, 'task')} failed and will not be tried again by this launch."
             " Mend the cause, and let the other tasks end or cancel them."
         )
 
@@ -94,10 +94,6 @@ def _ranks(runs: list[tuple[int, int]]) -> str:
     return f"rank{'s' * (not is_one)} {series(words)}"
 
 
-def _number(number: int, one: str, many: str = "") -> str:
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
-
-
 def _all(tasks: int) -> str:
     return "its one task" if tasks == 1 else f"all {count(tasks)} tasks"
 
@@ -115,7 +111,7 @@ def unknowable(job: Job, url: str) -> str | None:
 
 def _limits(reading: Reading, logs: Logs, url: str) -> Iterator[str]:
     if logs.deferred:
-        yield f"{_number(logs.deferred, 'log')} will be looked at by a later scan."
+        yield f"{counted(logs.deferred, 'log')} will be looked at by a later scan."
     unseen, waiting = logs.tasks.count("unseen"), logs.tasks.count("waiting")
     if unseen and reading.executor in ("ray", "jobs"):
         executor = {"ray": "Ray", "jobs": "Jobs"}[reading.executor]

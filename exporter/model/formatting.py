@@ -58,6 +58,16 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 task``, ``1,574 tasks``; `many` is where the plural has more than an ``s``."""
+    return f"{count(number)} {one if number == 1 else many or f'{one}s'}"
+
+
+def every(number: int, one: str) -> str:
+    """``the one job``, ``all 1,574 jobs``."""
+    return f"the one {one}" if number == 1 else f"all {count(number)} {one}s"
+
+
 def percent(ratio: float) -> str:
     """``61 %``; rounded down, and finer near 0 and 1: ``<0.1 %``, ``0.4 %``, ``99.9 %``."""
     if ratio in (0, 1):

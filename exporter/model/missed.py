@@ -42,7 +42,7 @@ class Seen:
 def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
     """Sentences without their full stop; none where everything was looked at."""
     if unsearched := seen.folders_unsearched:
-        folders = "1 folder" if unsearched == 1 else f"{formatting.count(unsearched)} folders"
+        folders = formatting.counted(unsearched, "folder")
         hold = "holds" if unsearched == 1 else "hold"
         such_as = "" if unsearched == 1 else "such as "
         at_least = "at least " if seen.has_unasked else ""
@@ -51,7 +51,7 @@ def what_is_missed(seen: Seen, config: RootConfig) -> Iterator[str]:
             f"in which was not looked: {such_as}{seen.example}"
         )
     if unread := seen.folders_unread:
-        folders = "1 folder" if unread == 1 else f"{formatting.count(unread)} folders"
+        folders = formatting.counted(unread, "folder")
         such_as = "" if unread == 1 else "such as "
         yield f"{folders} cannot be read: {such_as}{seen.unread_example}"
     if seen.jobs_left_out or seen.folders_left_out:
@@ -77,13 +77,12 @@ def _left_out(seen: Seen, config: RootConfig) -> str:
             "exclude": config.exclude,
         }
         names = [name for name, value in filters.items() if value]
-        found = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
         leaves = "leaves" if len(names) == 1 and names != ["folders"] else "leave"
-        return f"{formatting.series(names)} {leaves} out {found} found"
-    folders = formatting.count(seen.folders_left_out)
+        return f"{formatting.series(names)} {leaves} out {formatting.every(jobs, 'job')} found"
     by = [name for name in ("prefix", "folders") if getattr(config, name)]
     leave = f"{formatting.series(by)} leave{'s' * (by == ['prefix'])} out"
     if seen.folders == 1 and not seen.folders_unread:
-        return f"{leave} every folder found ({folders})"
+        return f"{leave} every folder found ({formatting.count(seen.folders_left_out)})"
     rest = "what else could be read" if seen.folders_unread else "the rest"
-    return f"{leave} {folders} folder{'s' * (folders != '1')}, and {rest} holds no job"
+    folders = formatting.counted(seen.folders_left_out, "folder")
+    return f"{leave} {folders}, and {rest} holds no job"

@@ -119,7 +119,7 @@ def _why_root(row: RootRow) -> str:
         return "is not scanned in time: the storage hangs, or scans take longer than they should"
     error = (root.error or "").partition(": ")[2] or "unknown error"
     jobs = len(root.jobs) if root.jobs_lost is None else root.jobs_lost
-    of = f" ({formatting.count(jobs)} job{'s' * (jobs != 1)})" if jobs else ""
+    of = f" ({formatting.counted(jobs, 'job')})" if jobs else ""
     if root.last_successful_scan_timestamp is None:
         of = " (never read)"
     return f"cannot be scanned: {error}{of}"
@@ -142,7 +142,7 @@ def _why_state(row: Row) -> str:
 
 def _why_strays(row: Row) -> str:
     strays = 0 if row.reading is None else row.reading.stray_markers
-    return f"{formatting.count(strays)} stray marker{'s' * (strays != 1)}"
+    return formatting.counted(strays, "stray marker")
 
 
 class _OfJobs(NamedTuple):

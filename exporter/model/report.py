@@ -137,7 +137,7 @@ class Report:
     def _last_known(self, root: Root) -> str:
         if root.jobs_lost is None or root.last_successful_scan_timestamp is None:
             return f"{root.name} (never read)"
-        jobs = f"{formatting.count(root.jobs_lost)} job{'s' * (root.jobs_lost != 1)}"
+        jobs = formatting.counted(root.jobs_lost, "job")
         at = formatting.clock(root.last_successful_scan_timestamp, self.time)
         return f"{root.name} ({jobs} as of {at})"
 

@@ -46,7 +46,7 @@ def write_text(answer: Answer, remarks: Sequence[str]) -> None:
 
 def _write_that_none_is_left(jobs: int, room: int | None) -> None:
     if jobs:
-        them = "the one job" if jobs == 1 else f"all {formatting.count(jobs)} jobs"
+        them = formatting.every(jobs, "job")
         _write_line(f"--match, --state or -hc leave out {them}.", room)
 
 

@@ -83,6 +83,6 @@ def _tell_of_others(answer: Answer) -> None:
     wanted = {row.key for row in answer.wanted or ()}
     others = sum(not row.is_complete and row.key not in wanted for row in answer.report.rows)
     if others:
-        jobs = f"{formatting.count(others)} job{'s are' if others > 1 else ' is'}"
+        jobs = formatting.counted(others, "job is", "jobs are")
         sys.stderr.write(f"{jobs} not complete that the filters leave out; the exit code counts "
                          f"{'them' if others > 1 else 'it'}\n")  # fmt: skip

@@ -160,10 +160,8 @@ def _without_logs(report: Report) -> dict[str, list[str]]:
 
 
 def _on_logs(unread: Sequence[str]) -> str:
-    of = f"1 job cannot be read: {unread[0]}"
-    if len(unread) > 1:
-        of = f"{formatting.count(len(unread))} jobs cannot be read, such as {unread[0]}"
-    return f"logs of {of}; which of the tasks failed is not known"
+    jobs = formatting.counted(len(unread), "job cannot be read:", "jobs cannot be read, such as")
+    return f"logs of {jobs} {unread[0]}; which of the tasks failed is not known"
 
 
 def _lacks_logs(row: Row) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exporter.model.formatting import count
+from exporter.model.formatting import counted
 from exporter.model.job import Job
 from exporter.model.report import Row
 from exporter.model.upstream import Upstream
@@ -46,6 +46,6 @@ def late_in_words(job: Job) -> str:
     upstream = job.upstream
     if upstream is None or not upstream.late:
         return ""
-    tasks = f"{count(upstream.late)} task{'s' * (upstream.late != 1)}"
+    tasks = counted(upstream.late, "task")
     were = "were" if upstream.late != 1 else "was"
     return f"began before {tasks} of {upstream.job_name} {were} done"

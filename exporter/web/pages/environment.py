@@ -67,7 +67,7 @@ def new_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters = ("ago", "clock", "count", "day", "duration", "end", "moment", "percent")
+    filters = ("ago", "clock", "count", "counted", "day", "duration", "end", "moment", "percent")
     environment.filters |= {name: getattr(formatting, name) for name in filters}
     environment.globals |= {
         "SORTS": facts.SORTS,

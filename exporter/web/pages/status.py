@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporter.model import facts
+from exporter.model import facts, formatting
 from exporter.model.problems import first_of, problems_of
 from exporter.model.report import Report, Row, count_states
 from exporter.model.selection import Filter
@@ -110,7 +110,7 @@ def _title(scope: Report, states: dict[State, int], failing: int) -> str:
     """The bad news first, as far as there is any."""
     parts = []
     if failing:
-        parts.append(f"{failing} root{'s' if failing > 1 else ''} failing")
+        parts.append(f"{formatting.counted(failing, 'root')} failing")
     parts += [
         f"{jobs} {state}" for state, jobs in states.items() if jobs and state in NEED_ATTENTION
     ]

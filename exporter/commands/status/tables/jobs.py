@@ -47,7 +47,7 @@ def _note(row: Row, now: float) -> str:
         notes.append(formatting.REASONS[row.error])
     notes += filter(None, [in_words(row.job)])
     if row.reading is not None and (stray := row.reading.stray_markers):
-        notes.append(f"{stray} stray marker{'' if stray == 1 else 's'}")
+        notes.append(formatting.counted(stray, "stray marker"))
     return "; ".join(notes)
 
 
