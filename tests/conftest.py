@@ -6,11 +6,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 
 pytest_plugins = [
     "support.servers_fixtures",
-    "support.backends_fixtures",
+    "support.storages.backends_fixtures",
     "support.browser_fixtures",
 ]
 

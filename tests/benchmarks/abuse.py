@@ -36,7 +36,7 @@ from urllib.parse import urlencode
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.certificates import Certificates, hashed
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.processes import Exporter, get, prometheus, serving
 from support.servers import HOST, wait_until
 

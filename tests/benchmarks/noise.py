@@ -24,9 +24,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.estate import DUMPS
+from support.jobs.estate import DUMPS
+from support.jobs.stories import DAY, HOUR, MINUTE, Clock, Labels, Watcher, World, firing, watched
 from support.monitoring import alertmanager, example_alertmanager, receiver, send_alerts
-from support.stories import DAY, HOUR, MINUTE, Clock, Labels, Watcher, World, firing, watched
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig

@@ -20,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.many_jobs import an_estate
-from support.pages import job_path
-from support.readings import NOW, a_job, a_reading, a_root, a_snapshot
-from support.stats import a_pipeline, as_bytes
+from support.jobs.stats import a_pipeline, as_bytes
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.pages import job_path
+from support.snapshots.readings import NOW, a_job, a_reading, a_root, a_snapshot
 
 from exporter.datatrove.stats import JobStats, parse_stats
 from exporter.metrics.render import Renderer

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import slow_s3
 from measured import stats
 from scan import KEYS, print_head, print_row, scratch
-from support.in_memory_s3 import Objects
 from support.processes import Exporter, prometheus, serving
 from support.servers import wait_until
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.settings import RootConfig, StorageOptions, WatchLogs
 from exporter.model.snapshot import Latest

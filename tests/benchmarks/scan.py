@@ -24,8 +24,8 @@ from measured import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.homes import LOGS, Scans, write_homes
-from support.mounts import bindfs
+from support.jobs.homes import LOGS, Scans, write_homes
+from support.storages.mounts import bindfs
 
 HERE = Path(__file__)
 MEASURED = str(HERE.with_name("measured.py"))

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.readings import a_job, a_reading, a_root, a_snapshot
-from support.snapshot_collector import SnapshotCollector
+from support.snapshots.collector import SnapshotCollector
+from support.snapshots.readings import a_job, a_reading, a_root, a_snapshot
 
 from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.process_metrics import ProcessMetrics

@@ -3,7 +3,7 @@
 Every n-th job (n = `UNFINISHED`) has half of its tasks done, the others all of them. A
 LIST takes 60 ms, a GET or HEAD 25 ms, about as AWS from nearby. ``/-/stats`` tells what
 was asked since the last time; ``/-/put?KEY`` writes an empty object. It prints its port.
-Answers are `support.in_memory_s3`'s, kept once made: the server is not what is measured.
+Answers are `support.storages.in_memory_s3`'s, kept once made: the server is not what is measured.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.in_memory_s3 import Objects
 from support.servers import HOST, Answer, Request
+from support.storages.in_memory_s3 import Objects
 
 LIST_SECONDS, OBJECT_SECONDS = 0.060, 0.025
 

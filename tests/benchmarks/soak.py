@@ -25,11 +25,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support import faulty_s3
-from support.faulty_s3 import FaultyS3
-from support.jobs import write_executor, write_job, write_marker
-from support.mounts import Mount, bindfs
+from support.jobs.folders import write_executor, write_job, write_marker
 from support.servers import BUCKET, HOST, S3Server, free_ports, is_listening, running, wait_until
+from support.storages import faulty_s3
+from support.storages.faulty_s3 import FaultyS3
+from support.storages.mounts import Mount, bindfs
 
 from exporter.commands import python_tuning
 from exporter.config.settings import RootConfig, StorageOptions

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.jobs import write_job
-from support.pipelines import SUMMARY
+from support.jobs.folders import write_job
+from support.jobs.pipelines import SUMMARY
 
 JOBS = int(os.environ.get("BENCH_STATUS_JOBS", "50"))
 TASKS = int(os.environ.get("BENCH_STATUS_TASKS", "200"))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from support import servers
-from support.jobs import write_job
+from support.jobs.folders import write_job
+from support.jobs.pipelines import datatrove_process
 from support.monitoring import (
     SCRAPE_JOB,
     Receiver,
@@ -22,7 +23,6 @@ from support.monitoring import (
     receiver,
     sending_to,
 )
-from support.pipelines import datatrove_process
 from support.processes import Exporter, Prometheus, get, prometheus, serving
 from support.servers import (
     FTP_PASSWORD,

@@ -16,7 +16,7 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from support.estate import (
+from support.jobs.estate import (
     DUMPS,
     EXPERIMENTS,
     FAILED,
@@ -30,12 +30,12 @@ from support.estate import (
     states,
     write_estate,
 )
-from support.jobs import write_executor, write_job, write_marker
+from support.jobs.folders import write_executor, write_job, write_marker
+from support.jobs.stats import write_stats
 from support.monitoring import DEPLOY, SCRAPE_JOB, exported_names, hurried_rules, rules
 from support.processes import COMMAND, Prometheus, prometheus, serving
 from support.promql import called_functions, metric_names, selectors
 from support.servers import HOST, free_ports, running, wait_until
-from support.stats import write_stats
 
 GRAFANA = DEPLOY / "grafana"
 BOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
-from support.jobs import write_job
-from support.pages import job_path
+from support.jobs.folders import write_job
 from support.paths import PROJECT
 from support.processes import Exporter, get, serving
 from support.proxies import apache, nginx
+from support.snapshots.pages import job_path
 
 PROXY = PROJECT / "deploy" / "proxy"
 JOBS = ["minhash/a", "b c", "100% done?#;", "sub/metrics", "-/api/v1", "a\\b", "x%2Fy", "ü"]

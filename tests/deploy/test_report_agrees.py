@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from support.monitoring import RULE_FILES, alerts
 from support.processes import needs
-from support.readings import a_job, a_reading, a_root, a_snapshot
-from support.snapshot_collector import collect
+from support.snapshots.collector import collect
+from support.snapshots.readings import a_job, a_reading, a_root, a_snapshot
 
 from exporter.config.settings import DEFAULT_STALL_RULE, RootConfig, StallRule
 from exporter.model.job import Job, Reading

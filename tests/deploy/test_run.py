@@ -20,8 +20,16 @@ import kubernetes_validate
 import pytest
 import yaml
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
-from support.jobs import write_job
-from support.manifests import CHART, DEPLOY, Documents, kustomize, of_kind, render, workload
+from support.deployed.manifests import (
+    CHART,
+    DEPLOY,
+    Documents,
+    kustomize,
+    of_kind,
+    render,
+    workload,
+)
+from support.jobs.folders import write_job
 from support.paths import PROJECT
 from support.processes import needs
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.backends import BUCKET
-from support.jobs import FAILED_LOG, write_job
-from support.mounts import command_path
+from support.jobs.folders import FAILED_LOG, write_job
+from support.jobs.stats import write_stats
 from support.paths import PROJECT
 from support.processes import COMMAND
 from support.servers import S3Server
-from support.stats import write_stats
+from support.storages.backends import BUCKET
+from support.storages.mounts import command_path
 from support.told import told
 
 JOBS: dict[str, dict[str, str]] = {

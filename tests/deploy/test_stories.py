@@ -1,6 +1,6 @@
 """What the shipped rules say of jobs as they are in life: what fires, when, and what does not.
 
-Each story has real folders scanned by the program as its time goes by (``support.stories``).
+Each story has real folders scanned by the program as its time goes by (``support.jobs.stories``).
 """
 
 import shutil
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.stories import DAY, HOUR, MINUTE, Clock, Fired, TextFile, Watcher, World, told
+from support.jobs.stories import DAY, HOUR, MINUTE, Clock, Fired, TextFile, Watcher, World, told
 
 from exporter.config.settings import RootConfig
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.containers import BARE_IMAGE, IMAGE, podman
+from support.deployed.containers import BARE_IMAGE, IMAGE, podman
 
 _PROGRAMS = (
     ("podman", "--version"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.compose import Stack, stack
-from support.containers import IMAGE
+from support.deployed.compose import Stack, stack
+from support.deployed.containers import IMAGE
 from support.processes import Prometheus
 from support.servers import wait_until
 from support.told import told

@@ -7,8 +7,8 @@ import pytest
 from support.paths import PROJECT
 from support.processes import Page
 from support.servers import wait_until
-from support.slurm_pipelines import COMPLETE
-from support.slurm_system import HOME, USER, SlurmSystem, slurm_system
+from support.slurm.pipelines import COMPLETE
+from support.slurm.system import HOME, USER, SlurmSystem, slurm_system
 from support.told import told
 
 pytestmark = pytest.mark.timeout(400)  # it waits for minutes to end

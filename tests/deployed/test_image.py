@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.backends import Backend, write_small_job
 from support.certificates import Certificates, hashed
-from support.containers import (
+from support.deployed.containers import (
     BARE_IMAGE,
     CONFIG,
     ENVIRONMENT,
@@ -22,9 +21,10 @@ from support.containers import (
     podman,
     write_config,
 )
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.paths import PROJECT
 from support.servers import wait_until
+from support.storages.backends import Backend, write_small_job
 from support.told import told
 
 PUBLISHED = "--publish=127.0.0.1::10170"

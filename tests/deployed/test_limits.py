@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.machine import told_by_machine
+from support.deployed.machine import told_by_machine
 from support.paths import PROJECT
 
 pytestmark = pytest.mark.timeout(400)  # a machine in software

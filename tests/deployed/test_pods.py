@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 from support.certificates import Certificates, hashed
-from support.jobs import write_job
-from support.manifests import CHART, DEPLOY, kustomize, render
-from support.pods import Pod, pods
+from support.deployed.manifests import CHART, DEPLOY, kustomize, render
+from support.deployed.pods import Pod, pods
+from support.jobs.folders import write_job
 from support.servers import wait_until
 
 JOBS = [f"job-{number}" for number in range(30)]

@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
+from support.deployed.systemd import UNIT, System, system
 from support.paths import PROJECT
 from support.servers import wait_until
-from support.systemd import UNIT, System, system
 from support.told import told
 
 CONFIG = "/etc/datatrove-exporter/config.yaml"

@@ -14,11 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from support.browser_fixtures import HOSTILE_ROOT
 from support.browsers import axe_violations, overlaps, watched
-from support.estate import write_estate
-from support.job_gallery import HOSTILE_NAMES
-from support.jobs import write_job, write_marker
-from support.pages import job_path
+from support.jobs.estate import write_estate
+from support.jobs.folders import write_job, write_marker
+from support.jobs.gallery import HOSTILE_NAMES
 from support.processes import Exporter, serving
+from support.snapshots.pages import job_path
 
 from exporter.datatrove.layout import display_name
 

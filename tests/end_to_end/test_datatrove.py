@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.pipelines import Datatrove, datatrove_process, jobs_status
-from support.real_jobs import COMPLETE, KINDS, READABLE, TRUTH, UNREADABLE, unpack
+from support.jobs.pipelines import Datatrove, datatrove_process, jobs_status
+from support.jobs.real import COMPLETE, KINDS, READABLE, TRUTH, UNREADABLE, unpack
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
 

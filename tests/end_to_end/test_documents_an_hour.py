@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.jobs.step_pipelines import launch, launched, write_documents, write_tokenizer
 from support.monitoring import RULE_FILES, SCRAPE_JOB
 from support.processes import Prometheus, prometheus, serving
 from support.servers import HOST, free_ports, wait_until
-from support.step_pipelines import launch, launched, write_documents, write_tokenizer
 
 BEFORE, TASKS, DOCUMENTS = 250, 290, 20
 """More tasks are done before anybody watches than a scan reads files."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.jobs import write_executor, write_marker
+from support.jobs.folders import write_executor, write_marker
 from support.scans import Watch
 
 from exporter.model.report import report_on

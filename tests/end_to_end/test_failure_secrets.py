@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from support.pages import asked, below, shown
-from support.snapshot_collector import SnapshotCollector
+from support.jobs.task_states import SECRETS, unpack
+from support.snapshots.collector import SnapshotCollector
+from support.snapshots.pages import asked, below, shown
 from support.status import status
-from support.task_states import SECRETS, unpack
 
 from exporter import log
 from exporter.config.settings import RootConfig, ShowErrors

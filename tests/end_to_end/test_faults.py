@@ -15,10 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support import faulty_s3
-from support.faulty_s3 import Fault, FaultyS3
-from support.jobs import write_job, write_marker
-from support.mounts import bindfs
+from support.jobs.folders import write_job, write_marker
 from support.processes import Exporter, Page, get, serving
 from support.servers import (
     BUCKET,
@@ -30,6 +27,9 @@ from support.servers import (
     running,
     wait_until,
 )
+from support.storages import faulty_s3
+from support.storages.faulty_s3 import Fault, FaultyS3
+from support.storages.mounts import bindfs
 
 FAST = {"interval": "1s", "timeout": "3s"}
 

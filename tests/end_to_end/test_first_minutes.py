@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.jobs import FAILED_LOG, write_job
+from support.jobs.folders import FAILED_LOG, write_job
+from support.jobs.stats import complete
 from support.paths import PROJECT
 from support.processes import COMMAND, Exporter, prometheus, serving
 from support.servers import BUCKET, HOST, S3Server, free_ports, running, wait_until
-from support.stats import complete
 from support.told import told
 
 README = (PROJECT / "README.md").read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import write_job, write_marker
+from support.jobs.folders import write_job, write_marker
 from support.processes import Page, serving
 
 from exporter.config.settings import RootConfig

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.browser_fixtures import HOSTILE_ROOT
 from support.browsers import needs_module
-from support.pages import job_path
 from support.processes import Exporter
+from support.snapshots.pages import job_path
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.paths import CACHE
 from support.processes import COMMAND, needs, serving
 

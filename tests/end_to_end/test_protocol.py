@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from support.certificates import hashed
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.processes import Exporter, serving
 from support.servers import HOST
 

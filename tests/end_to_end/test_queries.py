@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.jobs import FAILED_LOG, write_job
+from support.jobs.folders import FAILED_LOG, write_job
+from support.jobs.stats import a_pipeline, complete
+from support.jobs.task_states import unpack
 from support.monitoring import RULE_FILES, SCRAPE_JOB
 from support.paths import PROJECT
 from support.processes import Prometheus, prometheus, serving
 from support.servers import HOST, free_ports, wait_until
-from support.stats import a_pipeline, complete
-from support.task_states import unpack
 
 DAY = 86_400.0
 PATTERNS = ["{stage}/{dump}"]

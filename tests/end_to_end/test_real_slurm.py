@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from support.processes import serving
-from support.real_slurm import PENDING, RUNNING, Element, Slurm, slurm
 from support.scans import Watch, jobs_of
-from support.slurm_jobs import LATE_SECONDS
-from support.slurm_pipelines import COMPLETE, EXIT, FAIL, FILL_MEMORY, Orders, launch
+from support.slurm.cluster import PENDING, RUNNING, Element, Slurm, slurm
+from support.slurm.jobs import LATE_SECONDS
+from support.slurm.pipelines import COMPLETE, EXIT, FAIL, FILL_MEMORY, Orders, launch
 
 from exporter.model.job import Job, Reading
 

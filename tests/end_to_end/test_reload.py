@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.processes import COMMAND, Exporter, Page, get, serving
 from support.servers import HOST, wait_until
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.certificates import Certificates, hashed
-from support.jobs import write_executor, write_job
+from support.jobs.folders import write_executor, write_job
 from support.processes import COMMAND, Exporter, get, serving
 from support.servers import Answer, HttpServer, Request, wait_until
 

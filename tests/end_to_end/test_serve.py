@@ -25,8 +25,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support import without_ipv6
-from support.jobs import LAUNCH, write_executor, write_job, write_marker
-from support.pages import job_path
+from support.jobs.folders import LAUNCH, write_executor, write_job, write_marker
 from support.processes import (
     COMMAND,
     Answer,
@@ -38,6 +37,7 @@ from support.processes import (
     serving,
 )
 from support.servers import HOST, S3Server, is_listening, running, wait_until
+from support.snapshots.pages import job_path
 
 from exporter.model.state import STATES
 
@@ -797,6 +797,7 @@ def degraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, l
             lambda page: all(scans(page, root["name"]) >= 3 for root in roots),
             "every root was scanned three times",
         )
+        assert exporter.end(signal.SIGTERM) == 0  # which writes the last lines of its log
         yield page, exporter.lines
     for path in folder.rglob("*"):  # so that it can be removed
         if path.is_dir():

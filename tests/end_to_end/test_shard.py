@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.paths import PROJECT
 from support.processes import COMMAND, Exporter, Labels, Page, prometheus
 from support.servers import HOST, running, wait_until

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import write_executor, write_marker
+from support.jobs.folders import write_executor, write_marker
 from support.processes import Exporter, serving
 from support.servers import BUCKET, S3Server, wait_until
 

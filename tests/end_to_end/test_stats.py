@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import archives
+from support.jobs import archives
+from support.jobs.stats import Scanned
+from support.jobs.step_pipelines import launch, launched, write_documents, write_tokenizer
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
-from support.stats import Scanned
-from support.step_pipelines import launch, launched, write_documents, write_tokenizer
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.stats import Stats, parse_stats

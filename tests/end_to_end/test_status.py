@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor, write_job, write_marker
-from support.pipelines import jobs_status
+from support.jobs.folders import LAUNCH, write_executor, write_job, write_marker
+from support.jobs.pipelines import jobs_status
+from support.jobs.real import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.processes import COMMAND
-from support.real_jobs import COMPLETE, READABLE, TRUTH, UNREADABLE, unpack
 from support.servers import BUCKET, S3Server
 from support.status import Run, status
 from support.terminal import CONTROL_C, terminal

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import archives
 from support.certificates import Certificates, hashed
-from support.jobs import LAUNCH, write_executor, write_job
+from support.jobs import archives
+from support.jobs.folders import LAUNCH, write_executor, write_job
+from support.jobs.stats import FILTER, WRITER, a_step, complete
+from support.jobs.task_states import unpack
 from support.processes import Exporter, serving
 from support.servers import Answer, HttpServer, Request, free_ports, silent_server
-from support.stats import FILTER, WRITER, a_step, complete
 from support.status import Run, status
-from support.task_states import unpack
 
 from exporter.commands.status.remote import client as client_module
 from exporter.commands.status.remote.client import PASSWORD, USER, Client

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.jobs import FAILED_LOG, LAUNCH, write_job, write_marker
+from support.jobs.folders import FAILED_LOG, LAUNCH, write_job, write_marker
+from support.jobs.task_states import STATES, unpack
 from support.status import status
-from support.task_states import STATES, unpack
 
 from exporter.commands.status.logs.failed import _tail as tail_of
 from exporter.storage.base import PART_BYTES

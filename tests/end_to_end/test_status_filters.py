@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.status import Run, status
 
 LISTED = ["base/CC-MAIN-2022-38", "base/CC-MAIN-2023-06", "dedup/CC-MAIN-2022-38"]

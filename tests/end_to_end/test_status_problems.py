@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.job_gallery import write_gallery
-from support.jobs import write_job
+from support.jobs.folders import write_job
+from support.jobs.gallery import write_gallery
 from support.processes import COMMAND
 from support.status import status
 from support.terminal import terminal

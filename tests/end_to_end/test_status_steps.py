@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from support import archives
-from support.jobs import LAUNCH, write_job
-from support.stats import complete
+from support.jobs import archives
+from support.jobs.folders import LAUNCH, write_job
+from support.jobs.stats import complete
 from support.status import status
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import archives
-from support.job_gallery import write_hostile
-from support.jobs import write_job
+from support.jobs import archives
+from support.jobs.folders import write_job
+from support.jobs.gallery import write_hostile
 from support.processes import COMMAND
 from support.status import status
 from support.terminal import terminal

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.processes import COMMAND, Exporter
 from support.terminal import Terminal, terminal
 

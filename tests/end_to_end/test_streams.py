@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.processes import COMMAND
 
 SHOWING = [

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import pipelines
-from support.pipelines import datatrove_process
-from support.task_states import Scans, open_tasks_of
+from support.jobs import pipelines
+from support.jobs.pipelines import datatrove_process
+from support.jobs.task_states import Scans, open_tasks_of
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.task_state import OpenTasks

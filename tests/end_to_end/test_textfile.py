@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support.jobs import write_marker
+from support.jobs.folders import write_marker
 from support.processes import COMMAND, Page, get, needs
 from support.servers import HOST, free_ports, is_listening, running, wait_until
 

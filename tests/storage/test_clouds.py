@@ -9,16 +9,16 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from support.backends import (
+from support.jobs.asked import JobFolder
+from support.servers import BUCKET, HOST, Answer, FtpServer, HttpServer, free_ports, silent_server
+from support.storages.backends import (
     AzureBackend,
     GoogleBackend,
     HuggingFaceBackend,
     failure,
     write_small_job,
 )
-from support.clouds import AzureServer, GoogleServer, Hub, counted, hub
-from support.job_folder import JobFolder
-from support.servers import BUCKET, HOST, Answer, FtpServer, HttpServer, free_ports, silent_server
+from support.storages.clouds import AzureServer, GoogleServer, Hub, counted, hub
 
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.model.snapshot import Latest

@@ -10,7 +10,9 @@ from typing import Any
 
 import fsspec
 import pytest
-from support.backends import (
+from support.jobs.asked import JobFolder
+from support.servers import FTP_BUSY, FTP_UNLISTABLE, FtpServer, ftp, wait_until
+from support.storages.backends import (
     OBJECT_STORES,
     Backend,
     FolderBackend,
@@ -19,8 +21,6 @@ from support.backends import (
     failure,
     write_small_job,
 )
-from support.job_folder import JobFolder
-from support.servers import FTP_BUSY, FTP_UNLISTABLE, FtpServer, ftp, wait_until
 
 from exporter.storage import open_storage
 from exporter.storage.base import PART_BYTES, Storage, Version

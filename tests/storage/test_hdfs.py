@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backends import HdfsBackend, failure, write_small_job
-from support.hadoop import LISTING_LIMIT, Hdfs, standby_namenode
-from support.job_folder import JobFolder
+from support.jobs.asked import JobFolder
 from support.servers import (
     HOST,
     Answer,
@@ -23,6 +21,8 @@ from support.servers import (
     silent_server,
     wait_until,
 )
+from support.storages.backends import HdfsBackend, failure, write_small_job
+from support.storages.hadoop import LISTING_LIMIT, Hdfs, standby_namenode
 
 from exporter.errors import StorageError
 from exporter.storage import open_storage

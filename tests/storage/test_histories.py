@@ -21,10 +21,10 @@ from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
-from support.backends import OBJECT_STORES, Backend
-from support.in_memory_s3 import QUIRKS, Objects
-from support.mounts import lying
 from support.servers import BUCKET, HttpServer
+from support.storages.backends import OBJECT_STORES, Backend
+from support.storages.in_memory_s3 import QUIRKS, Objects
+from support.storages.mounts import lying
 
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import marker_name, rank_of

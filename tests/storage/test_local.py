@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from support.jobs import write_executor, write_job
+from support.jobs.folders import write_executor, write_job
 
 from exporter.errors import StorageError
 from exporter.scanning.job_memory import Memory

@@ -6,9 +6,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 from support.costs import asked
-from support.in_memory_s3 import Objects
+from support.jobs.task_states import Scans, open_tasks_of
 from support.servers import BUCKET, HttpServer
-from support.task_states import Scans, open_tasks_of
+from support.storages.in_memory_s3 import Objects
 
 from exporter.datatrove.layout import log_name, marker_name
 from exporter.storage.s3.storage import S3Storage

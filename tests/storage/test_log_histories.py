@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.in_memory_s3 import Objects
+from support.jobs.task_states import Scans, open_tasks_of
 from support.servers import BUCKET, HttpServer
-from support.task_states import Scans, open_tasks_of
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.layout import log_name, marker_name

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.jobs import LAUNCH, write_executor, write_job, write_marker
-from support.mounts import Mount, bindfs, juicefs, lying, mergerfs, rclone, s3fs_fuse
+from support.jobs.folders import LAUNCH, write_executor, write_job, write_marker
 from support.scans import Watch, jobs_of
 from support.servers import BUCKET, S3Server
+from support.storages.mounts import Mount, bindfs, juicefs, lying, mergerfs, rclone, s3fs_fuse
 
 from exporter.storage.local import file_system
 from exporter.storage.local.storage import LocalStorage

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from support.backends import Backend, GoogleBackend, HdfsBackend, HuggingFaceBackend
-from support.real_jobs import DATA, KINDS, TRUTH, UNREADABLE
+from support.jobs.real import DATA, KINDS, TRUTH, UNREADABLE
 from support.scans import Watch, jobs_of
 from support.status import status
+from support.storages.backends import Backend, GoogleBackend, HdfsBackend, HuggingFaceBackend
 
 from exporter.config.settings import StorageOptions
 from exporter.datatrove.layout import INNER_FOLDERS

@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 from support.certificates import Certificates
-from support.clouds import counted
-from support.in_memory_s3 import Objects
-from support.job_folder import JobFolder
+from support.jobs.asked import JobFolder
 from support.servers import (
     BUCKET,
     HOST,
@@ -30,6 +28,8 @@ from support.servers import (
     free_ports,
     silent_server,
 )
+from support.storages.clouds import counted
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.settings import (
     RootConfig,

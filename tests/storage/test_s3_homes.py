@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from support.homes import LOGS, Scans, names_of
-from support.in_memory_s3 import Objects
+from support.jobs.homes import LOGS, Scans, names_of
 from support.servers import Answer, HttpServer, Request
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.settings import StorageOptions
 

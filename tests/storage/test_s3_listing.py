@@ -12,8 +12,8 @@ from typing import Any
 
 import botocore.handlers
 import pytest
-from support.in_memory_s3 import Objects
 from support.servers import Answer, HttpServer, Request, S3Server
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.settings import RootConfig, StorageOptions
 from exporter.errors import StorageError

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.in_memory_s3 import QUIRKS, Objects
 from support.processes import COMMAND
 from support.servers import Answer, HttpServer, Request
+from support.storages.in_memory_s3 import QUIRKS, Objects
 
 from exporter.config.addresses import check_url
 from exporter.config.settings import RootConfig, StorageOptions

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.costs import asked
-from support.in_memory_s3 import XML, Objects
 from support.servers import BUCKET, Answer, HttpServer, Request
-from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
+from support.slurm.jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
+from support.storages.in_memory_s3 import XML, Objects
 
 from exporter.model.job import Reading
 from exporter.scanning.job_memory import Memory

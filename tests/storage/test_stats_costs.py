@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from support.in_memory_s3 import Objects
+from support.jobs.stats import Scanned, a_pipeline, as_bytes
 from support.servers import BUCKET, HttpServer
-from support.stats import Scanned, a_pipeline, as_bytes
+from support.storages.in_memory_s3 import Objects
 
 from exporter.datatrove.layout import marker_name
 from exporter.storage.s3.storage import S3Storage

@@ -11,10 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.in_memory_s3 import Objects
-from support.servers import BUCKET, HttpServer
-from support.slurm_jobs import unpack as unpack_slurm_jobs
-from support.task_states import (
+from support.jobs.task_states import (
     DEAD,
     STATES,
     TIMELINES,
@@ -24,6 +21,9 @@ from support.task_states import (
     unpack,
     versions_of,
 )
+from support.servers import BUCKET, HttpServer
+from support.slurm.jobs import unpack as unpack_slurm_jobs
+from support.storages.in_memory_s3 import Objects
 
 from exporter.datatrove.task_state import OpenTasks
 from exporter.storage.filesystems.adapter import Adapter

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browsers import chromium
-from support.job_gallery import write_gallery, write_hostile
+from support.jobs.gallery import write_gallery, write_hostile
 from support.processes import Exporter, serving
 
 HOSTILE_ROOT = '<b title="x">s3://bucket/a\'b</b>'

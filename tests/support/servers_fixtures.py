@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.clouds import AzureServer, GoogleServer, Hub, azurite, fake_gcs, hub
-from support.hadoop import Hdfs, hdfs
 from support.servers import FtpServer, Moto, S3Server, ftp, moto, seaweedfs, sftp
+from support.storages.clouds import AzureServer, GoogleServer, Hub, azurite, fake_gcs, hub
+from support.storages.hadoop import Hdfs, hdfs
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 
 from exporter.commands.check_config import describe, reach
 from exporter.config.labels import parse_label_pattern

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Certificates, hashed
-from support.jobs import write_job
+from support.jobs.folders import write_job
 from support.paths import PROJECT
 from support.processes import serving
 from support.servers import HOST, free_ports, is_listening, running, wait_until

@@ -5,7 +5,7 @@ import json
 import hypothesis
 import pytest
 from hypothesis import strategies
-from support.stats import FILTER, READER, WRITER, a_pipeline, a_step, as_bytes
+from support.jobs.stats import FILTER, READER, WRITER, a_pipeline, a_step, as_bytes
 
 from exporter.datatrove.stats import (
     COUNTS,

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
-from support.readings import (
+from support.snapshots.collector import SnapshotCollector
+from support.snapshots.readings import (
     a_job,
     a_reading,
     a_root,
@@ -14,7 +15,6 @@ from support.readings import (
     an_unreadable_job,
     an_unscanned_root,
 )
-from support.snapshot_collector import SnapshotCollector
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.task_state import OpenTasks

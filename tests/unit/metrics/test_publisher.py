@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
-from support.readings import a_snapshot, an_unscanned_root
 from support.servers import wait_until
+from support.snapshots.readings import a_snapshot, an_unscanned_root
 
 import exporter.metrics.publisher
 from exporter.metrics.exposition import Exposition, Format

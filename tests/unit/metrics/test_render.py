@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from support.readings import (
+from support.snapshots.collector import SnapshotCollector
+from support.snapshots.readings import (
     a_job,
     a_reading,
     a_root,
     a_snapshot,
     an_unscanned_root,
 )
-from support.snapshot_collector import SnapshotCollector
 
 import exporter.metrics.render
 from exporter.datatrove.layout import display_name

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from support.readings import DAY, HOUR, NOW, a_job, a_reading, some_logs
+from support.snapshots.readings import DAY, HOUR, NOW, a_job, a_reading, some_logs
 
 from exporter.datatrove.ranks import Ranks
 from exporter.model.advice import advice, unknowable

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.readings import a_reading
+from support.snapshots.readings import a_reading
 
 
 @pytest.mark.parametrize(

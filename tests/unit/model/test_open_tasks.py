@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.readings import a_reading, some_logs
+from support.snapshots.readings import a_reading, some_logs
 
 from exporter import log
 from exporter.config.settings import ShowErrors

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.readings import HOUR, a_reading
+from support.snapshots.readings import HOUR, a_reading
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.pace import pace_of

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from support.readings import (
+from support.snapshots.readings import (
     DAY,
     HOUR,
     NOW,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.readings import (
+from support.snapshots.readings import (
     DAY,
     HOUR,
     MANY,

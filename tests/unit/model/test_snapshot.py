@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.readings import (
+from support.snapshots.readings import (
     a_job,
     a_reading,
     a_root,

@@ -4,7 +4,7 @@ from array import array
 from dataclasses import replace
 
 import pytest
-from support.readings import (
+from support.snapshots.readings import (
     DAY,
     HOUR,
     NOW,

@@ -1,8 +1,8 @@
 """What is shown of the steps of a job's pipeline."""
 
 import pytest
-from support.readings import HOUR, NOW, a_job, a_reading, a_root, a_snapshot
-from support.stats import a_pipeline, as_bytes
+from support.jobs.stats import a_pipeline, as_bytes
+from support.snapshots.readings import HOUR, NOW, a_job, a_reading, a_root, a_snapshot
 
 from exporter.datatrove.stats import JobStats, parse_stats
 from exporter.model.facts import JOB_FACTS, job_json

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support.homes import LOGS, Scans, closing, names_of, write_homes
-from support.jobs import write_job
+from support.jobs.folders import write_job
+from support.jobs.homes import LOGS, Scans, closing, names_of, write_homes
 
 HOMES = f"*/{LOGS}/**"
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor, write_marker
-from support.readings import a_reading
+from support.jobs.folders import LAUNCH, write_executor, write_marker
 from support.scans import read, scan, scan_with
+from support.snapshots.readings import a_reading
 
 from exporter.datatrove.ranks import UNKNOWN, Markers, Ranks
 from exporter.datatrove.throughput import HOUR_SECONDS, NOTHING

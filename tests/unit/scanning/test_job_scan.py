@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor, write_marker
+from support.jobs.folders import LAUNCH, write_executor, write_marker
 from support.scans import read, scan, scan_with
 
 from exporter.scanning.job_scan import scan_job

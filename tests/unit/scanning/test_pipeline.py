@@ -9,11 +9,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from support import archives, real_jobs, slurm_jobs
-from support.in_memory_s3 import Objects
-from support.jobs import LAUNCH, write_executor, write_marker
+from support.jobs import archives, real
+from support.jobs.folders import LAUNCH, write_executor, write_marker
 from support.servers import BUCKET, HttpServer
-from support.upstreams import Exporter, names_itself, waits_for
+from support.slurm import jobs as slurm_jobs
+from support.snapshots.upstreams import Exporter, names_itself, waits_for
+from support.storages.in_memory_s3 import Objects
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StorageOptions
@@ -86,7 +87,7 @@ def test_what_waits_for_a_dead_stage_on_a_real_cluster_is_not_known_until_it_ran
 
 
 def test_what_real_runs_left(tmp_path: Path, watch: Watch) -> None:
-    folder = real_jobs.unpack(tmp_path)
+    folder = real.unpack(tmp_path)
     assert set(found_in(watch(folder, max_depth=8)).values()) == {
         ("slurm_run/signatures", "slurm", 0),
         ("hf_jobs_executor/signatures", "depends", 50),
@@ -241,7 +242,7 @@ def test_tasks_that_came_too_late_on_a_real_slurm_cluster(tmp_path: Path) -> Non
 
 def test_a_task_of_the_stage_before_that_was_launched_again_is_late(tmp_path: Path) -> None:
     """All is green: 12 of 12, and 4 of 4 that ran on 11. These stages lie 14 s apart."""
-    folder = real_jobs.unpack(tmp_path) / "slurm_run"
+    folder = real.unpack(tmp_path) / "slurm_run"
     assert late_in(exporter_of(folder, 0.0)) == {"slurm_run:buckets": 1}
     assert late_in(exporter_of(folder, 60.0)) == {"slurm_run:buckets": 0}
 

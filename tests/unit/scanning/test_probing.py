@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.jobs import FAILED_LOG, LAUNCH, write_executor
-from support.stats import complete, write_stats
-from support.task_states import open_tasks_of
+from support.jobs.folders import FAILED_LOG, LAUNCH, write_executor
+from support.jobs.stats import complete, write_stats
+from support.jobs.task_states import open_tasks_of
 
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import log_file

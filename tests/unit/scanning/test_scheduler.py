@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hanging_storage import HangingStorage, opener
-from support.jobs import write_job, write_marker
-from support.readings import a_snapshot, an_unreadable_job
+from support.jobs.folders import write_job, write_marker
+from support.snapshots.readings import a_snapshot, an_unreadable_job
+from support.storages.hanging_storage import HangingStorage, opener
 
 from exporter.config.settings import RootConfig
 from exporter.config.shard import Shard

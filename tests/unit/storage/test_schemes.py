@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.jobs import write_job
+from support.jobs.folders import write_job
 
 from exporter.cli import main
 from exporter.errors import StorageError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.pages import job_path
 from support.processes import Exporter
+from support.snapshots.pages import job_path
 
 from exporter.errors import REASONS
 from exporter.model.facts import JOB_FACTS, ROOT_FACTS, SORTS, SUMS

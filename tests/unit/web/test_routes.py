@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from support.pages import views_of
+from support.snapshots.pages import views_of
 
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher

@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 from support.certificates import Certificates, hashed
-from support.jobs import write_job
-from support.pages import job_path
+from support.jobs.folders import write_job
 from support.processes import COMMAND, Answer, Exporter, get, prometheus, serving
 from support.servers import HOST, wait_until
+from support.snapshots.pages import job_path
 
 from exporter.metrics.process_metrics import ProcessMetrics
 from exporter.metrics.publisher import Publisher

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from support.readings import a_job, a_reading, an_unreadable_job, report_of, some_logs
+from support.snapshots.readings import a_job, a_reading, an_unreadable_job, report_of, some_logs
 
 from exporter.model.facts import JOB_FACTS, job_json
 from exporter.model.report import Row

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.pages import job_path
+from support.snapshots.pages import job_path
 
 from exporter.scanning.discovery import job_name
 from exporter.web.urls import Addresses, Key, shell_path

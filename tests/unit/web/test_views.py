@@ -8,9 +8,9 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from support.pages import READING, asked, below, job_path, shown, views_of
-from support.readings import DAY, NOW, a_job, a_root, a_snapshot, an_unreadable_job
-from support.stages import daily
+from support.snapshots.pages import READING, asked, below, job_path, shown, views_of
+from support.snapshots.readings import DAY, NOW, a_job, a_root, a_snapshot, an_unreadable_job
+from support.snapshots.stages import daily
 
 from exporter.model.names.grouping import UNKNOWN, groups_of
 from exporter.model.snapshot import Latest

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.readings import MANY, report_of
+from support.snapshots.readings import MANY, report_of
 
 from exporter.commands.status.options import Options
 from exporter.model.selection import Filter

@@ -1,7 +1,7 @@
 """What is said below the table of jobs."""
 
 import pytest
-from support.readings import a_job, a_reading, report_of, root_of
+from support.snapshots.readings import a_job, a_reading, report_of, root_of
 
 from exporter.commands.status.scanned import remarks
 from exporter.config.settings import RootConfig

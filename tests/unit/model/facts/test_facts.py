@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from support.readings import NOW, a_job, a_reading, a_root, a_snapshot, an_unreadable_job
+from support.snapshots.readings import NOW, a_job, a_reading, a_root, a_snapshot, an_unreadable_job
 
 from exporter.commands.status.tables.jobs import columns_for
 from exporter.model import facts

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from support.readings import (
+from support.snapshots.readings import (
     MANY,
     NOW,
     a_job,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.readings import (
+from support.jobs.stats import a_pipeline, as_bytes
+from support.snapshots.readings import (
     MANY,
     NOW,
     a_job,
@@ -17,7 +18,6 @@ from support.readings import (
     an_unreadable_job,
     some_logs,
 )
-from support.stats import a_pipeline, as_bytes
 
 from exporter.datatrove.failure import Cause
 from exporter.datatrove.stats import JobStats, parse_stats

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import pytest
-from support.layouts import LAYOUTS as MORE_LAYOUTS
-from support.layouts import Answer
 from support.paths import DATA
+from support.snapshots.layouts import LAYOUTS as MORE_LAYOUTS
+from support.snapshots.layouts import Answer
 
 from exporter.model.names.grouping import UNKNOWN, Group, group_of_labels, groups_of
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from support.layouts import LAYOUTS as MORE_LAYOUTS
 from support.paths import DATA
+from support.snapshots.layouts import LAYOUTS as MORE_LAYOUTS
 
 from exporter.config.labels import (
     check_label_patterns,

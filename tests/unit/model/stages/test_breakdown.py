@@ -1,6 +1,6 @@
 """Rows by what they have in common."""
 
-from support.readings import a_job, a_reading, an_unreadable_job, report_of
+from support.snapshots.readings import a_job, a_reading, an_unreadable_job, report_of
 
 from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.stages.breakdown import break_down

@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from support.layouts import LAYOUTS as MORE_LAYOUTS
 from support.paths import DATA
-from support.readings import a_job
-from support.stages import rows_of, rows_of_states
+from support.snapshots.layouts import LAYOUTS as MORE_LAYOUTS
+from support.snapshots.readings import a_job
+from support.snapshots.stages import rows_of, rows_of_states
 
 from exporter.model.report import Row
 from exporter.model.stages.grid import Grid, default_view, grids_of

@@ -1,7 +1,7 @@
 """The jobs before and after one, and what is said of them."""
 
 import pytest
-from support.readings import NOW, a_job, a_reading, a_root, a_snapshot
+from support.snapshots.readings import NOW, a_job, a_reading, a_root, a_snapshot
 
 from exporter.model.job import Job
 from exporter.model.report import Report, report_on

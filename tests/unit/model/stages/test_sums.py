@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from support.readings import a_job, a_reading
+from support.snapshots.readings import a_job, a_reading
 
 from exporter.model.job import Job
 from exporter.model.stages.sums import MOST_STAGES, sums_by_stage

@@ -4,8 +4,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from support.readings import DAY, HOUR, NOW, a_job, an_unreadable_job, report_of
-from support.stages import daily, finished, rows_of, rows_of_states, worked
+from support.snapshots.readings import DAY, HOUR, NOW, a_job, an_unreadable_job, report_of
+from support.snapshots.stages import daily, finished, rows_of, rows_of_states, worked
 
 from exporter.model.job import Reading
 from exporter.model.names.grouping import Group, groups_of

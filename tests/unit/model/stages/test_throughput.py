@@ -1,8 +1,8 @@
 """What jobs completed lately, and when the rest will be done."""
 
 import pytest
-from support.readings import DAY, HOUR, NOW, a_job, a_reading, report_of
-from support.stages import daily, finished, worked
+from support.snapshots.readings import DAY, HOUR, NOW, a_job, a_reading, report_of
+from support.snapshots.stages import daily, finished, worked
 
 from exporter.datatrove.throughput import HOUR_SECONDS
 from exporter.model.job import Reading

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor
-from support.stats import FILTER, WRITER, Scanned, a_pipeline, a_step, complete
+from support.jobs.folders import LAUNCH, write_executor
+from support.jobs.stats import FILTER, WRITER, Scanned, a_pipeline, a_step, complete
 
 from exporter.config.settings import RootConfig
 from exporter.scanning.probes import mixed

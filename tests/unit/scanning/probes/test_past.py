@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from support.jobs import write_marker
+from support.jobs.folders import write_marker
 
 from exporter.datatrove.throughput import HOUR_SECONDS, KEPT_HOURS, NOTHING
 from exporter.model.job import Reading

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from support.costs import asked
-from support.jobs import LAUNCH, write_executor, write_marker
-from support.slurm_jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
+from support.jobs.folders import LAUNCH, write_executor, write_marker
+from support.slurm.jobs import LATE_SECONDS, STARTED, markers_in_order, unpack
 
 from exporter.model.job import Reading
 from exporter.scanning.job_memory import JobScan, Memory

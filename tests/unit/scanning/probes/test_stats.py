@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor
-from support.scans import Watch
-from support.stats import (
+from support.jobs.folders import LAUNCH, write_executor
+from support.jobs.stats import (
     FILTER,
     Scanned,
     a_pipeline,
@@ -19,6 +18,7 @@ from support.stats import (
     uncomplete,
     write_stats,
 )
+from support.scans import Watch
 
 from exporter.datatrove.ranks import Ranks
 from exporter.datatrove.stats import STATS_LIMIT_BYTES, JobStats

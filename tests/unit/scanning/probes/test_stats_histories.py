@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
-from support.jobs import LAUNCH, write_executor
-from support.stats import Scanned, a_pipeline, complete, uncomplete, write_stats
+from support.jobs.folders import LAUNCH, write_executor
+from support.jobs.stats import Scanned, a_pipeline, complete, uncomplete, write_stats
 
 STEPS = 30
 

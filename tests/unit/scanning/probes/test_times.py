@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.in_memory_s3 import Objects
-from support.jobs import LAUNCH, write_job
+from support.jobs.folders import LAUNCH, write_job
 from support.servers import BUCKET, HttpServer
+from support.storages.in_memory_s3 import Objects
 
 from exporter.datatrove.ranks import UNKNOWN
 from exporter.scanning.probes.times import Times, TimesQuestion

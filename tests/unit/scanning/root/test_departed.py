@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from support.readings import DAY, NOW, a_job, a_reading
-from support.stages import worked
+from support.snapshots.readings import DAY, NOW, a_job, a_reading
+from support.snapshots.stages import worked
 
 from exporter.datatrove.ranks import Markers
 from exporter.datatrove.throughput import KEPT_HOURS

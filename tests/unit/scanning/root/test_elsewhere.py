@@ -9,10 +9,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from support import archives, real_jobs, slurm_jobs
-from support.homes import closing as closing_folders
-from support.jobs import LAUNCH, write_executor, write_job, write_marker
-from support.upstreams import Exporter, names_itself, waits_for
+from support.jobs import archives, real
+from support.jobs.folders import LAUNCH, write_executor, write_job, write_marker
+from support.jobs.homes import closing as closing_folders
+from support.slurm import jobs as slurm_jobs
+from support.snapshots.upstreams import Exporter, names_itself, waits_for
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig
@@ -104,7 +105,7 @@ def test_shards_know_the_upstreams_of_real_folders(
     """By the folder that a job waits for, and by Slurm's number. One is late by 14 seconds."""
     roots = [
         slurm_jobs.unpack(tmp_path / "slurm") / "jobs",
-        real_jobs.unpack(tmp_path / "real"),
+        real.unpack(tmp_path / "real"),
         archives.unpack("task_states.tar.gz", tmp_path / "states") / "local",
     ]
     made = estate(*roots, tolerance_seconds=tolerance_seconds)

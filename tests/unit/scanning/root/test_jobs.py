@@ -1,7 +1,7 @@
 """The jobs of a root by folder and by name; no storage, no clock."""
 
 import pytest
-from support.readings import a_job
+from support.snapshots.readings import a_job
 
 from exporter.config.settings import RootConfig
 from exporter.model.upstream import Upstream

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from support.readings import NOW as WALL
-from support.readings import a_job, a_reading, an_unreadable_job, an_unscanned_root
+from support.snapshots.readings import NOW as WALL
+from support.snapshots.readings import a_job, a_reading, an_unreadable_job, an_unscanned_root
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig

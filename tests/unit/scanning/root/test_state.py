@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support.readings import DAY, HOUR, a_job, a_reading, an_unreadable_job
-from support.readings import NOW as WALL
+from support.snapshots.readings import DAY, HOUR, a_job, a_reading, an_unreadable_job
+from support.snapshots.readings import NOW as WALL
 
 from exporter.config.labels import parse_label_pattern
 from exporter.config.settings import RootConfig, StallRule

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.jobs import write_job
+from support.jobs.folders import write_job
 
 from exporter.config.settings import RootConfig
 from exporter.scanning.discovery import FolderToVisit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.costs import asked
-from support.jobs import write_executor
+from support.jobs.folders import write_executor
 
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.storage.base import Folder, Requests

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.backends import failure
+from support.storages.backends import failure
 
 from exporter.storage.base import PART_BYTES
 from exporter.storage.local.storage import LocalStorage

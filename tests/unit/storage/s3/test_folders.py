@@ -5,8 +5,8 @@ from contextlib import closing
 from functools import partial
 
 import pytest
-from support.in_memory_s3 import Objects
 from support.servers import HttpServer
+from support.storages.in_memory_s3 import Objects
 
 from exporter.errors import StorageError
 from exporter.storage.base import Folder

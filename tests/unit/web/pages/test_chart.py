@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from support.pages import READING, below, shown, views_of
-from support.readings import HOUR, NOW, a_job, a_root, a_snapshot
+from support.snapshots.pages import READING, below, shown, views_of
+from support.snapshots.readings import HOUR, NOW, a_job, a_root, a_snapshot
 
 from exporter.datatrove.pace import History
 from exporter.model.job import Reading

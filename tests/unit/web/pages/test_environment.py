@@ -13,7 +13,7 @@ import pytest
 from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2 import PackageLoader, StrictUndefined, UndefinedError
-from support.pages import (
+from support.snapshots.pages import (
     READING,
     Skeleton,
     a_failed_job,
@@ -24,7 +24,7 @@ from support.pages import (
     shown,
     views_of,
 )
-from support.readings import (
+from support.snapshots.readings import (
     NOW,
     a_job,
     a_root,

@@ -2,9 +2,9 @@
 
 import re
 
-from support.many_jobs import an_estate
-from support.pages import Skeleton, asked, page_of, shown, text_of, views_of
-from support.readings import NOW, a_job, a_root, completed
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.pages import Skeleton, asked, page_of, shown, text_of, views_of
+from support.snapshots.readings import NOW, a_job, a_root, completed
 
 from exporter.model.names.grouping import Group, groups_of
 

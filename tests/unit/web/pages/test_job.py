@@ -5,7 +5,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from support.pages import (
+from support.jobs.stats import a_pipeline, as_bytes
+from support.snapshots.pages import (
     READING,
     Skeleton,
     a_failed_job,
@@ -16,8 +17,7 @@ from support.pages import (
     text_of,
     views_of,
 )
-from support.readings import NOW, a_job, a_reading, a_root, an_unreadable_job, some_logs
-from support.stats import a_pipeline, as_bytes
+from support.snapshots.readings import NOW, a_job, a_reading, a_root, an_unreadable_job, some_logs
 
 from exporter.config.settings import ShowErrors
 from exporter.datatrove.layout import display_name

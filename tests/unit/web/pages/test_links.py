@@ -8,9 +8,9 @@ from typing import get_args
 from urllib.parse import parse_qsl
 
 import pytest
-from support.many_jobs import an_estate
-from support.pages import READING, asked, shown, views_of
-from support.readings import a_job, a_root
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.pages import READING, asked, shown, views_of
+from support.snapshots.readings import a_job, a_root
 
 from exporter.model.names.grouping import group_of_labels
 from exporter.model.selection import Filter

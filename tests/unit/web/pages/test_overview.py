@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from support.many_jobs import an_estate
-from support.pages import page_of, text_of
-from support.readings import DAY, NOW, a_job, a_root, a_snapshot, completed
-from support.stages import daily, finished
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.pages import page_of, text_of
+from support.snapshots.readings import DAY, NOW, a_job, a_root, a_snapshot, completed
+from support.snapshots.stages import daily, finished
 
 from exporter.model.report import report_on
 from exporter.model.selection import Filter

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from support.readings import HOUR, NOW, a_job, a_root, a_snapshot, completed
+from support.snapshots.readings import HOUR, NOW, a_job, a_root, a_snapshot, completed
 
 from exporter.model.report import report_on
 from exporter.model.selection import Filter

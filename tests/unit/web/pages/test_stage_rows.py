@@ -3,8 +3,8 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from support.many_jobs import an_estate
-from support.readings import NOW, a_job, a_root, a_snapshot
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.readings import NOW, a_job, a_root, a_snapshot
 
 from exporter.model.names.grouping import groups_of
 from exporter.model.report import report_on

@@ -7,8 +7,9 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
-from support.many_jobs import an_estate
-from support.pages import (
+from support.paths import DATA
+from support.snapshots.many_jobs import an_estate
+from support.snapshots.pages import (
     READING,
     Skeleton,
     a_failed_job,
@@ -19,8 +20,7 @@ from support.pages import (
     text_of,
     views_of,
 )
-from support.paths import DATA
-from support.readings import (
+from support.snapshots.readings import (
     DAY,
     HOUR,
     NOW,

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from support.readings import MANY, report_of
+from support.snapshots.readings import MANY, report_of
 
 from exporter.commands.status.remote import reading
 from exporter.commands.status.remote.reading import (

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from support.readings import (
+from support.servers import Answer, HttpServer, Request
+from support.snapshots.readings import (
     NOW,
     a_job,
     a_reading,
@@ -14,7 +15,6 @@ from support.readings import (
     an_unreadable_job,
     an_unscanned_root,
 )
-from support.servers import Answer, HttpServer, Request
 
 from exporter.commands.status.remote import client
 from exporter.commands.status.remote.source import Exporter

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.readings import (
+from support.snapshots.readings import (
     HOUR,
     NOW,
     a_job,

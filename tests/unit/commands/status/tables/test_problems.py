@@ -2,7 +2,15 @@
 
 from dataclasses import replace
 
-from support.readings import HOUR, NOW, a_job, a_root, a_snapshot, an_unreadable_job, completed
+from support.snapshots.readings import (
+    HOUR,
+    NOW,
+    a_job,
+    a_root,
+    a_snapshot,
+    an_unreadable_job,
+    completed,
+)
 
 from exporter.commands.status.tables.layout import lines
 from exporter.commands.status.tables.problems import problem_columns

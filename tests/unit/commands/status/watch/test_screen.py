@@ -3,7 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from support.readings import HOUR, a_job, a_reading, an_unreadable_job, completed, report_of
+from support.snapshots.readings import (
+    HOUR,
+    a_job,
+    a_reading,
+    an_unreadable_job,
+    completed,
+    report_of,
+)
 
 from exporter.commands.status.options import Options
 from exporter.commands.status.tables.layout import width

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.costs import asked
-from support.task_states import Scans, open_tasks_of
+from support.jobs.task_states import Scans, open_tasks_of
 
 from exporter.config.settings import StallRule
 from exporter.datatrove.layout import log_name, marker_name

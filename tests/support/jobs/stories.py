@@ -31,11 +31,11 @@ from exporter.model.snapshot import Latest
 from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.workers import Workers
-from support.jobs import FAILED_LOG, write_executor, write_marker
+from support.jobs.folders import FAILED_LOG, write_executor, write_marker
 from support.monitoring import RULE_FILES, SCRAPE_JOB, rules
 from support.processes import needs
 from support.promql import metric_names
-from support.snapshot_collector import collect
+from support.snapshots.collector import collect
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 EPOCH = 1_700_000_000

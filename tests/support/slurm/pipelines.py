@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the process that launches does not know where it is
-    from support.real_slurm import Slurm
+    from support.slurm.cluster import Slurm
 
 COMPLETE, FAIL, EXIT, FILL_MEMORY = "complete", "fail", "exit", "fill memory"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.containers import FOLDER
+from support.deployed.containers import FOLDER
 from support.servers import running, wait_until
 
 UNIT = "datatrove-exporter"

@@ -13,7 +13,7 @@ from exporter.scanning.scheduler import Scheduler
 from exporter.storage import open_storage
 from exporter.storage.base import Folder, Storage
 from exporter.workers import Workers
-from support.jobs import write_job
+from support.jobs.folders import write_job
 
 LOGS = "datatrove/logs"
 

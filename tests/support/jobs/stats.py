@@ -17,7 +17,7 @@ from exporter.scanning.probing import with_mixed, with_stats
 from exporter.storage.base import Storage
 from exporter.storage.local.storage import LocalStorage
 from support.costs import asked
-from support.jobs import write_marker
+from support.jobs.folders import write_marker
 
 READER = "📖 - READER: 🐿 Jsonl"
 FILTER = "🔻 - FILTER: 👤 Lambda"

@@ -13,10 +13,10 @@ import hdfs_native
 import pytest
 
 from exporter.errors import StorageError
-from support.clouds import AzureServer, GoogleServer, Hub
-from support.hadoop import Hdfs
-from support.jobs import LAUNCH
+from support.jobs.folders import LAUNCH
 from support.servers import BUCKET, S3Server
+from support.storages.clouds import AzureServer, GoogleServer, Hub
+from support.storages.hadoop import Hdfs
 
 OBJECT_STORES = ("s3:", "gs:", "az:", "hf:")
 """Where there are no folders, and so an empty one is not there either."""

@@ -17,7 +17,7 @@ from exporter.model.snapshot import Root, Snapshot
 from exporter.web.answer import Answer, Request
 from exporter.web.pages import Pages
 from exporter.web.views import Views
-from support.readings import NOW, a_job, a_reading, some_logs
+from support.snapshots.readings import NOW, a_job, a_reading, some_logs
 
 READING = a_reading(
     stray_markers=2,

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from support.containers import IMAGE, Container, podman
-from support.manifests import Documents, of_kind, workload
+from support.deployed.containers import IMAGE, Container, podman
+from support.deployed.manifests import Documents, of_kind, workload
 from support.processes import Page
 from support.servers import wait_until
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from support.jobs import FAILED_LOG, write_job
+from support.jobs.folders import FAILED_LOG, write_job
 
 HOUR, DAY = 3600.0, 86_400.0
 STAGES = ("base_processing", "signatures", "buckets", "clusters", "filter", "tokenize")

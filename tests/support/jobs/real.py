@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from support import archives
+from support.jobs import archives
 from support.paths import DATA
 
 TRUTH: dict[str, dict] = json.loads((DATA / "truth.json").read_text())

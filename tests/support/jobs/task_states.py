@@ -23,7 +23,7 @@ from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs.watch import LogWatch
 from exporter.scanning.probing import with_logs
 from exporter.storage.base import Storage
-from support import archives
+from support.jobs import archives
 from support.paths import DATA
 
 STATES: dict[str, dict] = json.loads((DATA / "task_states.json").read_text())

@@ -11,7 +11,8 @@ import pytest
 
 from exporter.storage import open_storage
 from exporter.storage.base import Storage
-from support.backends import (
+from support.servers import FtpServer
+from support.storages.backends import (
     AzureBackend,
     Backend,
     FolderBackend,
@@ -21,8 +22,7 @@ from support.backends import (
     MemoryBackend,
     S3Backend,
 )
-from support.hadoop import Hdfs
-from support.servers import FtpServer
+from support.storages.hadoop import Hdfs
 
 _names = (f"storage-{os.urandom(6).hex()}" for _ in itertools.count())
 # On servers that other modules use as well.

@@ -4,7 +4,7 @@ from exporter.datatrove.throughput import Hourly
 from exporter.model.job import Job, Reading
 from exporter.model.names.grouping import groups_of
 from exporter.model.report import Row
-from support.readings import DAY, NOW, a_job, a_reading, report_of
+from support.snapshots.readings import DAY, NOW, a_job, a_reading, report_of
 
 
 def worked(*ago: float, launched: float = 20 * DAY, tasks: int = 1000) -> Reading:

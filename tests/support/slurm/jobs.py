@@ -6,7 +6,7 @@ again. `STARTED` is when the first task of the last launch began, by sacct; None
 
 from pathlib import Path
 
-from support import archives
+from support.jobs import archives
 
 STARTED: dict[str, int | None] = {
     "array_too_big": None,

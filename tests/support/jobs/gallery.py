@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from support.jobs import write_job, write_marker
-from support.stats import a_pipeline, a_step, write_stats
+from support.jobs.folders import write_job, write_marker
+from support.jobs.stats import a_pipeline, a_step, write_stats
 
 HOUR = 3600.0
 

@@ -8,7 +8,7 @@ from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.model.job import Job
 from exporter.model.names.grouping import groups_of
 from exporter.model.snapshot import Root
-from support.readings import (
+from support.snapshots.readings import (
     DAY,
     HOUR,
     NOW,

@@ -1,14 +1,15 @@
-"""Slurm as Debian 13 installs it, its daemons run by the real systemd of `support.systemd`, and
-a user who writes jobs there. It has `scrontab`, which Debian 12's Slurm has not."""
+"""Slurm as Debian 13 installs it, its daemons run by the real systemd of
+`support.deployed.systemd`, and a user who writes jobs there. It has `scrontab`, which Debian 12's
+Slurm has not."""
 
 import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from support.deployed.systemd import System, system
 from support.paths import PROJECT
 from support.servers import wait_until
-from support.systemd import System, system
 
 USER = "alice"
 HOME = f"/home/{USER}"

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.containers import FOLDER
+from support.deployed.containers import FOLDER
 
 
 def told_by_machine(files: Mapping[str, str], script: str) -> str:

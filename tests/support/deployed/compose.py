@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from support.containers import ENVIRONMENT, Container, podman
+from support.deployed.containers import ENVIRONMENT, Container, podman
 from support.monitoring import hurried_rules
 from support.paths import PROJECT
 from support.servers import running, wait_until

@@ -1,0 +1,1 @@
+"""Images, containers, pods and machines, for tests of what deploy/ holds."""

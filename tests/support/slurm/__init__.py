@@ -1,0 +1,1 @@
+"""A real Slurm: its cluster, what runs on it, and what it left."""

@@ -1,0 +1,1 @@
+"""Jobs and their readings in memory, and what is made of them."""
