@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 class _InWords(click.Group):
     """Commands that turn an expected error into a line for each reason, and exit code 1."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **extra)
         except (CommandError, ConfigError) as error:
             _tell(error)
-            ctx.exit(1)
+            sys.exit(1)
 
 
 @click.group(cls=_InWords, context_settings={"help_option_names": ["-h", "--help"]})

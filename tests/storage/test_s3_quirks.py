@@ -186,7 +186,7 @@ def test_what_a_server_cannot_do_is_told_by_check_config(tmp_path: Path) -> None
         file.write_text(f"roots:\n  - url: s3://bucket/logs\n    storage_options:\n{options}")
         command = [*COMMAND, "check-config", "--reach", str(file)]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "1 job (0 unreadable), 1100 of 3000 tasks completed" in told
+    assert "1 job (0 unreadable), 1,100 of 3,000 tasks completed" in told
     assert "  the S3 server does not list from where it is asked to" in told
 
 
