@@ -90,7 +90,7 @@ def test_a_terminal_that_is_closed_ends_what_it_shows(root: Path) -> None:
     """Nobody would find it, and the next one would find its port taken."""
     with serving_on_a_terminal(root) as (shown, port):
         shown.close()
-        assert shown.process.wait(timeout=10) == 0
+        assert shown.process.wait(timeout=30) == 0
         assert not is_listening(port)
 
 

@@ -351,7 +351,7 @@ def test_sighup_before_it_serves_does_not_end_it(folder: Path) -> None:
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: b"msg=started" in log.read_bytes(), "it starts")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()

@@ -439,7 +439,6 @@ def test_a_storage_that_hangs_delays_nothing_else(hung: Exporter, number: int) -
             and page.value("datatrove_root_scans_skipped_total", root="given up")
         ),
         "the good root is scanned on time, and the scan that hangs is given up",
-        seconds=12,
     )
     assert page.having(root="good", job_name="job") == HALF_DONE
     assert page.value("datatrove_root_up", root="given up") == 0
@@ -501,7 +500,7 @@ def test_a_response_under_way_may_end_but_not_for_ever(
             assert exporter.process.poll() is None
             while reads_on and (piece := client.recv(1 << 20)):
                 body += piece
-            assert exporter.process.wait(timeout=5) == 0
+            assert exporter.process.wait(timeout=30) == 0
         assert (len(body) == int(length[1])) == reads_on
         assert "Traceback" not in exporter.output
 
@@ -1124,5 +1123,5 @@ def test_the_demo_leaves_nothing_when_its_terminal_is_closed(tmp_path: Path) -> 
         for _ in range(200):  # of the terminal, and of its shell at any time after
             process.send_signal(signal.SIGHUP)
             time.sleep(0.001)  # or they are one
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=30) == 0
     assert list(folder.iterdir()) == []

@@ -158,9 +158,9 @@ class Exporter:
         self.wait_for_lines("first scan done")
 
     def end(self, signal_number: int) -> int:
-        """Send a signal; the exit code, which must come within 5 seconds."""
+        """Send a signal; the exit code."""
         self.process.send_signal(signal_number)
-        return self.process.wait(timeout=5)
+        return self.process.wait(timeout=30)
 
 
 @contextmanager
