@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from exporter.config.addresses import scheme_of
+from exporter.datatrove.task_state import TaskState
 from exporter.model.formatting import count, counted, series
 from exporter.model.job import Job, Logs, Reading
 
@@ -18,10 +19,15 @@ _MIXED = (
     " end this launch, delete completions/ and the output, and run the script again."
 )
 _LATE = (
-    "It read the output of {} before that was complete: see that it is complete now, then delete"
+    "It read the output of {} before that was complete: see that it is complete now, then {}delete"
     " completions/ of this job and its output and run it again; otherwise datatrove skips it as"
     " completed."
 )
+_QUEUED = (
+    "See whether anything of this launch still runs or waits in a queue: what only waits for its"
+    " turn is to be left alone. Otherwise end what is left of it."
+)
+_MAY_BE_QUEUED: tuple[TaskState, ...] = ("requeued", "waiting", "unseen")
 _FILE_SYSTEMS = frozenset({"file", "hdfs", "viewfs", "webhdfs", "sftp", "ssh", "ftp", "memory"})
 
 
@@ -33,20 +39,27 @@ def advice(job: Job) -> str | None:
         return None
     sentences = [*_before(job, reading)]
     if job.upstream is not None and job.upstream.late:
-        return " ".join((*sentences, _LATE.format(job.upstream.job_name)))
+        end = "end this launch, " if job.state in ("running", "waiting") else ""
+        return " ".join((*sentences, _LATE.format(job.upstream.job_name, end)))
     if reading.mixed_pipelines:
         return " ".join((*sentences, _MIXED))
     if not sentences:
         return None
     if reading.executor == "slurm":
         sentences.append("Cancel jobs left with DependencyNeverSatisfied: they never start.")
-    if stray := reading.stray_markers:
-        entries = counted(stray, "entry is", "entries are")
+    if job.upstream is not None and job.upstream.remaining:
+        left = counted(job.upstream.remaining, "task")
+        sentences.append(
+            f"What it reads lacks {left} of {job.upstream.job_name}: see to that first."
+        )
+    # Whatever else lies in completions/ was put there by a file system, or by somebody.
+    if stray := len(reading.ranks) - reading.ranks.count_below(reading.tasks):
+        entries = counted(stray, "marker is", "markers are")
         sentences.append(
             f"Its tasks changed ({entries} stray in completions/): delete completions/ first if"
             " the input did, too."
         )
-    return " ".join((*sentences, _relaunch(reading)))
+    return " ".join((*sentences, _relaunch(reading, goes_on=job.state == "running")))
 
 
 def _before(job: Job, reading: Reading) -> Iterator[str]:
@@ -61,9 +74,14 @@ def _before(job: Job, reading: Reading) -> Iterator[str]:
             f" run{'s' * (silent == 1)}, and end what is left of this launch."
         )
     elif job.state == "stalled":
-        yield "See whether anything of this launch still runs, and end what is left of it."
+        is_all_running = tasks is not None and not any(map(tasks.count, _MAY_BE_QUEUED))
+        if reading.executor == "local" or is_all_running:
+            yield "See whether anything of this launch still runs, and end what is left of it."
+        else:
+            yield _QUEUED
     elif job.state == "abandoned":
-        yield "If it is still wanted, see that nothing of it runs any more."
+        queued = "" if reading.executor == "local" else " or waits in a queue"
+        yield f"If it is still wanted, see that nothing of it runs{queued} any more."
     elif failed and job.state == "running":
         yield (
             f"{counted(failed, 'task')} failed and will not be tried again by this launch."
@@ -71,7 +89,8 @@ def _before(job: Job, reading: Reading) -> Iterator[str]:
         )
 
 
-def _relaunch(reading: Reading) -> str:
+def _relaunch(reading: Reading, *, goes_on: bool) -> str:
+    """How to launch the job again; where its launch `goes_on`, that may do more of it by then."""
     tasks, left = count(reading.tasks), reading.tasks - reading.tasks_completed
     script = f"Run the same script with tasks={reading.tasks}"
     if reading.is_slice:
@@ -82,7 +101,8 @@ def _relaunch(reading: Reading) -> str:
         return f"{script}: {every}."
     if left == reading.tasks:
         return f"{script}: {_all(reading.tasks)} will run."
-    return f"{script}: {count(left)} of {tasks} tasks will run; the others are skipped."
+    up_to = "up to " if goes_on else ""
+    return f"{script}: {up_to}{count(left)} of {tasks} tasks will run; the others are skipped."
 
 
 def _ranks(runs: list[tuple[int, int]]) -> str:

@@ -1,6 +1,7 @@
 """What to do about a job, and what nobody can know of it."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from support.snapshots.readings import DAY, HOUR, NOW, a_job, a_reading, some_lo
 from exporter.datatrove.ranks import Ranks
 from exporter.model.advice import advice, unknowable
 from exporter.model.job import Job, Reading
+from exporter.model.upstream import Upstream
 
 OTHERS_SKIPPED = (
     "Run the same script with tasks=100: 60 of 100 tasks will run; the others are skipped."
@@ -63,12 +65,17 @@ def test_no_list_of_ranks_is_without_end_or_looks_like_an_array() -> None:
 
 
 def test_markers_of_other_tasks_go_first_if_the_input_changed() -> None:
-    advised = advice(failed_job(stray_markers=1))
+    advised = advice(failed_job(stray_markers=1, ranks=Ranks([3, 100])))
     assert advised is not None
     assert (
-        "Its tasks changed (1 entry is stray in completions/): delete completions/ first if the"
+        "Its tasks changed (1 marker is stray in completions/): delete completions/ first if the"
         " input did, too. Run the same script" in advised
     )
+
+
+def test_what_a_file_system_leaves_among_the_markers_is_no_reason_to_delete_them() -> None:
+    """Such as ``.nfs000012`` or ``Thumbs.db``. Without its markers everything runs again."""
+    assert "completions/" not in str(advice(failed_job(stray_markers=2, ranks=Ranks([3, 4]))))
 
 
 def test_what_slurm_leaves_pending_for_ever_is_to_be_cancelled() -> None:
@@ -86,6 +93,39 @@ def test_a_launch_that_goes_on_is_not_doubled() -> None:
         "1 task failed and will not be tried again by this launch. Mend the cause, and let the"
         " other tasks end or cancel them."
     )
+    # How many, depends on what those do by then.
+    assert str(advice(job)).endswith("up to 60 of 100 tasks will run; the others are skipped.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [
+        ({"tasks_completed": 100}, False),
+        ({}, True),
+        ({"last_completion_timestamp": NOW - 20 * HOUR, "tasks_completed_since_launch": 0,
+          "start_timestamp": None}, True),
+    ],
+)  # fmt: skip
+def test_markers_are_not_deleted_under_a_launch_that_goes_on(
+    fields: dict[str, Any], ends: bool
+) -> None:
+    """Or one that waits in a queue: what began too early of the one before is still to be done
+    again, and two launches at once would write the same output."""
+    late = Upstream("root", "signatures", "order", 20, 20, late=3)
+    job = a_job(reading=a_reading(**fields), upstream=late)
+    assert job.state in ("running", "waiting", "complete")
+    assert ("complete now, then end this launch, delete completions/" in str(advice(job))) == ends
+    assert ("complete now, then delete completions/" in str(advice(job))) != ends
+
+
+def test_a_job_is_not_launched_again_on_an_input_that_is_not_complete() -> None:
+    """It is not late where it completed nothing: then nobody knows when it began."""
+    before = Upstream("root", "signatures", "order", 20, 19)
+    advised = advice(replace(failed_job(), upstream=before))
+    said = "What it reads lacks 1 task of signatures: see to that first. Run the same script"
+    assert said in str(advised)
+    complete = replace(before, completed=20)
+    assert "signatures" not in str(advice(replace(failed_job(), upstream=complete)))
 
 
 @pytest.mark.parametrize(
@@ -103,17 +143,48 @@ def test_a_launch_that_goes_on_is_not_doubled() -> None:
     ],
 )
 def test_a_stalled_job_is_looked_after_before_it_is_launched_again(logs: Any, said: str) -> None:
-    reading = a_reading(executor="ray", logs=logs, last_completion_timestamp=NOW - 9 * HOUR)
+    reading = a_reading(executor="local", logs=logs, last_completion_timestamp=NOW - 9 * HOUR)
     job = a_job(reading=reading)
     assert job.state == "stalled"
     assert advice(job) == f"{said} {OTHERS_SKIPPED}"
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        None,
+        some_logs(others=60),
+        some_logs(running=[1], others=59),
+        some_logs(requeued=[1]),
+        some_logs(others=60, is_live=False),
+    ],
+)
+def test_what_only_waits_for_its_turn_is_not_ended(logs: Any) -> None:
+    """In a queue of days it would begin at the end again."""
+    reading = a_reading(executor="slurm", logs=logs, last_completion_timestamp=NOW - 9 * HOUR)
+    job = a_job(reading=reading)
+    assert job.state == "stalled"
+    assert str(advice(job)).startswith(
+        "See whether anything of this launch still runs or waits in a queue: what only waits for"
+        " its turn is to be left alone. Otherwise end what is left of it."
+    )
+
+
+def test_where_every_task_that_is_left_runs_no_queue_is_spoken_of() -> None:
+    reading = a_reading(logs=some_logs(running=[1]), last_completion_timestamp=NOW - 9 * HOUR)
+    assert "queue" not in str(advice(a_job(reading=reading)))
 
 
 def test_an_abandoned_job_may_not_be_wanted_any_more() -> None:
     long_ago = NOW - 30 * DAY
     job = a_job(reading=a_reading(launch_timestamp=long_ago, last_completion_timestamp=long_ago))
     assert job.state == "abandoned"
-    assert str(advice(job)).startswith("If it is still wanted, see that nothing of it runs")
+    assert str(advice(job)).startswith(
+        "If it is still wanted, see that nothing of it runs or waits in a queue any more."
+    )
+    assert job.reading is not None
+    of_pool = replace(job, reading=replace(job.reading, executor="local"))
+    assert "nothing of it runs any more." in str(advice(of_pool))
 
 
 @pytest.mark.parametrize(
