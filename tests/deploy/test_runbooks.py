@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.jobs.archives import unpack
 from support.jobs.folders import FAILED_LOG, write_job
 from support.jobs.stats import write_stats
 from support.paths import PROJECT
 from support.processes import COMMAND
-from support.servers import S3Server
+from support.servers import S3Server, wait_until
+from support.slurm.cluster import slurm
 from support.storages.backends import BUCKET
 from support.storages.mounts import command_path
 from support.told import told
@@ -52,7 +54,7 @@ def commands(alert: str) -> list[str]:
 
 IN_A_FOLDER = [
     *told("ls "),
-    *told("grep "),
+    *(line for line in told("grep ") if "slurm_logs" not in line),
     *told("namei "),
     *told("python3 -c"),
     *told("tail "),
@@ -160,3 +162,47 @@ def test_each_command_for_a_folder_answers(line: str, tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout
+
+
+def test_the_element_of_a_rank_is_found_by_its_output(tmp_path: Path) -> None:
+    """A job launched again for ranks 1 and 3: then rank 1 is the array's first element, not its
+    second."""
+    job = unpack("slurm_jobs.tar.gz", tmp_path) / "jobs" / "fail_once"
+    (line,) = (line for line in told("grep ") if "slurm_logs" in line)
+
+    def elements(rank: int) -> list[str]:
+        run = subprocess.run(
+            ["bash", "-c", line.replace("RANK", str(rank))],
+            env=os.environ | {"JOB": str(job)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [Path(found).stem for found in run.stdout.splitlines()]
+
+    assert elements(1) == ["110_1", "224_0"]
+    assert elements(0) == ["110_0"]
+
+
+def test_only_what_waits_for_ever_is_cancelled_in_slurm(tmp_path: Path) -> None:
+    """Another job in the queue has the same name, as all have whose scripts give none."""
+    (line,) = (line for line in told("squeue ") if "scancel" in line)
+    fails, waits = tmp_path / "fails.sh", tmp_path / "waits.sh"
+    fails.write_text("#!/bin/sh\nexit 1\n")
+    waits.write_text("#!/bin/sh\nsleep 600\n")
+    named = ["--job-name=data_processing", "--output=/dev/null"]
+    with slurm() as cluster:
+        before = cluster.submit(fails, *named)
+        blocked = f"--dependency=afterok:{before}"
+        arrays = [cluster.submit(waits, *named, blocked, "--array=0-9%4") for _ in range(2)]
+        queued = cluster.submit(waits, *named, "--hold", "--array=0-1")
+
+        def is_blocked() -> bool:
+            told = cluster.elements()
+            return {told[f"{array}_0"].reason for array in arrays} == {"DependencyNeverSatisfied"}
+
+        wait_until(is_blocked, "nothing will start", seconds=60)
+        cluster.command("bash", "-c", f"set -o pipefail; {line}")
+        states = {one.id: one.state for one in cluster.elements().values()}
+    assert {states[f"{array}_{at}"] for array in arrays for at in range(10)} == {"CANCELLED"}
+    assert {states[f"{queued}_{at}"] for at in range(2)} == {"PENDING"}

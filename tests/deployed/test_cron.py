@@ -97,6 +97,5 @@ def test_slurm_is_asked_and_told_as_the_runbooks_say(cluster: SlurmSystem) -> No
         shown = cluster.run(line.replace("NAME", "tokenize"))
         assert (index in shown) == ("PENDING" not in line), line
     for line in told("scancel "):
-        name = line.replace("NAME_OF_THE_NEXT", "NAME").replace("NAME", "tokenize")
-        cluster.run(name.replace("ARRAY_INDEX", index))
+        cluster.run(line.replace("ARRAY_INDEX", index))
     wait_until(lambda: index not in cluster.run(running), "it is cancelled")
