@@ -39,8 +39,7 @@ REASONS_EXPLAINED = {
 """The same in sentences: what it means, and what helps."""
 
 _LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
-YEAR = 365 * 86_400.0
-"""An estimate that lies further ahead is no date: paces do not last so long."""
+_YEAR_SECONDS = 365 * 86_400.0
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -110,7 +109,12 @@ def token(seconds: float) -> str:
 
 def left(seconds: float) -> str:
     """As `token`, of an estimate: ``>1y`` beyond a year."""
-    return ">1y" if seconds > YEAR else token(seconds)
+    return ">1y" if is_far(seconds, 0) else token(seconds)
+
+
+def is_far(timestamp: float, now: float) -> bool:
+    """An estimate that lies more than a year ahead is no date: paces do not last so long."""
+    return timestamp - now > _YEAR_SECONDS
 
 
 def ago(seconds: float) -> str:
@@ -141,11 +145,6 @@ def day(timestamp: float, now: float) -> str:
     there, here = _calendar(timestamp), _calendar(now)
     year = "" if there.tm_year == here.tm_year else f" {there.tm_year}"
     return f"{there.tm_mday} {time.strftime('%b', there)}{year}"
-
-
-def end(timestamp: float, now: float) -> str:
-    """As `day`, of an estimate: ``in more than a year``."""
-    return "in more than a year" if timestamp - now > YEAR else day(timestamp, now)
 
 
 def _calendar(timestamp: float) -> time.struct_time:

@@ -67,8 +67,9 @@ def new_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters = ("ago", "clock", "count", "counted", "day", "duration", "end", "moment", "percent")
+    filters = ("ago", "clock", "count", "counted", "day", "duration", "moment", "percent")
     environment.filters |= {name: getattr(formatting, name) for name in filters}
+    environment.tests["far"] = formatting.is_far
     environment.globals |= {
         "SORTS": facts.SORTS,
         "failures": lambda row: (
