@@ -16,6 +16,7 @@ from exporter.model.names.grouping import UNKNOWN, Group
 from exporter.model.snapshot import Root, Snapshot, Totals
 from exporter.model.stall import idle_seconds
 from exporter.model.state import STATES, State, urgency_of
+from exporter.model.upstream import JobKey
 
 _ROOTS_NAMED = 3
 
@@ -55,8 +56,8 @@ class Row:
         return self.job.stall_threshold_seconds
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Name of the root, and job_name: no two rows have the same."""
+    def key(self) -> JobKey:
+        """No two rows have the same."""
         return self.root.name, self.job.name
 
     @property

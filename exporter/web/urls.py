@@ -17,9 +17,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
 from exporter.datatrove.layout import display_name
-
-Key = tuple[str, str]
-"""Name of the root, and job_name."""
+from exporter.model.upstream import JobKey
 
 _CHANGED = re.compile(r"(^|/)\.\.?(/|$)|[\\%?#;\x00-\x1f\x7f]|^$")
 # What a merged path may not have in a link: segments that are resolved; characters that
@@ -29,20 +27,20 @@ _CHANGED = re.compile(r"(^|/)\.\.?(/|$)|[\\%?#;\x00-\x1f\x7f]|^$")
 class Addresses:
     """The addresses of some jobs."""
 
-    def __init__(self, jobs: Iterable[Key]) -> None:
-        self._jobs: dict[str, list[Key]] = {}
+    def __init__(self, jobs: Iterable[JobKey]) -> None:
+        self._jobs: dict[str, list[JobKey]] = {}
         for job in jobs:
             for path in _paths(job):
                 self._jobs.setdefault(_merged(path), []).append(job)
 
-    def link(self, job: Key) -> str:
+    def link(self, job: JobKey) -> str:
         """The job's address as it stands in links, relative to the prefix."""
         path = _merged(_paths(job)[0])
         if self._jobs.get(path) == [job] and not _CHANGED.search(path):
             return quote(path, safe="/:")
         return f"-?{urlencode({'root': job[0], 'job_name': job[1]})}"
 
-    def find(self, path: str, query: Mapping[str, str]) -> Key | None:
+    def find(self, path: str, query: Mapping[str, str]) -> JobKey | None:
         """The job of this address, a path as it was sent and the decoded query; None if there
         is none, or may be more than one."""
         try:
@@ -50,7 +48,7 @@ class Addresses:
         except UnicodeDecodeError:
             return None
         whole = "/".join((root, *below))
-        named: Key | None = None
+        named: JobKey | None = None
         if "root" in query:
             named = query["root"], query.get("job_name", "")
         elif below and ("/" in root or (len(below) == 1 and "/" in below[0])):
@@ -78,7 +76,7 @@ def shell_path(url: str, name: str) -> str:
     return f"$'{quoted}'"
 
 
-def _paths(job: Key) -> tuple[str, ...]:
+def _paths(job: JobKey) -> tuple[str, ...]:
     """The decoded forms of a job's address, that of its links first."""
     root, name = job
     return (f"{root}/", f"{root}/.") if name == "." else (f"{root}/{name}",)

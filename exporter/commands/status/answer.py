@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Missing
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
 from exporter.commands.status.tables.steps import JobSteps
 from exporter.model.report import Report, Row
 from exporter.model.stages.breakdown import Part
+from exporter.model.upstream import JobKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from shutil import get_terminal_size
 
 from exporter.commands.status.logs.failed import Failed, failed_of
 from exporter.commands.status.logs.missing import Missing, missing_of
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
 from exporter.commands.status.tables.steps import JobSteps
 from exporter.config.addresses import without_query
@@ -24,6 +23,7 @@ from exporter.model.report import Report, RootRow, Row, report_on
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Latest, Snapshot, Totals
 from exporter.model.steps import coverage, steps_of
+from exporter.model.upstream import JobKey
 from exporter.scanning.scheduler import Scheduler
 from exporter.workers import Workers
 

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Missing
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.tables.steps import JobSteps
 from exporter.model.report import Report, RootRow, Row, count_states
 from exporter.model.selection import Filter
+from exporter.model.upstream import JobKey
 
 Document = Mapping[str, Any]
 """Values as JSON has them, by the names of the API's fields."""

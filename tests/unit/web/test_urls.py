@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.snapshots.pages import job_path
 
+from exporter.model.upstream import JobKey
 from exporter.scanning.discovery import job_name
-from exporter.web.urls import Addresses, Key, shell_path
+from exporter.web.urls import Addresses, shell_path
 
 _PARTS = st.sampled_from(["", ".", "..", "a", "b", "\\\\.", "%2e", "-", "jobs", "a?b#c", ";", "ü "])
 _NAMES = st.one_of(
@@ -34,7 +35,7 @@ PROXIES: dict[str, Callable[[str], str]] = {
 }
 
 
-def opened(addresses: Addresses, link: str, proxy: Callable[[str], str]) -> Key | None:
+def opened(addresses: Addresses, link: str, proxy: Callable[[str], str]) -> JobKey | None:
     """The job that a browser finds which follows the link on the status page."""
     parts = urlsplit(urljoin("http://exporter/", f"jobs/{link}"))
     path = proxy(parts.path).removeprefix("/jobs/")
@@ -47,7 +48,7 @@ def opened(addresses: Addresses, link: str, proxy: Callable[[str], str]) -> Key 
 @example([("prod", "a//b"), ("prod", "a/b"), ("prod/a", "b")])
 @example([("/", "."), ("s3://b", "."), ("s3:", "b/")])
 def test_a_link_leads_to_its_job_through_every_proxy(
-    proxy: Callable[[str], str], jobs: list[Key]
+    proxy: Callable[[str], str], jobs: list[JobKey]
 ) -> None:
     addresses = Addresses(jobs)
     for job in jobs:
@@ -55,7 +56,7 @@ def test_a_link_leads_to_its_job_through_every_proxy(
 
 
 @given(jobs=_JOBS)
-def test_no_proxy_finds_anything_to_change_in_the_path_of_a_link(jobs: list[Key]) -> None:
+def test_no_proxy_finds_anything_to_change_in_the_path_of_a_link(jobs: list[JobKey]) -> None:
     """So a page is as deep as the exporter thinks, and its own links lead where they should."""
     addresses = Addresses(jobs)
     for job in jobs:
@@ -72,7 +73,7 @@ def test_no_proxy_finds_anything_to_change_in_the_path_of_a_link(jobs: list[Key]
 @given(jobs=_JOBS)
 @example([("prod", "a/b"), ("prod", "a//b")])
 def test_no_job_is_found_at_the_address_of_another(
-    proxy: Callable[[str], str], jobs: list[Key]
+    proxy: Callable[[str], str], jobs: list[JobKey]
 ) -> None:
     addresses = Addresses(jobs)
     for root, name in jobs:
@@ -115,7 +116,7 @@ BUCKET = ("s3://bucket/logs", "a")
         ("%ff/a", None),
     ],
 )
-def test_slashes_may_be_decoded_and_merged(path: str, job: Key | None) -> None:
+def test_slashes_may_be_decoded_and_merged(path: str, job: JobKey | None) -> None:
     assert Addresses([DEFAULT, BUCKET, ("prod", ".")]).find(path, {}) == job
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from exporter.commands.status.logs.missing import folder_of_logs
-from exporter.commands.status.logs.per_job import Found, JobKey, ask_each
+from exporter.commands.status.logs.per_job import Found, ask_each
 from exporter.config.settings import RootConfig
 from exporter.datatrove.failure import Cause, end_of
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
@@ -22,6 +22,7 @@ from exporter.log import without_secrets
 from exporter.model.advice import advice, unknowable
 from exporter.model.formatting import readable
 from exporter.model.report import Row
+from exporter.model.upstream import JobKey
 from exporter.storage.base import PART_BYTES, File, Path, Storage
 from exporter.workers import Workers
 

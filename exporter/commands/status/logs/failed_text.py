@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from exporter.commands.status.logs.failed import Failed, FailedTask
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.model import formatting
 from exporter.model.open_tasks import cause_in_words, counts_in_words
 from exporter.model.report import Row
+from exporter.model.upstream import JobKey
 
 OF_LOG = "    | "
 """Before a line of a log."""

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from exporter.commands.status.logs.per_job import Found, JobKey, ask_each
+from exporter.commands.status.logs.per_job import Found, ask_each
 from exporter.config.addresses import without_query
 from exporter.config.settings import RootConfig
 from exporter.datatrove.layout import LOGS, display_name, path_of, rank_of_log
 from exporter.datatrove.task_state import TaskState
 from exporter.model.open_tasks import MOST_RUNS, ranks_in_states
 from exporter.model.report import Row
+from exporter.model.upstream import JobKey
 from exporter.storage.base import Storage
 from exporter.workers import Workers
 

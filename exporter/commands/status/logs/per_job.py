@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
 from exporter.model.report import Row
+from exporter.model.upstream import JobKey
 from exporter.storage import open_storage
 from exporter.storage.base import Storage
 from exporter.workers import Workers
 
 _LOG = logging.getLogger("exporter.missing")
 
-JobKey = tuple[str, str]  # root and job_name
 T = TypeVar("T")
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from exporter.commands.status.logs.failed import Failed, FailedTask
 from exporter.commands.status.logs.missing import Missing, Runs
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.source import Document
 from exporter.commands.status.tables.steps import JobSteps
 from exporter.datatrove.failure import FAILURE_REASONS, Cause
@@ -37,7 +36,7 @@ from exporter.model.report import Report, RootRow, Row, attention
 from exporter.model.snapshot import Root, Totals
 from exporter.model.state import STATES
 from exporter.model.steps import coverage_of
-from exporter.model.upstream import Upstream
+from exporter.model.upstream import JobKey, Upstream
 
 Schema = Mapping[str, Any]
 

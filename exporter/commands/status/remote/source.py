@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from exporter.commands.status.logs.failed import Failed
 from exporter.commands.status.logs.missing import Missing
-from exporter.commands.status.logs.per_job import JobKey
 from exporter.commands.status.remote.client import Client, Get
 from exporter.commands.status.remote.reading import (
     NotUnderstoodError,
@@ -26,6 +25,7 @@ from exporter.model.formatting import count
 from exporter.model.report import Report, RootRow, Row
 from exporter.model.selection import Filter
 from exporter.model.snapshot import Totals
+from exporter.model.upstream import JobKey
 
 _PER_PAGE = 500
 _MOST_JOBS = 200_000

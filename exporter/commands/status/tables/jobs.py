@@ -15,6 +15,7 @@ from exporter.model.report import Report, Row, count_states
 from exporter.model.snapshot import Totals
 from exporter.model.stages.neighbours import in_words
 from exporter.model.state import NEED_ATTENTION, Tone, looks_of
+from exporter.model.upstream import JobKey
 
 _UNKNOWN = "-"
 _BAR_PLACES = 16
@@ -144,7 +145,7 @@ def job_columns(
     rows: Sequence[Row],
     *,
     with_bars: bool = False,
-    new: Mapping[tuple[str, str], int] | None = None,
+    new: Mapping[JobKey, int] | None = None,
 ) -> list[Column]:
     """The columns of a table of these rows. `new` are tasks completed since some moment, by root
     and job_name."""

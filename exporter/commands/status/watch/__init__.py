@@ -16,8 +16,9 @@ from exporter.commands.status.tables.layout import folded
 from exporter.commands.status.watch.feed import Feed
 from exporter.commands.status.watch.keyboard import Keyboard
 from exporter.commands.status.watch.screen import Drawing, draw
-from exporter.commands.status.watch.view import JobKey, View
+from exporter.commands.status.watch.view import View
 from exporter.model.report import Report
+from exporter.model.upstream import JobKey
 
 _REDRAW_SECONDS = 1.0
 _STEP_SECONDS = 0.1

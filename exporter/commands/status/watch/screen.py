@@ -14,12 +14,13 @@ from exporter.commands.status.tables.parts import part_columns
 from exporter.commands.status.tables.problems import problem_columns
 from exporter.commands.status.tables.terminal import drawn
 from exporter.commands.status.watch.feed import Moment
-from exporter.commands.status.watch.view import KEYS, JobKey, Line, View
+from exporter.commands.status.watch.view import KEYS, Line, View
 from exporter.model import formatting
 from exporter.model.facts import SORTS, sort_rows
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
 from exporter.model.stages.breakdown import break_down, value_of
+from exporter.model.upstream import JobKey
 
 _LINES_PER_PROBLEM = 8
 _MOST_RUNS = 30

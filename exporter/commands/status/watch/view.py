@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from exporter.model.facts import SORTS
+from exporter.model.upstream import JobKey
 
-JobKey = tuple[str, str]
 Line = JobKey | str | None
 """What a line is about: a job, or a value of what jobs are put together by."""
 

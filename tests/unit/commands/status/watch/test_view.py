@@ -4,8 +4,9 @@ from functools import reduce
 
 import pytest
 
-from exporter.commands.status.watch.view import GROUPS, JobKey, Line, View
+from exporter.commands.status.watch.view import GROUPS, Line, View
 from exporter.model.facts import SORTS
+from exporter.model.upstream import JobKey
 
 JOBS: list[Line] = [("r", f"job-{number}") for number in range(30)]
 PAGE = 10
