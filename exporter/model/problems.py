@@ -117,12 +117,11 @@ def _why_root(row: RootRow) -> str:
     root = row.root
     if root.up:
         return "is not scanned in time: the storage hangs, or scans take longer than they should"
-    error = (root.error or "").partition(": ")[2] or "unknown error"
     jobs = len(root.jobs) if root.jobs_lost is None else root.jobs_lost
     of = f" ({formatting.counted(jobs, 'job')})" if jobs else ""
     if root.last_successful_scan_timestamp is None:
         of = " (never read)"
-    return f"cannot be scanned: {error}{of}"
+    return f"cannot be scanned: {root.error_in_words}{of}"
 
 
 def _why_state(row: Row) -> str:

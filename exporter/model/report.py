@@ -60,6 +60,10 @@ class Row:
         """No two rows have the same."""
         return self.root.name, self.job.name
 
+    def title(self, *, with_root: bool) -> str:
+        """The job_name, where there are several roots after that of its own."""
+        return f"{self.root.name}: {self.job_name}" if with_root else self.job_name
+
     @property
     def error(self) -> Reason | None:
         """Why the job cannot be read; its `reading` is then the last good one."""

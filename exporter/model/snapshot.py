@@ -161,6 +161,11 @@ class Root:
     folders_denied: int = 0
 
     @property
+    def error_in_words(self) -> str:
+        """The error without its reason, which comes before a colon."""
+        return (self.error or "").partition(": ")[2] or "unknown error"
+
+    @property
     def fresh_for_seconds(self) -> float:
         """How long after a scan what it found tells how the jobs are. Where scans take long, what
         is known is old by nature. The alerts have the same numbers."""

@@ -116,11 +116,10 @@ def _repeats(row: Row) -> str:
 
 
 def _missing(row: Row, found: Missing, *, with_root: bool, most: int | None) -> Iterator[str]:
-    name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
     misses = f"{formatting.ranges(found.runs)}{',…' if found.are_cut else ''}"
     said = [*filter(None, [misses and f"misses {misses}", _repeats(row)])]
     yield ""
-    yield f"{name} {'; '.join(said)}"
+    yield f"{row.title(with_root=with_root)} {'; '.join(said)}"
     by_state = found.in_state.items() if found.in_state.keys() != {"unseen"} else ()
     for in_state, runs in by_state:
         cut = ",…" if len(runs) == MOST_RUNS else ""

@@ -21,10 +21,9 @@ def failed_lines(
         found = failed.get(row.key)
         if found is None or not (found.found or found.error or found.others or found.advice):
             continue
-        name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
-        states = counts_in_words(found.in_state)
+        states = counts_in_words(found.in_state) or f"{len(found.found)} failed"
         yield ""
-        yield f"{name} {states or f'{len(found.found)} failed'}"
+        yield f"{row.title(with_root=with_root)} {states}"
         if found.error is not None:
             yield f"  its logs cannot be read: {found.error}"
         for task in found.found:

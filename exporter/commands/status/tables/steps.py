@@ -26,9 +26,8 @@ def step_lines(
 ) -> Iterator[str]:
     """What each step did, below a line that says of how many tasks that is; in so many places, or
     with all text."""
-    name = f"{row.root.name}: {row.job_name}" if with_root else row.job_name
     yield ""
-    yield f"{name}  {of_job.said}"
+    yield f"{row.title(with_root=with_root)}  {of_job.said}"
     if of_job.steps:
         less = None if room is None else room - len(_INDENT)
         yield from (f"{_INDENT}{line}" for line in lines(_columns(of_job.steps), less))

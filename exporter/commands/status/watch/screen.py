@@ -136,7 +136,7 @@ def _what(view: View) -> str:
 
 def _details(moment: Moment, row: Row) -> Iterator[Text]:
     """All that is known of one job, the most urgent first."""
-    yield Text(formatting.readable(f"{row.root.name}: {row.job_name}"), style="bold")
+    yield Text(formatting.readable(row.title(with_root=True)), style="bold")
     known = moment.job_json(row)
     problems = [p for p in moment.problems if (p["root"], p["job_name"]) == row.key]
     for problem in problems:
