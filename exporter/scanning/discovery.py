@@ -33,6 +33,12 @@ def number_of(path: Path) -> int:
     return zlib.crc32("/".join(path).encode("utf-8", "surrogateescape"))
 
 
+def jitter(path: Path) -> float:
+    """A fixed number from 0 to 1 for each folder. What is due once per interval is first due
+    after this part of the interval, so never for all folders at once."""
+    return number_of(path) / 2**32
+
+
 def is_at_or_below(path: Path, folder: Path) -> bool:
     """It is that folder, or lies in it, however deep."""
     return path[: len(folder)] == folder

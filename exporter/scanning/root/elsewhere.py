@@ -17,8 +17,8 @@ from exporter.scanning.discovery import (
     FolderToVisit,
     is_at_or_below,
     is_elsewhere,
+    jitter,
     job_name,
-    number_of,
 )
 from exporter.scanning.job_memory import JobScan
 from exporter.scanning.job_scan import ProgressQuestion
@@ -185,7 +185,7 @@ class Elsewhere:
         soon = self._config.completed_scan_interval_seconds
         if now >= job.file_due:
             is_first, again = job.file_due == -math.inf, self._config.verify_interval_seconds
-            part = number_of(path) / 2**32 if is_first else 1.0  # not all of them at once
+            part = jitter(path) if is_first else 1.0
             job.file_due = now + (soon if traces is job.traces else part * again)
         if self._wanted.arrays:
             job.arrays_due = now + soon

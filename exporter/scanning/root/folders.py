@@ -13,8 +13,8 @@ from exporter.model.missed import Seen
 from exporter.scanning.discovery import (
     count_pruned,
     is_at_or_below,
+    jitter,
     job_name,
-    number_of,
     passes_filters,
     wants_subfolders,
 )
@@ -30,12 +30,6 @@ class FolderState:
     list_due: float
     search_due: float = -math.inf
     holds_more: bool = False
-
-
-def jitter(path: Path) -> float:
-    """A fixed number from 0 to 1 for each folder. What is due once per interval is first due
-    after this part of the interval, so never for all folders at once."""
-    return number_of(path) / 2**32
 
 
 class RootFolders:

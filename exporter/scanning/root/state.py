@@ -22,6 +22,7 @@ from exporter.scanning.discovery import (
     FolderToVisit,
     is_at_or_below,
     is_wanted,
+    jitter,
     job_name,
     may_be_or_hold_wanted,
 )
@@ -29,7 +30,7 @@ from exporter.scanning.job_log import JobLog
 from exporter.scanning.job_memory import JobScan
 from exporter.scanning.root.departed import Departed
 from exporter.scanning.root.elsewhere import Elsewhere
-from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
+from exporter.scanning.root.folders import RootFolders, shows_empty
 from exporter.scanning.root.health import RootHealth
 from exporter.scanning.root.job_state import JobState
 from exporter.scanning.root.jobs import RootJobs

@@ -19,7 +19,7 @@ from exporter.config.settings import RootConfig
 from exporter.datatrove.slurm_output import ElementEnd
 from exporter.datatrove.task_state import Launch, OpenTasks, TaskLog, open_tasks
 from exporter.errors import StorageError
-from exporter.scanning.discovery import number_of
+from exporter.scanning.discovery import jitter
 from exporter.scanning.probes.limits import OF_LOCAL, OF_REMOTE, Budget
 from exporter.scanning.probes.logs.look import LogLook, may_be_live
 from exporter.scanning.probes.logs.memory import LogMemory, SeenLog, UnderWay
@@ -86,7 +86,7 @@ class LogWatch:
         if look.now_ns - look.newest_sign_ns(memory) >= self.config.abandoned_after_seconds * 1e9:
             pause = max(pause, self.config.completed_scan_interval_seconds)
         if pause and memory.looks == 0:  # not all at once, after the first scan
-            pause *= (1 + number_of(look.path) / 2**32) / 2
+            pause *= (1 + jitter(look.path)) / 2
         return pause
 
 

@@ -2,7 +2,8 @@
 
 from exporter.config.settings import RootConfig
 from exporter.errors import StorageError
-from exporter.scanning.root.folders import RootFolders, jitter, shows_empty
+from exporter.scanning.discovery import jitter
+from exporter.scanning.root.folders import RootFolders, shows_empty
 from exporter.storage.base import Folder, Path
 
 NOW = 1000.0
