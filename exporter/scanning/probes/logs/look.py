@@ -16,6 +16,7 @@ from exporter.datatrove.executor_file import Executor
 from exporter.datatrove.failure import Cause, LogEnd, end_of
 from exporter.datatrove.layout import LOGS, log_file, log_name, rank_of_log
 from exporter.datatrove.logs import span_of
+from exporter.datatrove.task_state import is_of_launch
 from exporter.errors import StorageError
 from exporter.scanning.probes.limits import Budget
 from exporter.scanning.probes.logs.memory import LogMemory, SeenLog, UnderWay
@@ -119,7 +120,8 @@ class LogLook:
         return look_at_elements(look, self.before.elements, self.job.is_open)
 
     def _is_of_launch(self, log: SeenLog) -> bool:
-        return self.job.executor.is_slice or log.modified_ns >= self.job.launch_ns
+        job = self.job
+        return is_of_launch(log.modified_ns, job.launch_ns, is_slice=job.executor.is_slice)
 
     def _remote_logs(self) -> dict[int, SeenLog]:
         runs = self._runs()

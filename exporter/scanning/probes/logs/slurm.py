@@ -51,6 +51,10 @@ class Element:
     end: ElementEnd | None = None
     is_quiet: bool = False
 
+    @property
+    def modified_ns(self) -> int:
+        return self.file.modified_ns or 0
+
 
 @dataclass(frozen=True, slots=True)
 class Elements:
@@ -66,7 +70,7 @@ class Elements:
 
     def of_launch(self, launch_ns: int) -> dict[Key, Element]:
         """Those written since the launch."""
-        return {k: e for k, e in self.by_key.items() if (e.file.modified_ns or 0) >= launch_ns}
+        return {k: e for k, e in self.by_key.items() if e.modified_ns >= launch_ns}
 
     def by_rank(self, launch_ns: int) -> dict[int, Element]:
         """The element that counts of each rank."""
@@ -164,26 +168,25 @@ class ElementLook:
         return replace(seen, by_key=by_key, maps=maps, deferred=deferred)
 
     def _with_status(self, before: Element | None, file: File) -> Element:
-        age_ns = self.now_ns - (file.modified_ns or 0)
+        is_quiet = self.now_ns - (file.modified_ns or 0) > self.quiet_after_ns
         if before is None:
-            return Element(file, is_quiet=age_ns > self.quiet_after_ns)
+            return Element(file, is_quiet=is_quiet)
         if before.file == file:
             return replace(before, is_quiet=True)
-        is_quiet = age_ns > self.quiet_after_ns
         # One that named no rank may only have begun.
         was_asked = before.was_asked and bool(before.ranks or before.is_merge)
         return replace(before, file=file, end=None, is_quiet=is_quiet, was_asked=was_asked)
 
     def _is_to_read(self, element: Element) -> bool:
-        if (element.file.modified_ns or 0) < self.launch_ns or element.is_merge:
+        if element.modified_ns < self.launch_ns or element.is_merge:
             return False
         if not element.was_asked:
             return True
         return element.end is None and self._may_have_ended(element)
 
     def _may_have_ended(self, element: Element) -> bool:
-        is_quiet = element.is_quiet
-        return is_quiet and (not element.ranks or any(map(self.has_fallen_quiet, element.ranks)))
+        ranks = element.ranks
+        return element.is_quiet and (not ranks or any(map(self.has_fallen_quiet, ranks)))
 
     def _read(
         self,
@@ -228,7 +231,7 @@ class ElementLook:
         fresh = {
             array
             for (array, _), element in by_key.items()
-            if (element.file.modified_ns or 0) >= self.launch_ns and not element.is_merge
+            if element.modified_ns >= self.launch_ns and not element.is_merge
         }
         if len(fresh) == 1 and (array := fresh.pop()) not in maps:
             maps[array] = ArrayMap(ranks, self.executor.slurm.tasks_per_job, 0)

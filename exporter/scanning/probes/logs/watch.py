@@ -157,7 +157,7 @@ def _element_ends(memory: LogMemory, job: UnderWay) -> dict[int, ElementEnd]:
     written since: then an older element runs it, of a job that was launched twice."""
     ends: dict[int, ElementEnd] = {}
     for rank, element in memory.elements.by_rank(job.launch_ns).items():
-        log, ended_ns = memory.logs.get(rank), element.file.modified_ns or 0
+        log, ended_ns = memory.logs.get(rank), element.modified_ns
         is_written_since = log is not None and log.modified_ns > ended_ns + _CLOCKS_APART_NS
         if element.end is None or not job.is_open(rank) or is_written_since:
             continue
