@@ -213,6 +213,11 @@ class Requests:
             return tuple(self._counts.items())
 
 
+def part_range(*, of_end: bool) -> dict[str, str]:
+    """The HTTP header that asks for the first `PART_BYTES` of a file, or the last."""
+    return {"Range": f"bytes=-{PART_BYTES}" if of_end else f"bytes=0-{PART_BYTES - 1}"}
+
+
 def or_none(read: Callable[[], T], *absent: Reason) -> T | None:
     """What `read` returns; None where it raises a StorageError for one of these reasons."""
     try:

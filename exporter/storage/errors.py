@@ -24,6 +24,11 @@ def reasons_by_word(words: Mapping[Reason, str]) -> dict[str, Reason]:
     return {word: reason for reason, text in words.items() for word in text.split()}
 
 
+def too_large(limit_bytes: int) -> StorageError:
+    """The error for a file of more than so many bytes."""
+    return StorageError("too_large", f"larger than {limit_bytes} bytes")
+
+
 REASON_BY_STATUS = reasons_by_word(
     {
         "denied": "401 403",

@@ -43,11 +43,6 @@ def read_part_opened(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa
     return data
 
 
-def part_range(*, of_end: bool) -> dict[str, str]:
-    """The HTTP header that asks for the first `PART_BYTES` of a file, or the last."""
-    return {"Range": f"bytes=-{PART_BYTES}" if of_end else f"bytes=0-{PART_BYTES - 1}"}
-
-
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """The operations that `GenericStorage` uses, and how it may use them. The defaults are

@@ -14,7 +14,7 @@ from fsspec.asyn import sync
 
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES
-from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type
+from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type, too_large
 from exporter.storage.filesystems.adapter import (
     Adapter,
     Count,
@@ -63,7 +63,7 @@ def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
         async with filesystem.service_client.get_blob_client(container, key) as client:
             stream = await client.download_blob(max_concurrency=1, **_ONCE)
             if stream.size > limit_bytes:
-                raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+                raise too_large(limit_bytes)
             return bytes(await stream.readall())
 
     return sync(filesystem.loop, download, timeout=_CALL_SECONDS)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ import requests
 from fsspec.asyn import sync
 
 from exporter.errors import StorageError
+from exporter.storage.base import part_range
 from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type
 from exporter.storage.filesystems.adapter import (
     Adapter,
@@ -25,7 +26,6 @@ from exporter.storage.filesystems.adapter import (
     Entries,
     bucket_and_prefix,
     entries_of,
-    part_range,
 )
 
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # read at the import

@@ -43,6 +43,7 @@ from exporter.storage.errors import (
     error_of_address,
     error_of_type,
     from_os_error,
+    too_large,
     unexpected,
 )
 from exporter.storage.filesystems.adapter import Adapter, Entries, Entry, executor_version
@@ -142,17 +143,13 @@ class GenericStorage:
         if self._adapter.is_object_store and COMPLETIONS in entries:
             raise StorageError("partial", "completions/ was listed, and shows nothing")
 
-    def _check_executor_file(self, path: Path) -> None:
-        """StorageError("not_found") if the job has no ``executor.json`` now."""
-        executor_version({e.name: e for e in self._list(path)})
-
     def read_executor(self, path: Path, seen: Version, limit_bytes: int) -> tuple[Version, bytes]:
         size = seen.token[1] if isinstance(seen.token, tuple) else None
         if isinstance(size, int) and size > limit_bytes:
-            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+            raise too_large(limit_bytes)
         data = self._read((*path, EXECUTOR_FILE), limit_bytes)
         if not data:  # FTP, for one, reads nothing where there is no file
-            self._check_executor_file(path)
+            executor_version({e.name: e for e in self._list(path)})
         return seen, data
 
     def marker_times(self, path: Path, ranks: Iterable[int]) -> list[int | None]:  # noqa: ARG002
@@ -232,7 +229,7 @@ class GenericStorage:
 
         data = self._call(path, read)
         if len(data) > limit_bytes:
-            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+            raise too_large(limit_bytes)
         return data
 
     def _call(self, path: Path, run: Callable[[fsspec.AbstractFileSystem, str], T]) -> T:

@@ -26,9 +26,9 @@ from huggingface_hub.utils._hf_uris import parse_hf_uri
 from huggingface_hub.utils._http import get_session
 
 from exporter.errors import StorageError
-from exporter.storage.base import PART_BYTES
+from exporter.storage.base import PART_BYTES, part_range
 from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type
-from exporter.storage.filesystems.adapter import Adapter, Count, Entries, part_range
+from exporter.storage.filesystems.adapter import Adapter, Count, Entries
 
 _TIMEOUT = httpx2.Timeout(15, connect=5)
 _CALL_SECONDS = 60

@@ -17,7 +17,7 @@ import hdfs_native
 
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES, Requests
-from exporter.storage.errors import from_os_error, reasons_by_word, unexpected
+from exporter.storage.errors import from_os_error, reasons_by_word, too_large, unexpected
 from exporter.storage.hdfs.call_timeout import TimedCalls
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
@@ -67,7 +67,7 @@ class RpcNameNode:
         def read_all(client: hdfs_native.Client) -> bytes:
             reader = client.read(path)
             if len(reader) > limit_bytes:
-                raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+                raise too_large(limit_bytes)
             return reader.read()
 
         self.requests.add("read")

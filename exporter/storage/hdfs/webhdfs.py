@@ -32,7 +32,13 @@ except FileNotFoundError:
 
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES, Requests
-from exporter.storage.errors import ErrorTypes, error_of_status, error_of_type, unexpected
+from exporter.storage.errors import (
+    ErrorTypes,
+    error_of_status,
+    error_of_type,
+    too_large,
+    unexpected,
+)
 from exporter.storage.hdfs.storage import FileStatus, error_of_exception
 
 _CONNECT_SECONDS = 5
@@ -124,12 +130,12 @@ def _content(answer: requests.Response, limit_bytes: int) -> bytes:
     is_ok = answer.status_code == requests.codes.ok
     length = answer.headers.get("Content-Length", "0")
     if is_ok and length.isdecimal() and int(length) > limit_bytes:
-        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        raise too_large(limit_bytes)
     data = bytearray()
     for piece in answer.iter_content(1 << 16):
         data += piece
         if len(data) > (limit_bytes if is_ok else 1 << 16):
-            raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+            raise too_large(limit_bytes)
         if time.monotonic() > deadline:
             raise StorageError("timeout", f"no complete answer within {_CALL_SECONDS} s")
     if not is_ok:

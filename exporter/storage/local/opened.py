@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from exporter.datatrove.ranks import told_ns
 from exporter.errors import StorageError
 from exporter.storage.base import PART_BYTES
+from exporter.storage.errors import too_large
 
 
 def statuses_of(folder: str, names: Sequence[str]) -> list[os.stat_result | None]:
@@ -69,10 +70,10 @@ def read_whole(descriptor: int, limit_bytes: int) -> tuple[os.stat_result, bytes
     if not stat.S_ISREG(found.st_mode):
         raise StorageError("invalid", "not a regular file")
     if found.st_size > limit_bytes:
-        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        raise too_large(limit_bytes)
     data = bytearray()
     while len(data) <= limit_bytes and (piece := os.read(descriptor, 1 << 20)):
         data += piece
     if len(data) > limit_bytes:
-        raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+        raise too_large(limit_bytes)
     return found, bytes(data)

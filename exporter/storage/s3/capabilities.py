@@ -29,7 +29,7 @@ _SENTENCES: dict[Quirk, str] = {
     " so what is not proven to be whole counts as unreadable",
 }
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-bucket-naming-rules.html
-_DIRECTORY_ENDINGS = ("--x-s3", "--xa-s3")
+_DIRECTORY_ENDINGS = ("--x-s3", "--xa-s3")  # of buckets, and of access points to them
 _CONTRADICTIONS_LIMIT = 3
 # Once in so many servers without order the keys seen would be in order by chance.
 _CHANCE_OF_ORDER = log(10_000)
@@ -47,12 +47,8 @@ class Capabilities:
         self._seen: dict[str, int] = {}
         self.is_ordered: bool | None = None
         self.full_says_more: bool | None = None
-        if self._is_directory_bucket():
+        if bucket.endswith(_DIRECTORY_ENDINGS):
             self.found("directory")
-
-    def _is_directory_bucket(self) -> bool:
-        """AWS tells by the end of a bucket's or access point's name."""
-        return self._bucket.endswith(_DIRECTORY_ENDINGS)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ from fsspec.asyn import sync
 from exporter import __version__
 from exporter.datatrove.layout import EXECUTOR_FILE
 from exporter.errors import StorageError
-from exporter.storage.base import PART_BYTES, Requests, Version
+from exporter.storage.base import PART_BYTES, Requests, Version, part_range
+from exporter.storage.errors import too_large
 from exporter.storage.s3 import listing_page
 from exporter.storage.s3.capabilities import Capabilities
 from exporter.storage.s3.errors import (
@@ -139,9 +140,8 @@ class Session:
 
     async def get_part(self, key: str, *, of_end: bool) -> bytes:
         """The first `PART_BYTES` of an object, or the last."""
-        part = f"bytes=-{PART_BYTES}" if of_end else f"bytes=0-{PART_BYTES - 1}"
         try:
-            return (await self._get(key, PART_BYTES, Range=part))[1]
+            return (await self._get(key, PART_BYTES, **part_range(of_end=of_end)))[1]
         except Exception as error:
             if is_empty_range(error):  # an empty object has no first byte
                 return b""
@@ -158,7 +158,7 @@ class Session:
             )
             async with response["Body"] as body:
                 if response["ContentLength"] > limit_bytes:
-                    raise StorageError("too_large", f"larger than {limit_bytes} bytes")
+                    raise too_large(limit_bytes)
                 return response, await body.read()
 
         async with self._slots:
