@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from exporter.config.path_pattern import PathPattern, names_in, parse
+from exporter.config.path_pattern import PathPattern, parse
 
 STAGE = "stage"
 """The label of a pipeline's step. A pattern that does not name it gives its own shape."""
@@ -31,7 +31,7 @@ def parse_label_pattern(text: str) -> PathPattern:
 
 def check_label_patterns(patterns: Sequence[PathPattern]) -> tuple[PathPattern, ...]:
     """The patterns of one root; ValueError if they give too many labels."""
-    if len(list(names_in(patterns))) > _MOST:
+    if len({name for pattern in patterns for name in pattern.names}) > _MOST:
         raise ValueError(f"more than {_MOST} labels together")
     return tuple(patterns)
 

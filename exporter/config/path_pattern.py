@@ -8,7 +8,7 @@ length of the path.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _WILDCARD = re.compile(r"(\{[^{}]*\}|\*+)")
@@ -173,8 +173,3 @@ def _name(wildcard: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError("a name in braces is made of a-z, 0-9 and _, and does not begin with 0-9")
     return name + deep
-
-
-def names_in(patterns: Sequence[PathPattern]) -> Iterator[str]:
-    """Each name once, in the order of the patterns."""
-    return iter(dict.fromkeys(name for pattern in patterns for name in pattern.names))

@@ -35,30 +35,19 @@ def _check_factor(value: Any) -> float:
 
 _Duration = Annotated[float, BeforeValidator(parse_duration)]
 _Interval = Annotated[float, BeforeValidator(parse_interval)]
-_Globs = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=1024)]], AfterValidator(tuple)
-]
-_LabelPattern = Annotated[
-    Annotated[str, Field(min_length=1, max_length=1024)], AfterValidator(parse_label_pattern)
-]
+_Text = Annotated[str, Field(min_length=1, max_length=1024)]
+_Globs = Annotated[list[_Text], AfterValidator(tuple)]
 _LabelPatterns = Annotated[
-    list[_LabelPattern], Field(max_length=100), AfterValidator(check_label_patterns)
+    list[Annotated[_Text, AfterValidator(parse_label_pattern)]],
+    Field(max_length=100),
+    AfterValidator(check_label_patterns),
 ]
-
 _Folders = Annotated[
-    list[
-        Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(parse_folder_pattern)]
-    ],
+    list[Annotated[_Text, AfterValidator(parse_folder_pattern)]],
     Field(max_length=100),
     AfterValidator(tuple),
 ]
-
-
-_Stages = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=1024)]],
-    Field(max_length=1000),
-    AfterValidator(tuple),
-]
+_Stages = Annotated[list[_Text], Field(max_length=1000), AfterValidator(tuple)]
 
 
 class _RootKeys(StrictModel):
