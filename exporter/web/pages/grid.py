@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.model.report import Report, Row
 from exporter.model.stages.grid import Grid, Grids, ItemRow, View, default_view, grids_of
-from exporter.web.pages.scope import page_query
+from exporter.web.pages.scope import paging
 from exporter.web.query import Query
 
 _CELLS = 600
@@ -65,10 +65,7 @@ def _grid_page(grids: Grids, query: Query) -> dict[str, Any]:
         "apart": grids.apart[:_APART],
         "number_apart": len(grids.apart),
         "list_query": replace(query, view="list", page=1).encode(),
-        "page": page,
-        "pages": pages,
-        "previous": page_query(query, page - 1, pages),
-        "next": page_query(query, page + 1, pages),
+        **paging(replace(query, page=page), pages),
     }
 
 

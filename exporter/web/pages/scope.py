@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from exporter.model.report import Report
 from exporter.model.selection import Filter
@@ -83,6 +84,12 @@ def page_sizes(query: Query) -> list[tuple[int, str]]:
     return [(size, replace(query, per_page=size, page=1).encode()) for size in sizes]
 
 
-def page_query(query: Query, page: int, pages: int) -> str | None:
-    """The query of a neighbouring page, if there is such a page."""
-    return replace(query, page=page).encode() if 1 <= page <= pages else None
+def paging(query: Query, pages: int) -> dict[str, Any]:
+    """Which of so many pages the query is for, and the queries of its neighbours, if there are
+    any: values of the template."""
+
+    def to(page: int) -> str | None:
+        return replace(query, page=page).encode() if 1 <= page <= pages else None
+
+    before, after = to(query.page - 1), to(query.page + 1)
+    return {"page": query.page, "pages": pages, "previous": before, "next": after}

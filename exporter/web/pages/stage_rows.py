@@ -1,23 +1,33 @@
 """The table of stages: what leads from each of its numbers to the jobs that it counts."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.model.stages.table import StageRow, StageTable
 from exporter.model.state import State
 from exporter.web.pages.scope import with_states
 from exporter.web.query import Query
 
-_COLUMNS: tuple[tuple[str, str, str, frozenset[State]], ...] = (
-    ("✗", "unreadable or failed", "bad", frozenset({"unreadable", "failed"})),
-    ("!", "stalled", "bad", frozenset({"stalled"})),
-    ("▶", "running", "run", frozenset({"running"})),
-    ("…", "waiting", "quiet", frozenset({"waiting"})),
-    ("∅", "abandoned", "quiet", frozenset({"abandoned"})),
-    ("✓", "complete", "ok", frozenset({"complete"})),
-)
-# Symbol, words, tone, states.
 _FIRST_STAGES, _MOST_STAGES = 12, 200
+
+
+class Column(NamedTuple):
+    """How many jobs are in some states: what stands above the numbers, and how they look."""
+
+    symbol: str
+    words: str
+    tone: str
+    states: frozenset[State]
+
+
+_COLUMNS = (
+    Column("✗", "unreadable or failed", "bad", frozenset({"unreadable", "failed"})),
+    Column("!", "stalled", "bad", frozenset({"stalled"})),
+    Column("▶", "running", "run", frozenset({"running"})),
+    Column("…", "waiting", "quiet", frozenset({"waiting"})),
+    Column("∅", "abandoned", "quiet", frozenset({"abandoned"})),
+    Column("✓", "complete", "ok", frozenset({"complete"})),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +49,29 @@ def stage_rows(table: StageTable, query: Query, *, is_whole: bool) -> dict[str, 
     columns = [
         column
         for column in _COLUMNS
-        if column[3] != {"abandoned"} or table.whole.jobs_in_state["abandoned"]
+        if column.words != "abandoned" or table.whole.jobs_in_state["abandoned"]
     ]
     return {
         "columns": columns,
-        "rows": [
-            (row, _of_stage(row, query), [_count(row, column, query) for column in columns])
-            for row in shown
-        ],
+        "rows": [_row(row, columns, query) for row in shown],
         "more": len(table.stages) - len(shown),
         "query": None if is_whole else replace(query, view="stages", page=1).encode(),
     }
 
 
-def _of_stage(row: StageRow, query: Query) -> str | None:
+def _row(
+    row: StageRow, columns: list[Column], query: Query
+) -> tuple[StageRow, str | None, list[Count]]:
+    """A stage, the query for its jobs, and how many of them each column counts."""
     if row.stage is None:
-        return None
+        return row, None, [_count(row, column, None) for column in columns]
     wanted = replace(query.filter, stages=frozenset({row.stage}))
-    return replace(query, filter=wanted, view="list", page=1).encode()
+    of_stage = replace(query, filter=wanted, view="list", page=1)
+    return row, of_stage.encode(), [_count(row, column, of_stage) for column in columns]
 
 
-def _count(row: StageRow, column: tuple[str, str, str, frozenset[State]], query: Query) -> Count:
-    _, _, tone, states = column
-    jobs = sum(row.jobs_in_state[state] for state in states)
-    if row.stage is None or not jobs:
-        return Count(jobs, tone, None)
-    wanted = replace(query.filter, stages=frozenset({row.stage}))
-    to = with_states(replace(query, filter=wanted, view="list"), states)
-    return Count(jobs, tone, to.encode())
+def _count(row: StageRow, column: Column, of_stage: Query | None) -> Count:
+    jobs = sum(row.jobs_in_state[state] for state in column.states)
+    if of_stage is None or not jobs:
+        return Count(jobs, column.tone, None)
+    return Count(jobs, column.tone, with_states(of_stage, column.states).encode())

@@ -16,8 +16,8 @@ from exporter.web.pages.overview import overview
 from exporter.web.pages.scope import (
     chosen,
     hidden_fields,
-    page_query,
     page_sizes,
+    paging,
     scope_of,
     with_states,
 )
@@ -98,11 +98,8 @@ def _jobs(
         "rows": [(row, drawn(cells, row)) for row in query.cut(selected)],
         "first": (query.page - 1) * query.per_page + 1,
         "total": total,
-        "page": query.page,
-        "pages": pages,
-        "previous": page_query(query, query.page - 1, pages),
-        "next": page_query(query, query.page + 1, pages),
         "sizes": page_sizes(query),
+        **paging(query, pages),
     }
 
 
@@ -134,8 +131,5 @@ def _problems(report: Report, query: Query) -> dict[str, Any]:
         "elsewhere": len(everything) - len(problems),
         "folded": 0 if is_alone else len(problems) - len(lines),
         "query": replace(query, view="problems", page=1).encode(),
-        "pages": pages,
-        "page": query.page,
-        "previous": page_query(query, query.page - 1, pages),
-        "next": page_query(query, query.page + 1, pages),
+        **paging(query, pages),
     }
