@@ -7,36 +7,58 @@ completed is never 0 %.
 import re
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-REASONS = {
-    "timeout": "the storage did not answer in time",
-    "denied": "access denied",
-    "not_found": "not found",
-    "throttled": "the storage asks to slow down",
-    "unavailable": "the storage is not available",
-    "partial": "the storage's answer was incomplete",
-    "invalid": "executor.json or completions/ is not valid",
-    "too_large": "executor.json is too large",
-    "other": "an unexpected error; the log has it",
-}
-"""Why a job cannot be read, in words."""
 
-REASONS_EXPLAINED = {
-    "timeout": "The scan gave it up at its deadline; the next one tries again.",
-    "denied": "The user or key that the exporter runs with may not list its folder, or not read "
-    "its executor.json or completions/.",
-    "not_found": "Its executor.json or a folder of it went while it was read, or a link leads "
-    "nowhere.",
-    "throttled": "Scans of this root come too often for the storage, or others use it up.",
-    "unavailable": "The storage could not be reached, or broke off; the next scan tries again.",
-    "partial": "Counts from it would be too low, so none are taken; the next scan tries again.",
-    "invalid": "executor.json is no JSON object whose world_size is a whole number of at least 1, "
-    "or completions is no folder. That is so for milliseconds while datatrove writes the file; if "
-    "it stays, launch the job again.",
-    "too_large": "Its executor.json is larger than is read, and its end does not tell world_size.",
-    "other": "This is not one of the known troubles: please look at the log, and report it.",
+class Trouble(NamedTuple):
+    """Why a job cannot be read, in words; and in sentences what it means, and what helps."""
+
+    words: str
+    explained: str
+
+
+TROUBLES = {
+    "timeout": Trouble(
+        "the storage did not answer in time",
+        "The scan gave it up at its deadline; the next one tries again.",
+    ),
+    "denied": Trouble(
+        "access denied",
+        "The user or key that the exporter runs with may not list its folder, or not read its "
+        "executor.json or completions/.",
+    ),
+    "not_found": Trouble(
+        "not found",
+        "Its executor.json or a folder of it went while it was read, or a link leads nowhere.",
+    ),
+    "throttled": Trouble(
+        "the storage asks to slow down",
+        "Scans of this root come too often for the storage, or others use it up.",
+    ),
+    "unavailable": Trouble(
+        "the storage is not available",
+        "The storage could not be reached, or broke off; the next scan tries again.",
+    ),
+    "partial": Trouble(
+        "the storage's answer was incomplete",
+        "Counts from it would be too low, so none are taken; the next scan tries again.",
+    ),
+    "invalid": Trouble(
+        "executor.json or completions/ is not valid",
+        "executor.json is no JSON object whose world_size is a whole number of at least 1, or "
+        "completions is no folder. That is so for milliseconds while datatrove writes the file; "
+        "if it stays, launch the job again.",
+    ),
+    "too_large": Trouble(
+        "executor.json is too large",
+        "Its executor.json is larger than is read, and its end does not tell world_size.",
+    ),
+    "other": Trouble(
+        "an unexpected error; the log has it",
+        "This is not one of the known troubles: please look at the log, and report it.",
+    ),
 }
-"""The same in sentences: what it means, and what helps."""
+"""By the reason of the error."""
 
 _LATEST = 253_402_300_799  # the end of the year 9999, the last that calendars agree on
 _YEAR_SECONDS = 365 * 86_400.0

@@ -126,7 +126,7 @@ def _why_root(row: RootRow) -> str:
 
 def _why_state(row: Row) -> str:
     if row.error is not None:
-        return formatting.REASONS[row.error]
+        return formatting.TROUBLES[row.error].words
     if row.reading is None:
         return ""
     left = f"{formatting.count(row.reading.tasks_left)} left"

@@ -95,17 +95,17 @@ def test_a_time_that_no_calendar_has_is_the_first_or_last_that_it_has() -> None:
     assert formatting.clock(1e18, 0) == "31 Dec 9999 23:59 UTC"
 
 
-def test_ranks_are_listed_as_slurm_takes_them() -> None:
+def test_ranks_are_listed_as_ranges() -> None:
     assert formatting.ranges([(3, 3), (17, 20)]) == "3,17-20"
     assert formatting.ranges([]) == ""
 
 
 def test_there_are_words_for_every_reason() -> None:
-    assert set(formatting.REASONS) == set(REASONS)
+    assert set(formatting.TROUBLES) == set(REASONS)
 
 
 def test_what_is_not_valid_may_be_the_executor_file_or_the_markers_folder() -> None:
-    invalid = formatting.REASONS["invalid"]
+    invalid = formatting.TROUBLES["invalid"].words
     assert "executor.json" in invalid
     assert "completions/" in invalid
 

@@ -45,7 +45,7 @@ class TextColumn:
 def _note(row: Row, now: float) -> str:
     notes = [] if row.as_of is None else [f"as of {formatting.ago(max(0.0, now - row.as_of))}"]
     if row.error is not None:
-        notes.append(formatting.REASONS[row.error])
+        notes.append(formatting.TROUBLES[row.error].words)
     notes += filter(None, [in_words(row.job)])
     if row.reading is not None and (stray := row.reading.stray_markers):
         notes.append(formatting.counted(stray, "stray marker"))
