@@ -10,12 +10,12 @@ from exporter.model.state import State
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to show and how. `tail` is how many lines of each failed task's log. `sort` None: by
-    name, and with `watch` what needs attention first; `interval` is how often
-    to scan then, in seconds. `by` is what jobs are put together by, in place of a line for each.
-    Only jobs in one of the `states` and with `match` in their names are asked for, empty for all;
-    `limit` is how many lines there are at most. With `problems` these are what needs somebody, in
-    place of jobs. `steps`: what the steps of each job's pipeline did."""
+    """What to show and how. `sort` None: by name, and with `watch` what needs attention first;
+    `interval` is how often to scan then, in seconds. Only jobs in one of the `states` and with
+    `match` in their names are asked for, empty for all; `limit` is how many lines there are at
+    most. In place of a line for each job there is one for all that have something in common (`by`),
+    or for what needs somebody (`problems`). `tail` is how many lines of each failed task's log are
+    shown, `steps` what the steps of each job's pipeline did."""
 
     sort: str | None
     interval: float | None
@@ -39,12 +39,15 @@ class Options:
         """Which jobs are asked for; `Filter()` for all. Hidden complete ones are."""
         return Filter(self.match, states=frozenset(self.states))
 
+    @property
+    def shown(self) -> Filter:
+        """Which of them are shown."""
+        return replace(self.filter, hide_complete=self.hide_complete)
+
     def wanted_of(self, report: Report) -> list[Row]:
         """The rows that are asked for."""
-        wanted = self.filter
-        return [row for row in report.rows if wanted.keeps(row)]
+        return list(filter(self.filter.keeps, report.rows))
 
     def rows_of(self, report: Report) -> list[Row]:
         """The rows to show, in their order."""
-        wanted = replace(self.filter, hide_complete=self.hide_complete)
-        return sort_rows(filter(wanted.keeps, report.rows), self.sort or "name")
+        return sort_rows(filter(self.shown.keeps, report.rows), self.sort or "name")

@@ -95,17 +95,15 @@ def _pages(filesystem: Any, url: str, count: Count) -> Iterator[dict[str, Any]]:
             raise StorageError("timeout", f"a listing took over {_CALL_SECONDS} s")
 
 
-def _read(filesystem: Any, file: str, limit_bytes: int) -> bytes:
-    return _get(filesystem, file, limit_bytes)
-
-
 def _read_part(filesystem: Any, file: str, of_end: bool) -> bytes:  # noqa: FBT001
     # A part of something compressed would be of no use.
     headers = {**part_range(of_end=of_end), "Accept-Encoding": "identity"}
-    return _get(filesystem, file, PART_BYTES, headers)
+    return _read(filesystem, file, PART_BYTES, headers)
 
 
-def _get(filesystem: Any, file: str, limit_bytes: int, more: Mapping[str, str] = _NO_MORE) -> bytes:
+def _read(
+    filesystem: Any, file: str, limit_bytes: int, more: Mapping[str, str] = _NO_MORE
+) -> bytes:
     place = parse_hf_uri(f"{constants.HF_PROTOCOL}{file}")
     path, endpoint = place.path_in_repo, filesystem.endpoint
     if place.is_bucket:

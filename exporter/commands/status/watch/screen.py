@@ -80,9 +80,8 @@ def _why_empty(moment: Moment, left_out: int) -> str:
 
 def _rows(moment: Moment, view: View, options: Options) -> list[Row]:
     """The rows that are in view, in order."""
-    wanted = replace(options.filter, hide_complete=options.hide_complete)
-    typed = Filter(view.match)
-    kept = [row for row in moment.report.rows if wanted.keeps(row) and typed.keeps(row)]
+    shown, typed = options.shown, Filter(view.match)
+    kept = [row for row in moment.report.rows if shown.keeps(row) and typed.keeps(row)]
     if view.within is not None:
         by, value = view.within
         kept = [row for row in kept if value_of(row, by) == value]
