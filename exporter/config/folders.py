@@ -43,8 +43,8 @@ def literals_below(path: Names, patterns: Patterns) -> list[str]:
 
 
 def places(path: Names, patterns: Patterns, room: int) -> Iterator[tuple[str, ...]]:
-    """The ways from this folder to those that have to be looked at, of `room` names at most: none
-    if it is one, else along what is literal."""
+    """The ways from this folder down to those that have to be listed, of `room` names at most: the
+    empty one if it is this folder itself, else along literal names."""
     if room <= 0 or fits(path, patterns) or needs_listing(path, patterns):
         yield ()
         return

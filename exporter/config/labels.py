@@ -45,8 +45,8 @@ def never_given(stages: Sequence[str], patterns: Sequence[PathPattern]) -> list[
 
 
 def labels_of(job_name: str, patterns: Sequence[PathPattern]) -> Labels:
-    """The labels that the first pattern gives which is one of the whole name; none if there is no
-    such pattern. The root itself has none."""
+    """The labels by the first pattern that fits the whole name; none if none fits. The root itself
+    has none."""
     _, labels = match_labels(job_name, patterns)
     return labels
 

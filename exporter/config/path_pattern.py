@@ -26,7 +26,7 @@ class Part:
     is_deep: bool = False
 
     def values(self, text: str) -> list[str] | None:
-        """What the wildcards stand for in a part of a path; None where it is another one."""
+        """What the wildcards stand for in a part of a path; None where they do not fit."""
         first, *between = self.literals
         if not between:
             return [] if text == first else None
@@ -61,8 +61,8 @@ class PathPattern:
         return "/".join("*".join(part.literals) for part in self.parts)
 
     def match(self, path: Sequence[str], *, least_deep: int = 1) -> dict[str, str] | None:
-        """What the named wildcards stand for, in their order, if the pattern is one of this
-        whole path. A deep part stands for `least_deep` parts or more."""
+        """What the named wildcards stand for, in their order, if the pattern fits this whole
+        path. A deep part stands for `least_deep` parts or more."""
         values = self._values(path, least_deep)
         if values is None:
             return None
@@ -92,7 +92,7 @@ class PathPattern:
         return [*values, "/".join(path[begin:end]), *tail]
 
     def leads_to(self, path: Sequence[str]) -> bool:
-        """A longer path that begins with this one, or this one itself, may be one of its own."""
+        """The pattern may fit this path, or a longer one that begins with it."""
         first, *others = self._runs()
         if len(path) > len(first) and not others:
             return False
@@ -100,8 +100,8 @@ class PathPattern:
         return _in_turn(first[:known], path[:known]) is not None
 
     def part_at(self, depth: int) -> Part | None:
-        """The part that a path goes on with which has so many and to which it leads; None at the
-        end."""
+        """The part that comes next on a path of so many names to which the pattern leads; None at
+        the end."""
         first, *others = self._runs()
         deep = next((part for part in self.parts if part.is_deep), None)
         return first[depth] if depth < len(first) else deep if others else None

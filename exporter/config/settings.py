@@ -96,20 +96,19 @@ ShowErrors = Literal["none", "types", "text"]
 """What may be shown of a failure beside its reason: nothing; the exception's class and the place
 it came from; and the first line of its message."""
 
-
 ReadStats = Literal["never", "totals", "steps"]
 """Whether what tasks counted is read: not at all, for sums of each job, or of each step, too."""
 
 Asked = Literal["pipelines", "stats"]
-"""Whether different pipelines ran its tasks; what all of its tasks counted."""
+"""What may be asked of a job: whether different pipelines ran its tasks; what all tasks counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RootConfig:
-    """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that
-    of the command line where no name can begin with it and with `prefix`, or where other jobs are
-    to be read as far as those depend on them; `asked` is
-    what its user wants to know of each job, whatever that costs."""
+    """One root. Its fields are shown by ``check-config``, in this order. `asked_prefix` is that of
+    the command line where it cannot take the place of `prefix`: no name can begin with both, or
+    other jobs are read as far as those asked for depend on them. `asked` is what is to be found
+    out of each job, whatever that costs."""
 
     name: str
     url: str = field(repr=False)  # a query may hold a signature

@@ -61,9 +61,9 @@ def stats_file(rank: int) -> str:
 
 
 def of_newest_arrays(names: Sequence[str], limit: int) -> list[str]:
-    """One file of each of the Slurm arrays with the highest numbers, of so many at most. `names`
-    are those in ``slurm_logs/``: ``<array>_<index>.out``. Slurm counts arrays up, and a launch
-    comes before all files of its arrays: one of them tells as much as all."""
+    """One file for each of the `limit` Slurm arrays with the highest numbers. `names` are those
+    in ``slurm_logs/``: ``<array>_<index>.out``. Slurm counts arrays up, and a launch comes
+    before all files of its arrays: one of them tells as much as all."""
     one_of_each = {name.partition("_")[0]: name for name in names}
     newest = heapq.nlargest(limit, one_of_each, key=lambda array: (len(array), array))
     return [one_of_each[array] for array in newest]

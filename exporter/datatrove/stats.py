@@ -150,9 +150,9 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class JobStats:
-    """The sums over so many `tasks` of a job. The other completed ones are not in them: those `of
-    another pipeline`, those whose file is missing, too large or broken (`unusable`), and those
-    not read yet (`to_read`). `stats` is None while there is none."""
+    """The sums over so many `tasks` of a job; `stats` is None while there is none. Not in them are
+    completed tasks `of_another_pipeline`, those whose file is missing, too large or broken
+    (`unusable`), and those not read yet (`to_read`)."""
 
     tasks: int
     stats: Stats | None = None

@@ -21,10 +21,9 @@ class Seen:
     folders in which was not looked; `example` is one of them, as in a `job_name`; `has_unasked`
     tells that there may be more, because not each was asked. Of those that could not be listed
     `folders_unread` are shown by no job, such as `unread_example`; `folders_denied` are nobody's
-    error. The rest is told only where
-    there is no job: how many jobs and folders the filters leave out, and whether the root is
-    empty. (On object stores a root that does not exist looks the same. A local folder is there,
-    and that it is empty is no news.)
+    error. The rest is told only where there is no job: how many jobs and folders the filters leave
+    out, and whether the root is empty. (On object stores a root that does not exist looks the same.
+    A local folder is there, and that it is empty is no news.)
     """
 
     folders: int = 0

@@ -50,8 +50,8 @@ class Problem:
 
 
 def problems_of(report: Report, wanted: Filter = _ALL) -> list[Problem]:
-    """Those of the jobs that are wanted, and of their roots: the last sign of life first, and first
-    of all those without any."""
+    """The problems of jobs that are wanted, and of their roots: first those without any sign of
+    life, then the newest first."""
     roots = {root.root.name: root for root in report.roots}
     lost = (
         Problem(("root",), root, None, root.root.last_successful_scan_timestamp)

@@ -127,8 +127,8 @@ class Root:
     `errors` by (scope, reason), `requests` by operation. `jobs_unwatched` of the hidden jobs
     are in a state that should be watched: the root has more than `max_per_root` has room for.
     `folders_unread` could not be listed, and are no jobs by their own names; `folders_denied` are
-    others', found by wildcards and closed. `show_errors` says
-    what may be shown of failures, `stage_order` in which order its pipeline runs.
+    others', found by wildcards and closed. `show_errors` says what may be shown of failures,
+    `stage_order` in which order its pipeline runs.
     """
 
     name: str

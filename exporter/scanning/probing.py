@@ -27,8 +27,8 @@ the scan of the job, but for what the probes before it learned."""
 
 
 class Probes:
-    """Those of one root. A new kind of probe is one more here. `all`, in the
-    order in which they look, are for any thread."""
+    """Those of one root. A new kind of probe is one more here. `all`, in the order in which they
+    look, are for any thread."""
 
     def __init__(self, config: RootConfig) -> None:
         logs, stats = LogWatch(config), StatsWatch(config)

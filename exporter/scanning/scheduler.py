@@ -1,8 +1,7 @@
 """Decides when each root is scanned, on how many threads, and until when.
 
-One thread decides; it never calls storage, never waits for a worker and holds a lock for
-moments only.
-Workers only make visits to folders and report back. Clocks are monotonic.
+One thread decides. It never calls storage, never waits for a worker, and holds a lock for moments
+only. Workers only make visits to folders and report back. Clocks are monotonic.
 
 * One scan of a root is in flight at a time. A scan that is due while the one before still
   runs, or while the root's storage hangs, is counted as skipped.

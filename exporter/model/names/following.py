@@ -46,8 +46,8 @@ class _Way(NamedTuple):
 
 
 def follow_known_steps(names: Sequence[JobName]) -> None:
-    """What no word tells to be a step is one beside those that are: where what is left of its
-    names are items that known steps have as well, at least two of them and half of all."""
+    """Take for a step what no word tells to be one, where the rest of its names are items that
+    known steps have as well: at least two of them, and half of all."""
     unsure = [name for name in names if "plain" in name.kinds or not name.kinds & OF_STEPS]
     if not unsure:
         return

@@ -48,8 +48,8 @@ def group_of_labels(labels: Labels) -> Group:
 
 
 def _choose_last_parts(names: Iterable[JobName]) -> None:
-    """A plain last part is a step once enough dumps, dates or the like have one of that name; what
-    was taken for one instead is none then. Beside a step, a word with a number is none."""
+    """A plain last part is a step where enough dumps, dates or the like have one of that name, and
+    what was taken for one instead is none. Beside a step, a word with a number is none."""
     items_by_stage = defaultdict[str, set[Parts]](set)
     by_stage = defaultdict[str, list[JobName]](list)
     for name in names:
@@ -78,9 +78,9 @@ class _Place(NamedTuple):
 
 
 def _cut(names: Iterable[JobName]) -> None:
-    """Names made of steps alone: what varies within a part is the item, ``tokenize_*_merged``, if
-    the same value is found elsewhere or another value here. A whole part is, of any name, where
-    most that others have there name no step."""
+    """Of names made of steps alone, what varies within a part is the item, ``tokenize_*_merged``:
+    the same value is found elsewhere, or another one here. Of any name a whole part is the item
+    where most parts that others have in its place name no step."""
     plain_words = _plain_words(names)
     places = {
         name: list(_places(name))

@@ -1,4 +1,4 @@
-"""Finds out about when the tasks of a job were completed that was done before it was first seen.
+"""Finds out roughly when the tasks were completed of a job that was done before it was first seen.
 
 On disks a complete job costs no call for each marker, so their times are unknown, and after a
 restart nobody could say how much was completed this week. A few markers, one in every so many

@@ -52,11 +52,10 @@ class StatsMemory:
     """What was read of one job. `pipelines` are those that completed tasks last, the last first;
     `others` are ranks of further ones, `unusable` have no file that can be read, of which those
     `hoped` for may have one later; `waiting` were not read yet. All of it is as of the markers
-    `seen`.
-    `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be trusted.
-    `error` is why nothing more can be read before `due` (monotonic). Files were looked for again
-    so many times (`tries`), and will be at `retry_due`. `fault` is what is wrong with the first
-    file that cannot be used."""
+    `seen`. `of_all`: from ``stats.json``, or to come from there; without `stats`, it cannot be
+    trusted. `error` is why nothing more can be read before `due` (monotonic). Files were looked
+    for again so many times (`tries`), and will be at `retry_due`. `fault` is what is wrong with
+    the first file that cannot be used."""
 
     launch_ns: int | None
     seen: Markers | None = None

@@ -147,8 +147,8 @@ class RootScan:
         return True
 
     def give_up(self) -> None:
-        """The deadline passed: what is under way is stuck, the rest is left. All jobs were read if
-        nothing but times was asked for by now."""
+        """The deadline passed: what is under way is stuck, the rest is left. Once it asks what is
+        wanted, all jobs were read."""
         timeout = self._state.config.scan_timeout_seconds
         late = StorageError("timeout", f"not read within {timeout:g} s")
         for visit in self.drop():

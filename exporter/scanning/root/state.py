@@ -194,8 +194,8 @@ class RootState:
         wall_time: float,
     ) -> None:
         """Every folder was visited: those `listed`, and the `unlisted`, which could not be, beside
-        so many `denied` ones that are nobody's error.
-        Jobs not `found` are gone, unless they lie at or below one of the latter."""
+        so many `denied` ones that are nobody's error. Jobs not `found` are gone, unless they lie at
+        or below an unlisted folder."""
         missing = [path for path in self.jobs.paths() if path not in found]
         gone = self.jobs.drop(
             [path for path in missing if not any(is_at_or_below(path, f) for f in unlisted)]

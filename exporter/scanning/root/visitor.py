@@ -68,8 +68,8 @@ CHECK = Visit(FolderToVisit(()), is_check=True)
 class VisitReport:
     """One step of a visit: the listing of a folder with the folders to visit `below` it; then
     the scan of the job in it, or an error, and that this visit is over. `holds_more` says of a
-    folder at `max_depth` whether there are folders in it, None if nobody looked; `times` answer a
-    question. Without a `visit`: the visitor itself has ended."""
+    folder at `max_depth` whether there are folders in it, None if nobody looked; `answer` is
+    that to a question. Without a `visit`: the visitor itself has ended."""
 
     visitor: "Visitor"
     visit: Visit | None

@@ -87,9 +87,9 @@ class Folders:
         return replace(folder, state=first)
 
     async def _list_level(self, prefix: str, last: Folder | None, session: Session) -> Folder:
-        """List a folder without what lies deeper; the state as of `_find_executor`. What `last`
-        had may be gone only where the listing proves to be whole, and so may what was never
-        seen of a folder that is no job."""
+        """List a folder without what lies deeper; the state as of `_find_executor`. That something
+        of `last` is gone has to be proven, and so has that a folder never seen is no job: the
+        listing has to prove to be whole."""
         capabilities, pages = session.capabilities, await session.list_pages(prefix, "/")
         folder = _folder_of(pages, prefix)
         is_unseen = last is None and not folder.has_executor_file
