@@ -47,7 +47,7 @@ TROUBLES = {
         "executor.json or completions/ is not valid",
         "executor.json is no JSON object whose world_size is a whole number of at least 1, or "
         "completions is no folder. That is so for milliseconds while datatrove writes the file; "
-        "if it stays, launch the job again.",
+        "if it stays, and nothing of the job runs any more, launch it again.",
     ),
     "too_large": Trouble(
         "executor.json is too large",

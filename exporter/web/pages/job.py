@@ -49,6 +49,7 @@ def job(report: Report, row: Row, entries: list[Drawn]) -> dict[str, Any]:
         "root_row": root_row,
         "entries": drawn(entries, row),
         "chart": chart,
+        "stalled": _why_stalled(row, now),
         "last_sign": None if reading is None else last_sign_of_life(reading),
         "missing": _missing(row),
         "states": _states(row),
@@ -73,6 +74,29 @@ def _alike(row: Row) -> list[tuple[str, str, str]]:
           for name, value in row.job.labels or () if name != STAGE),
     ]  # fmt: skip
     return [(kind, value, Query(wanted).encode()) for kind, value, wanted in told if value]
+
+
+def _why_stalled(row: Row, now: float) -> str:
+    """By what a job is stalled: how long it is idle or, where its pace explains that, silent."""
+    reading, idle, logs = row.reading, row.idle_seconds, row.logs
+    threshold = row.stall_threshold_seconds
+    if reading is None:
+        return ""
+    is_idle = idle is not None and threshold is not None and idle > threshold
+    if not is_idle and logs is not None and logs.last_open_write is not None:
+        silent = formatting.duration(now - logs.last_open_write)
+        said = f"No task that runs has written a log for {silent}"
+        if logs.longest_gap_seconds is None:
+            return f"{said}."
+        before = formatting.duration(logs.longest_gap_seconds)
+        return f"{said}; none was silent for longer than {before} before."
+    said = f"No task was completed for {'too long' if idle is None else formatting.duration(idle)}"
+    longest = reading.longest_completion_gap_seconds
+    if longest is None:
+        return f"{said} since its launch."
+    if idle is not None and longest >= idle:
+        return f"{said}; but for pauses of the whole cluster, it never waited so long."
+    return f"{said}; it never waited longer than {formatting.duration(longest)} since its launch."
 
 
 def _missing(row: Row) -> dict[str, object] | None:

@@ -17,7 +17,16 @@ from support.snapshots.pages import (
     text_of,
     views_of,
 )
-from support.snapshots.readings import NOW, a_job, a_reading, a_root, an_unreadable_job, some_logs
+from support.snapshots.readings import (
+    HOUR,
+    NOW,
+    a_job,
+    a_reading,
+    a_root,
+    an_unreadable_job,
+    completed,
+    some_logs,
+)
 
 from exporter.config.settings import ShowErrors
 from exporter.datatrove.layout import display_name
@@ -193,6 +202,33 @@ def test_a_job_that_read_its_input_too_early_has_a_red_banner_though_it_is_compl
     assert "Its output is not complete: 3 tasks of sig below q were not done when it began." in text
     assert "What to do: It read the output of sig before that was complete:" in text
     assert "delete completions/ of this job and its output and run it again" in text
+
+
+def why_stalled(**fields: object) -> str:
+    """What the page of a stalled job of long tasks says first."""
+    reading = a_reading(last_completion_timestamp=NOW - 2 * HOUR, **fields)
+    job = a_job("j", reading=reading)
+    job = replace(job, state="stalled", stall_threshold_seconds=18 * HOUR)
+    text = text_of(shown(views_of(a_root("prod", job)).job(below("prod/j"))))
+    return text.partition(" stalled ")[2].partition(" What to do")[0]
+
+
+def test_a_job_that_is_silent_is_not_said_to_be_idle_for_less_than_it_ever_was() -> None:
+    silent = replace(some_logs(running=[41]), last_open_write=NOW - 90 * 60)
+    six_hours = {"longest_completion_gap_seconds": 6 * HOUR}
+    said = "No task that runs has written a log for 1 h 30 min"
+    assert why_stalled(logs=silent, **six_hours).startswith(f"{said}.")
+    known = replace(silent, longest_gap_seconds=300.0)
+    said += "; none was silent for longer than 5 min before."
+    assert why_stalled(logs=known, **six_hours).startswith(said)
+
+
+def test_a_wait_that_the_whole_cluster_shared_is_no_measure_of_an_idle_job() -> None:
+    job = a_job("j", reading=completed(40, ago=2 * HOUR, gap=12 * HOUR))
+    job = replace(job, state="stalled", stall_threshold_seconds=HOUR)
+    text = text_of(shown(views_of(a_root("prod", job)).job(below("prod/j"))))
+    said = "No task was completed for 2 h; but for pauses of the whole cluster, it never waited so"
+    assert said in text
 
 
 def test_an_unreadable_job_says_what_that_means_and_nothing_untrue() -> None:
