@@ -5,6 +5,7 @@ Each story has real folders scanned by the program as its time goes by (``suppor
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -377,3 +378,40 @@ def test_one_replica_is_stale_while_the_other_sees_a_stall(
         Fired(STALLED, (3 * HOUR + 1800, 4 * HOUR + SOON)),
     ]
     told(tmp_path, world, watchers, fired, until=8 * HOUR)
+
+
+VANISHED = "DatatroveJobVanished"
+
+
+def test_a_job_that_is_deleted_is_missed(tmp_path: Path, clock: Clock, world: World) -> None:
+    """One that was given up is not: its runbook says to delete it. Nor is one that is complete."""
+    lives = {"job": (3 * HOUR, 1000), "done": (3 * HOUR, 4), "old": (HOUR, 1000)}
+    for name, (until, tasks) in lives.items():
+        job = world.job(name)
+        job.launched(0, tasks=tasks)
+        job.works(60, until, seconds=300, tasks=tasks)
+    for name, at in (("job", 3 * HOUR), ("done", 3 * HOUR), ("old", 4 * HOUR)):
+        world.at(at, partial(shutil.rmtree, world.folder / name))
+    soon = (3 * HOUR, 3 * HOUR + SOON)
+    fired = [
+        Fired(VANISHED, soon, (4 * HOUR - SOON, 4 * HOUR), labels={"job_name": "job"}),
+        Fired("DatatroveJobsAbandoned", soon),
+    ]
+    watcher = Watcher(clock, (root(world, abandoned_after_seconds=HOUR),))
+    told(tmp_path, world, [watcher], fired, until=6 * HOUR)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_job_that_has_no_series_any_more_has_not_vanished(
+    tmp_path: Path, clock: Clock, world: World, *, is_full: bool
+) -> None:
+    """It is hidden as soon as it is complete; or while it waits in a queue another one is launched,
+    and there is no room for both."""
+    job, other = world.job("job"), world.job("a")
+    job.launched(0, tasks=20)
+    if not is_full:
+        job.works(60, 6 * HOUR, seconds=300, tasks=20)
+    other.launched(2 * HOUR, tasks=1000)
+    other.works(2 * HOUR + 60, 6 * HOUR, seconds=300)
+    hides = {"max_per_root": 1} if is_full else {"hide_completed_after_seconds": 0.0}
+    told(tmp_path, world, [Watcher(clock, (root(world, **hides),))], [], until=5 * HOUR)
