@@ -22,7 +22,7 @@ from exporter.scanning.job_memory import JobScan, Memory
 from exporter.scanning.job_scan import scan_job
 from exporter.scanning.probes.logs.watch import LogWatch
 from exporter.scanning.probing import with_logs
-from exporter.storage.base import Storage
+from exporter.storage.base import Folder, Storage
 from support.jobs import archives
 from support.paths import DATA
 
@@ -110,6 +110,7 @@ class Scans:
         self.watch = LogWatch(RootConfig("r", "r", **options))  # type: ignore[arg-type]
         self.probes = (partial(with_logs, self.watch),)
         self.memory: Memory | None = None
+        self.folder: Folder | None = None
 
     def is_there(self) -> bool:
         """There is a job to scan."""
@@ -121,8 +122,9 @@ class Scans:
 
     def scan(self) -> JobScan:
         self.watch.begin()
-        folder = self.storage.list_folder(self.path, with_subfolders=False)
+        folder = self.storage.list_folder(self.path, self.folder, with_subfolders=False)
         found = scan_job(self.storage, self.path, folder, self.memory, self.probes)
+        self.folder = folder
         self.memory = found.memory
         return found
 
