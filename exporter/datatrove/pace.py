@@ -5,7 +5,7 @@ is in seconds.
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
@@ -13,6 +13,7 @@ from operator import sub
 
 _HISTORY_POINTS = 64
 _WAITS = 16
+_MOST_AHEAD_NS = 3600 * 10**9
 SHORT_WAIT_SECONDS = 300.0
 """Waits that are shorter are not kept one by one."""
 
@@ -80,6 +81,21 @@ class Pace:
     start_ns: int | None
     history: History | None
     waits: Waits | None = None
+
+
+def without_future(ordered_ns: list[int], launch_ns: int | None, now_ns: int) -> list[int]:
+    """Times of markers, in ascending order, in which those that a clock wrote which is more than an
+    hour ahead count as the newest of the others, or as the launch if that is newer: one node whose
+    clock is a year ahead would have the job go on for a year. Where all are ahead, nobody knows
+    whose clock is wrong, and they stay."""
+    latest_ns = now_ns + _MOST_AHEAD_NS
+    told = bisect_right(ordered_ns, latest_ns)
+    if told in (0, len(ordered_ns)):
+        return ordered_ns
+    newest = ordered_ns[told - 1]
+    if launch_ns is not None and launch_ns <= latest_ns:
+        newest = max(newest, launch_ns)
+    return [*ordered_ns[:told], *[newest] * (len(ordered_ns) - told)]
 
 
 def pace_of(modified_ns: Iterable[int], launch_ns: int, start_ns: int | None) -> Pace:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import compress, islice
 
 from exporter.datatrove.executor_file import Executor
-from exporter.datatrove.pace import pace_of
+from exporter.datatrove.pace import pace_of, without_future
 from exporter.datatrove.ranks import UNKNOWN, Markers
 from exporter.datatrove.throughput import NOTHING, Hourly
 from exporter.model.job import Reading
@@ -46,12 +46,13 @@ def _reading_of(memory: Memory, executor: Executor) -> Reading:
     markers, start = memory.look.markers, memory.start
     completed = markers.ranks.count_below(executor.world_size)
     launch_ns = memory.version.modified_ns
-    times = sorted(markers.times_below(executor.world_size))
+    now_ns = time.time_ns()
+    times = without_future(sorted(markers.times_below(executor.world_size)), launch_ns, now_ns)
     has_times = len(times) == completed  # of a part alone nothing can be said
     start_ns = start.time_ns if start is not None else launch_ns
     has_sign = start is not None and start_ns is not None
     pace = pace_of(times, launch_ns, start_ns) if has_times and launch_ns is not None else None
-    by_hour = Hourly.of_ordered(times, time.time_ns()) if pace else None
+    by_hour = Hourly.of_ordered(times, now_ns) if pace else None
     if memory.by_hour is not None:
         by_hour = (by_hour or NOTHING).with_all_of(memory.by_hour)
     # Markers without times were written once each, so their folder's own time, if it has one,

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.datatrove.pace import History, pace_of
+from exporter.datatrove.pace import History, pace_of, without_future
 
 
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 10_000])
@@ -16,6 +16,28 @@ def test_a_history_has_few_points_and_both_ends(count: int) -> None:
     assert points[-1] == (count - 1.0, count)
     assert len(points) == min(64, count)
     assert all(done == time + 1 for time, done in points)
+
+
+HOUR_NS = 3600 * 10**9
+DAY_NS = 24 * HOUR_NS
+
+
+@pytest.mark.parametrize(
+    ("times", "launch", "told"),
+    [
+        ([], 0, []),
+        ([1, DAY_NS + HOUR_NS], 0, [1, DAY_NS + HOUR_NS]),
+        ([1, 2, DAY_NS + HOUR_NS + 1, 9 * DAY_NS], 0, [1, 2, 2, 2]),
+        ([1, 9 * DAY_NS], 5, [1, 5]),
+        ([1, 9 * DAY_NS], None, [1, 1]),
+        ([1, 9 * DAY_NS], 8 * DAY_NS, [1, 1]),
+        ([9 * DAY_NS], 0, [9 * DAY_NS]),
+    ],
+)
+def test_what_a_clock_wrote_that_is_far_ahead_counts_as_the_newest_that_can_be(
+    times: list[int], launch: int | None, told: list[int]
+) -> None:
+    assert without_future(times, launch, DAY_NS) == told
 
 
 def brute_force_pace(times: list[int], launch: int, start: int | None) -> tuple[int, int | None]:

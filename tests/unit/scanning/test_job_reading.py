@@ -55,6 +55,19 @@ def test_an_incomplete_job_gives_all_its_numbers(make_job: MakeJob) -> None:
     )
 
 
+def test_one_node_whose_clock_is_far_ahead_does_not_keep_a_job_alive(make_job: MakeJob) -> None:
+    """Its task is done, and counts for this launch; when, nobody knows. Ten minutes ahead are."""
+    now = time.time()
+    job = make_job("j", tasks=5, completed=[0, 1], launch=now - 7200, skip_completed=False)
+    write_marker(job, "00002", now + 365 * 86_400)
+    reading = read(job)
+    assert (reading.tasks_completed, reading.tasks_completed_since_launch) == (3, 3)
+    assert reading.last_completion_timestamp == pytest.approx(now - 7200 + 120)
+    assert reading.longest_completion_gap_seconds == pytest.approx(60)
+    write_marker(job, "00003", now + 600)
+    assert read(job).last_completion_timestamp == pytest.approx(now + 600)
+
+
 def test_no_completions_folder_is_no_task_done_and_a_log_is_a_start(make_job: MakeJob) -> None:
     queued, started = read(make_job("queued")), read(make_job("started", logs=[0]))
     assert (queued.tasks_completed, queued.started) == (0, False)
