@@ -41,11 +41,23 @@ from exporter.web.pages.environment import new_environment
 def test_a_job_of_millions_of_missing_ranks_shows_the_first_of_them() -> None:
     many = replace(READING, tasks=2**50, ranks=Ranks(range(1, 4000, 2)), tasks_completed=2000)
     views = views_of(a_root("prod", a_job("a", reading=many)))
-    assert "the first 200 of them:" in shown(views.job(below("prod/a")))
+    assert "the first 200 of them" in shown(views.job(below("prod/a")))
     found = json.loads(shown(views.api_job(below("prod/a"))))
     assert found["missing_runs"][:2] == [{"first": 0, "last": 0}, {"first": 2, "last": 2}]
     assert len(found["missing_runs"]) == 1000
     assert found["missing_runs_truncated"] is True
+
+
+@pytest.mark.parametrize("executor", ["slurm", "local"])
+def test_missing_ranks_of_slurm_are_not_taken_for_an_array(executor: str) -> None:
+    """Its elements are places in ``ranks_to_run.json``; the list looks as if it were one."""
+    job = a_job("a", reading=replace(READING, executor=executor))
+    said = (
+        "have no completion marker (they are no indexes for --array: the script finds them itself):"
+    )
+    assert (said in text_of(shown(views_of(a_root("prod", job)).job(below("prod/a"))))) == (
+        executor == "slurm"
+    )
 
 
 def test_shell_commands_and_queries_on_the_page_quote_the_name() -> None:
