@@ -49,11 +49,16 @@ def _status_of(name: str, folder: int) -> os.stat_result | None:
         return None
 
 
-def read_part(descriptor: int, *, of_end: bool) -> bytes:
-    """The first or the last `PART_BYTES` of an open file."""
-    found = os.fstat(descriptor)
+def _status_of_regular(file: int) -> os.stat_result:
+    found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode):
         raise StorageError("invalid", "not a regular file")
+    return found
+
+
+def read_part(descriptor: int, *, of_end: bool) -> bytes:
+    """The first or the last `PART_BYTES` of an open file."""
+    found = _status_of_regular(descriptor)
     begin = max(0, found.st_size - PART_BYTES) if of_end else 0
     end = min(begin + PART_BYTES, found.st_size)
     data = b""
@@ -66,9 +71,7 @@ def read_part(descriptor: int, *, of_end: bool) -> bytes:
 
 def read_whole(descriptor: int, limit_bytes: int) -> tuple[os.stat_result, bytes]:
     """The status of an open file before it was read, and its content."""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise StorageError("invalid", "not a regular file")
+    found = _status_of_regular(descriptor)
     if found.st_size > limit_bytes:
         raise too_large(limit_bytes)
     data = bytearray()
