@@ -123,7 +123,7 @@ def _root_at_url(url: str, max_depth: int) -> RootConfig:
     try:
         (root,) = parse(data, "", Path.cwd(), {}, storage.problem_with).roots
     except ConfigError as error:
-        lines = (f"{_without_secrets(url)}: {mistake.text}" for mistake in error.mistakes)
+        lines = (f"{_shown(url)}: {mistake.text}" for mistake in error.mistakes)
         raise CommandError("\n".join(lines)) from None
     return root
 
@@ -139,7 +139,7 @@ def _with_prefix(root: RootConfig, prefix: str, *, with_upstreams: bool) -> Root
     return replace(root, asked_prefix=prefix)
 
 
-def _without_secrets(url: str) -> str:
+def _shown(url: str) -> str:
     """The URL as far as it can be repeated: without credentials and query."""
     scheme, _, rest = url.partition("://")
     try:

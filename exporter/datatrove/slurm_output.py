@@ -16,18 +16,18 @@ from exporter.datatrove.log_text import plain_lines
 
 _LAST_LINES = 30
 
-Key = tuple[int, int]
+ElementKey = tuple[int, int]
 """An element: the number of its array, and its index in it."""
 _OUTPUT_NAME = re.compile(r"([1-9]\d{0,17})_(0|[1-9]\d{0,8})\.out", re.ASCII)
 
 
-def element_of(name: str) -> Key | None:
+def element_of(name: str) -> ElementKey | None:
     """The element whose output has this name, as datatrove has Slurm name them."""
     match = _OUTPUT_NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
 
-def output_name(element: Key) -> str:
+def output_name(element: ElementKey) -> str:
     """The name of an element's output in ``slurm_logs/``."""
     return "{}_{}.out".format(*element)
 

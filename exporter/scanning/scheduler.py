@@ -226,7 +226,7 @@ class Scheduler:
                 continue
             new = _ScheduledRoot(config, self._workers, self._open_storage, now)
             if root is not None:
-                new.storage.replace(root.storage)
+                new.storage.take_over(root.storage)
             roots.append(new)
         for root in before.values():
             root.drop_scan()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 from exporter.datatrove.layout import SLURM_LOGS
-from exporter.datatrove.slurm_output import Key, element_of
+from exporter.datatrove.slurm_output import ElementKey, element_of
 from exporter.errors import REASONS
 from exporter.storage.base import Path, Storage, or_none
 
@@ -37,7 +37,7 @@ def find_arrays(
     path: Path,
     launch_ns: int | None,
     before: Arrays | None,
-    seen: Iterable[Key],
+    seen: Iterable[ElementKey],
     *,
     is_complete: bool,
 ) -> Arrays | None:
@@ -69,5 +69,5 @@ def list_arrays(storage: Storage, path: Path, known: Iterable[int] = ()) -> tupl
     return _newest(keys, known if len(files) >= _MOST_NAMES else ())
 
 
-def _newest(keys: Iterable[Key], known: Iterable[int] = ()) -> tuple[int, ...]:
+def _newest(keys: Iterable[ElementKey], known: Iterable[int] = ()) -> tuple[int, ...]:
     return tuple(sorted(nlargest(_MOST, {*known, *(array for array, _ in keys)})))

@@ -38,7 +38,7 @@ class RootStorage:
         self._searches_left = 0
         self._searches_renewed_at = -math.inf
 
-    def replace(self, other: "RootStorage") -> None:
+    def take_over(self, other: "RootStorage") -> None:
         """Take the place of another. At the same URL, what hangs in that one hangs in this
         one, too, until it returns: no more threads for it."""
         if other.config.url == self.config.url:

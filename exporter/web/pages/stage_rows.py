@@ -11,7 +11,7 @@ from exporter.web.query import Query
 _FIRST_STAGES, _MOST_STAGES = 12, 200
 
 
-class Column(NamedTuple):
+class StateColumn(NamedTuple):
     """How many jobs are in some states: what stands above the numbers, and how they look."""
 
     symbol: str
@@ -21,12 +21,12 @@ class Column(NamedTuple):
 
 
 _COLUMNS = (
-    Column("✗", "unreadable or failed", "bad", frozenset({"unreadable", "failed"})),
-    Column("!", "stalled", "bad", frozenset({"stalled"})),
-    Column("▶", "running", "run", frozenset({"running"})),
-    Column("…", "waiting", "quiet", frozenset({"waiting"})),
-    Column("∅", "abandoned", "quiet", frozenset({"abandoned"})),
-    Column("✓", "complete", "ok", frozenset({"complete"})),
+    StateColumn("✗", "unreadable or failed", "bad", frozenset({"unreadable", "failed"})),
+    StateColumn("!", "stalled", "bad", frozenset({"stalled"})),
+    StateColumn("▶", "running", "run", frozenset({"running"})),
+    StateColumn("…", "waiting", "quiet", frozenset({"waiting"})),
+    StateColumn("∅", "abandoned", "quiet", frozenset({"abandoned"})),
+    StateColumn("✓", "complete", "ok", frozenset({"complete"})),
 )
 
 
@@ -60,7 +60,7 @@ def stage_rows(table: StageTable, query: Query, *, is_whole: bool) -> dict[str, 
 
 
 def _row(
-    row: StageRow, columns: list[Column], query: Query
+    row: StageRow, columns: list[StateColumn], query: Query
 ) -> tuple[StageRow, str | None, list[Count]]:
     """A stage, the query for its jobs, and how many of them each column counts."""
     if row.stage is None:
@@ -70,7 +70,7 @@ def _row(
     return row, of_stage.encode(), [_count(row, column, of_stage) for column in columns]
 
 
-def _count(row: StageRow, column: Column, of_stage: Query | None) -> Count:
+def _count(row: StageRow, column: StateColumn, of_stage: Query | None) -> Count:
     jobs = sum(row.jobs_in_state[state] for state in column.states)
     if of_stage is None or not jobs:
         return Count(jobs, column.tone, None)

@@ -21,7 +21,7 @@ from exporter.datatrove.layout import RANKS_TO_RUN, SLURM_LOGS
 from exporter.datatrove.slurm_output import (
     ArrayMap,
     ElementEnd,
-    Key,
+    ElementKey,
     element_of,
     end_of_element,
     is_merge_of_stats,
@@ -62,13 +62,13 @@ class Elements:
     where that did not fit the launch."""
 
     state: object = None
-    keys: tuple[Key, ...] = ()
-    by_key: Mapping[Key, Element] = field(default_factory=dict)
+    keys: tuple[ElementKey, ...] = ()
+    by_key: Mapping[ElementKey, Element] = field(default_factory=dict)
     ranks: tuple[int, ...] | None = None
     maps: Mapping[int, ArrayMap | None] = field(default_factory=dict)
     deferred: int = 0
 
-    def of_launch(self, launch_ns: int) -> dict[Key, Element]:
+    def of_launch(self, launch_ns: int) -> dict[ElementKey, Element]:
         """Those written since the launch."""
         return {k: e for k, e in self.by_key.items() if e.modified_ns >= launch_ns}
 
@@ -111,10 +111,12 @@ def look_at_elements(
     return look.at(seen, _wanted(keys, seen, is_open))
 
 
-def _wanted(keys: Iterable[Key], seen: Elements, is_open: Callable[[int], bool]) -> list[Key]:
+def _wanted(
+    keys: Iterable[ElementKey], seen: Elements, is_open: Callable[[int], bool]
+) -> list[ElementKey]:
     """The elements to look at: for each rank that is open, those of the array with the highest
     number; all whose ranks nobody knows; and those that sum up."""
-    wanted: list[Key] = []
+    wanted: list[ElementKey] = []
     taken: set[int] = set()
     for key in sorted(keys, reverse=True):
         element = seen.by_key.get(key)
@@ -145,7 +147,7 @@ class ElementLook:
     quiet_after_ns: int
     has_fallen_quiet: Callable[[int], bool]
 
-    def at(self, seen: Elements, chosen: Sequence[Key]) -> Elements:
+    def at(self, seen: Elements, chosen: Sequence[ElementKey]) -> Elements:
         """What is known with a look at the chosen ones; all others are forgotten."""
         granted = self.budget.stats(len(chosen), self.path)
         names = [output_name(key) for key in chosen[:granted]]
@@ -190,7 +192,7 @@ class ElementLook:
 
     def _read(
         self,
-        key: Key,
+        key: ElementKey,
         element: Element,
         ranks: tuple[int, ...],
         maps: dict[int, ArrayMap | None],
@@ -223,7 +225,7 @@ class ElementLook:
 
     def _map_the_only_array(
         self,
-        by_key: Mapping[Key, Element],
+        by_key: Mapping[ElementKey, Element],
         ranks: tuple[int, ...],
         maps: dict[int, ArrayMap | None],
     ) -> None:
