@@ -65,6 +65,15 @@ def serving(*quirks: str, bucket: str = "bucket", outage: Any = None) -> Iterato
         server.workers.close()
 
 
+@pytest.mark.parametrize("quirk", ["order by chance", "order backwards"])
+def test_a_job_without_a_completion_is_read_where_keys_come_in_no_order(quirk: str) -> None:
+    with serving(quirk) as server:
+        server.put_job("large", 3_000, range(1_100))
+        server.put_job("queued", 4, ())
+        for _ in range(3):
+            assert server.found() == {"large": 1_100, "queued": 0}
+
+
 @pytest.mark.parametrize("quirk", sorted({*QUIRKS} - UNPROVABLE))
 def test_a_server_with_a_quirk_is_read_right_scan_after_scan(quirk: str) -> None:
     """Small, large and growing jobs: what `status` says at once, `serve` says ever after."""
