@@ -65,7 +65,7 @@ class Views:
         up = "../" * (request.below.count("/") + 1)
         row = self._find(report, request)
         if row is None:
-            return _answer(request, lambda: self._pages.missing(up), _HTML, 404)
+            return _answer(request, lambda: self._pages.missing(report, up), _HTML, 404)
         addresses, came_from = self._addresses(), came_from_query(request.query)
         return _answer(
             request, lambda: self._pages.job(report, row, up, addresses, came_from), _HTML

@@ -312,7 +312,7 @@ def test_a_page_whose_exporter_is_gone_says_that_it_is_old(
             expect(page.locator("#lost")).to_contain_text("No answer from the exporter since")
 
 
-def test_the_page_of_a_job_that_goes_says_so(
+def test_the_page_of_a_job_that_goes_says_so_and_is_back_once_the_job_is(
     browser: Browser, live: Exporter, make_job: Callable[..., Path]
 ) -> None:
     job = make_job("job", tasks=4, completed=[0])
@@ -324,6 +324,10 @@ def test_the_page_of_a_job_that_goes_says_so(
         live.wait_for(lambda samples: not samples.having(job_name="job"), "the job is gone")
         page.clock.run_for(31_000)
         expect(page.locator("h1")).to_have_text("No such job")
+        make_job("job", tasks=4, completed=[0, 1])
+        wait_for_completed(live, "job", 2)
+        page.clock.run_for(31_000)
+        expect(page.locator("#job")).to_contain_text("2 / 4")
 
 
 def test_many_jobs_are_paged(browser: Browser, tmp_path: Path, root: Path) -> None:

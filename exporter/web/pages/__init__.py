@@ -1,7 +1,7 @@
 """The pages for people, from a report and nothing else."""
 
 from exporter.model.report import Report, Row
-from exporter.web.pages.environment import CONTENT_SECURITY_POLICY, Templates
+from exporter.web.pages.environment import CONTENT_SECURITY_POLICY, Templates, freshness
 from exporter.web.pages.job import job
 from exporter.web.pages.status import status
 from exporter.web.query import Query
@@ -31,12 +31,14 @@ class Pages:
         values = job(report, row, self._templates.entries)
         return self._templates.render("job.html", addresses, up=up, back=came_from, **values)
 
-    def missing(self, up: str) -> bytes:
-        """The page in place of a job that is not known."""
+    def missing(self, report: Report, up: str) -> bytes:
+        """The page in place of a job that is not in the report: whether there may be one."""
         return self._templates.render(
             "missing.html",
             Addresses(()),
             title="No such job – datatrove jobs",
             icon="bad",
             up=up,
+            report=report,
+            pending=freshness(report.roots)["pending"],
         )

@@ -7,7 +7,16 @@
   const STOPPED = "datatrove-exporter: refreshing is stopped";
   const button = document.getElementById("refresh");
   const lost = document.getElementById("lost");
-  if (!button) return; // the page in place of a job that is gone
+  if (!button) { // the page in place of a job that is not known: shown once it is
+    const look = async () => {
+      if (document.hidden) return;
+      const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null); // exporter gone
+      if (answer?.ok) location.reload();
+    };
+    setInterval(look, SECONDS * 1000);
+    document.addEventListener("visibilitychange", look);
+    return;
+  }
   let fetching = false;
   let last = Date.now();
 

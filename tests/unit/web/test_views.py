@@ -13,7 +13,7 @@ from support.snapshots.readings import DAY, NOW, a_job, a_root, a_snapshot, an_u
 from support.snapshots.stages import daily
 
 from exporter.model.names.grouping import UNKNOWN, groups_of
-from exporter.model.snapshot import Latest
+from exporter.model.snapshot import Latest, Root
 from exporter.web.answer import Request
 from exporter.web.views import Views
 
@@ -45,6 +45,30 @@ def test_what_is_no_job_is_not_found(path: str) -> None:
     assert views.job(below(path)).status == 404
     assert views.api_job(below(path)).status == 404
     assert path not in shown(views.job(below(path)))
+
+
+@pytest.mark.parametrize(
+    ("root", "says"),
+    [
+        (a_root("prod"), "There is no job of this name, or not any more."),
+        (
+            a_root("prod", attempted=False, up=False, totals=None),
+            "Whether there is a job of this name is not known yet: the first scan is under way.",
+        ),
+        (
+            replace(a_root("prod", up=False), totals=None, jobs_lost=3),
+            "No job of this name is known, without root prod (3 jobs as of ",
+        ),
+    ],
+)
+def test_of_a_job_that_nobody_can_know_the_page_does_not_say_that_there_is_none(
+    root: Root, says: str
+) -> None:
+    """Those who come from an alert after a restart, or while the root cannot be reached, would
+    believe it."""
+    answer = views_of(a_root("other", a_job("a", reading=READING)), root).job(below("prod/a"))
+    assert answer.status == 404
+    assert says in shown(answer)
 
 
 def test_a_query_without_meaning_is_refused_in_one_line() -> None:

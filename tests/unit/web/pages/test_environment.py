@@ -212,7 +212,7 @@ def test_no_template_is_compiled_for_a_request(monkeypatch: pytest.MonkeyPatch) 
     report = report_on(a_snapshot(a_root("prod", a_job("a", reading=READING))), NOW)
     assert pages.status(report, Query(), Addresses(()))
     assert pages.job(report, report.rows[0], "../", Addresses(()))
-    assert pages.missing("../")
+    assert pages.missing(report, "../")
 
 
 def test_the_policy_allows_the_style_and_the_script_that_are_in_the_page() -> None:
