@@ -1,6 +1,7 @@
 """From a job folder to the message: exporter, Prometheus and Alertmanager as processes."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -193,8 +194,9 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
         roots = [{"name": "lost", **root}, {"name": "alive", "url": str(alive)}]
         roots.append({"name": "patient", "url": str(patient), "stalled_after": "3h"})
         scan, jobs = {"interval": "1s", "timeout": "3s"}, {"stalled_after": "20s"}
-        _, watching, received = stack.enter_context(
-            monitored(tmp_path, seconds=seconds, roots=roots, scan=scan, jobs=jobs)
+        web = {"external_url": "https://monitor.example.org"}
+        exporter, watching, received = stack.enter_context(
+            monitored(tmp_path, seconds=seconds, roots=roots, scan=scan, jobs=jobs, web=web)
         )
         state = 'root_job_name:datatrove_job_state:group{job_name="job"}'
         for folder in (lost, alive, patient):
@@ -214,6 +216,11 @@ def test_storage_that_does_not_answer_is_stale_and_no_job_on_it_stalled(
             labels = alert["labels"]
             assert (path, labels["severity"], labels["root"]) == ("/oncall", "critical", "lost")
             assert labels["instance"].startswith(HOST)
+            told = alert["annotations"]
+            assert re.search(r"failed in the last half hour for: \w+", told["description"])
+            assert told["page_url"] == "https://monitor.example.org/?root=lost"
+        shown = get(exporter.port, "/?root=lost").body.decode()
+        assert re.search(r"root</span>\s*<b><bdi>lost</bdi></b> <span>cannot be scanned: ", shown)
         # The same job where storage answers: so it is old data that silences the other, and the
         # root's own configuration the third.
         assert {alert["labels"]["root"] for _, alert in stalled} == {"alive"}

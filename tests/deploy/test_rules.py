@@ -51,6 +51,14 @@ ABOUT_A_JOB = {
     "DatatroveTasksSilent",
 }
 """Alerts about one job, which link to its page."""
+ABOUT_A_ROOT = {
+    "DatatroveJobVanished",
+    "DatatroveJobsAbandoned",
+    "DatatroveRootNeverScanned",
+    "DatatroveScanErrors",
+    "DatatroveScanStale",
+}
+"""Alerts about a root, or a job that has no page any more, which link to the root's page."""
 
 
 def run(*command: str | Path, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -134,7 +142,8 @@ def test_an_alert_says_what_it_is_and_where_to_read_more(name: str) -> None:
     assert re.fullmatch(r"Datatrove[A-Z][A-Za-z]+", name)
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
-    links = {"runbook_url", "page_url"} if name in ABOUT_A_JOB else {"runbook_url"}
+    has_page = name in ABOUT_A_JOB | ABOUT_A_ROOT
+    links = {"runbook_url", "page_url"} if has_page else {"runbook_url"}
     assert alert["annotations"].keys() == {"summary", "description", *links}
     assert re.fullmatch(r"[A-Z][^{}]+\.", alert["annotations"]["summary"])
     assert alert["annotations"]["runbook_url"] == f"{RUNBOOK_BASE}/{name}.md"
