@@ -216,8 +216,11 @@ def lie_awake(night: Night) -> None:
     night.look_until(lambda look: look.is_in(PENDING, "preempted", 0), "one was preempted")
     night.cluster.cancel(urgent)
     night.look_until(
-        lambda look: all(look.is_in(RUNNING, name, 0) for name in QUEUED_AGAIN),
-        "what was queued again runs",
+        lambda look: all(
+            look.is_in(RUNNING, name, 0) and look.state(name, 0) == "running"
+            for name in QUEUED_AGAIN
+        ),
+        "what was queued again runs, and is told to",
     )
     for name in QUEUED_AGAIN:
         night.order(name, COMPLETE, 0, 1)
