@@ -99,6 +99,28 @@ def test_a_filter_is_in_the_address_and_survives_sorting(
     expect(page.get_by_label("Hide complete")).to_be_checked()
 
 
+@pytest.mark.parametrize("kind", ["page", "plain"])
+def test_the_form_says_what_the_page_shows_also_on_the_way_back(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """A browser fills in what was chosen before it left: the next search would ask for that, too,
+    while the page shows all jobs."""
+    page: Page = request.getfixturevalue(kind)
+    page.goto("/")
+    page.get_by_label("Job name contains").fill("MINHASH")
+    page.get_by_label("Root", exact=True).select_option("fineweb")
+    page.get_by_label("Hide complete").check()
+    page.get_by_role("button", name="Show").click()
+    expect(names(page)).to_have_count(3)
+    page.go_back()
+    expect(page.locator(".chosen")).to_have_count(0)
+    expect(page.get_by_label("Job name contains")).to_have_value("")
+    expect(page.get_by_label("Root", exact=True)).to_have_value("")
+    expect(page.get_by_label("Hide complete")).not_to_be_checked()
+    page.go_forward()
+    expect(page.get_by_label("Root", exact=True)).to_have_value("fineweb")
+
+
 def test_a_state_in_the_summary_leads_to_its_jobs_and_back(plain: Page) -> None:
     plain.goto("/")
     plain.get_by_role("link", name="2 waiting").click()
