@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -325,13 +326,16 @@ def test_a_page_whose_exporter_is_gone_says_that_it_is_old(
     make_job("job")
     with serving(tmp_path, roots=[str(root)]) as exporter:
         exporter.wait_until_ready()
-        with watched(browser, exporter.port) as page:
-            page.clock.install()
+        with watched(browser, exporter.port, timezone_id="Asia/Kolkata") as page:
+            page.clock.install(time=datetime(2026, 3, 1, 22, 59, 30, tzinfo=UTC))
             page.goto("/")
             expect(page.locator("#lost")).to_be_hidden()
             exporter.end(signal.SIGTERM)
             page.clock.run_for(31_000)
-            expect(page.locator("#lost")).to_contain_text("No answer from the exporter since")
+            lost = page.locator("#lost")
+            expect(lost).to_contain_text("No answer from the exporter since 2 Mar 04:29:3")
+            page.get_by_role("button", name="Times: local").click()
+            expect(lost).to_contain_text(re.compile("since 1 Mar 22:59:3. UTC"))
 
 
 def test_the_page_of_a_job_that_goes_says_so_and_is_back_once_the_job_is(
@@ -458,8 +462,10 @@ def test_times_are_in_the_reader_s_zone_and_in_utc_on_demand(
         utc = (shown.get_attribute("title") or "")[11:19]
         hour, minute = divmod((int(utc[:2]) * 60 + int(utc[3:5]) + 330) % 1440, 60)
         expect(shown).to_have_text(f"{hour:02}:{minute:02}:{utc[6:]}")
+        assert "UTC" not in page.locator("figure").inner_text()
         page.get_by_role("button", name="Times: local").click()
         expect(shown).to_have_text(f"{utc} UTC")
+        expect(page.locator("figcaption")).to_contain_text(re.compile(r"First completion \S+ UTC,"))
         page.reload()
         expect(page.get_by_role("button", name="Times: UTC")).to_be_visible()
         expect(shown).to_have_text(re.compile(" UTC$"))

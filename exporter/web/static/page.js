@@ -115,8 +115,12 @@
       last = Date.now();
       lost.hidden = true;
     } catch {
-      const time = new Date(last).toISOString().slice(11, 19);
-      lost.querySelector(".since").textContent = `${time} UTC`;
+      const since = new Date(last);
+      const time = lost.querySelector("time");
+      const [, day, month, , clock] = since.toUTCString().split(" ");
+      time.dateTime = since.toISOString();
+      time.title = time.dataset.utc = `${Number(day)} ${month} ${clock} UTC`; // hours ago, it may be
+      localise(lost);
       lost.hidden = false;
     } finally {
       fetching = false;
