@@ -494,7 +494,7 @@ def test_opening_asks_the_storage_nothing(backend: Backend) -> None:
     before = backend.connections()
     with closing(open_storage(backend.url, backend.options, 4)) as storage:
         assert {count for _, count in storage.requests.totals()} == {0}
-        assert backend.connections() == before
+        assert backend.connections() <= before  # the test's own may end
 
 
 # What only servers behind fsspec do

@@ -6,9 +6,9 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from support.deployed.systemd import System, system
-from support.paths import PROJECT
 from support.servers import wait_until
 
 USER = "alice"
@@ -53,7 +53,7 @@ class SlurmSystem:
         """Launch one of datatrove's SlurmPipelineExecutors, by its arguments."""
         stages = shlex.quote(json.dumps([{"orders": _ORDERS, **stage}]))
         path = "PATH=/opt/datatrove/bin:$PATH"
-        self.run(f"{path} python /opt/datatrove/slurm_pipelines.py {stages}")
+        self.run(f"{path} python /opt/datatrove/pipelines.py {stages}")
 
     def order(self, rank: int, order: str) -> None:
         """What a rank of what was launched is to do."""
@@ -73,8 +73,8 @@ def slurm_system() -> Iterator[SlurmSystem]:
         machine.run("mkdir", "-p", "/var/lib/slurm/spool")
         machine.run("install", "-d", "-o", "slurm", "/var/lib/slurm", "/var/lib/slurm/state")
         machine.run("useradd", "--create-home", USER)
-        program = (PROJECT / "tests" / "support" / "slurm_pipelines.py").read_text()
-        machine.write("/opt/datatrove/slurm_pipelines.py", program)
+        program = Path(__file__).with_name("pipelines.py").read_text()
+        machine.write("/opt/datatrove/pipelines.py", program)
         machine.systemctl("start", "munge", "slurmctld", "slurmd")
         wait_until(
             lambda: machine.try_("sinfo", "--noheader", "--format=%T").stdout == "idle\n",
