@@ -41,6 +41,9 @@ def launched(
     **options: Any,
 ) -> Iterator["subprocess.Popen[str]"]:
     """As `launch`, while it runs; it is killed in the end."""
+    if str(folder).startswith("s3://"):
+        # S3 tells whole seconds: what an earlier launch wrote must not be of this one's.
+        time.sleep(1 - time.time() % 1)
     order = {"pipeline": pipeline, "folder": str(folder), **options}
     with subprocess.Popen(
         [sys.executable, __file__, json.dumps(order)],
