@@ -96,9 +96,13 @@ def _is_stalled(reading: Reading, threshold: float | None, config: RootConfig, n
     last_write = logs.last_write if logs is not None else None
     if last_write is not None and now - last_write <= config.stall.after_seconds:
         return False
-    idle = idle_seconds(reading, now)
-    is_idle = idle is not None and threshold is not None and idle > threshold
-    return is_idle or _is_silent(reading, config, now)
+    return is_idle(idle_seconds(reading, now), threshold) or _is_silent(reading, config, now)
+
+
+def is_idle(idle: float | None, threshold: float | None) -> bool:
+    """A job went without a completion for longer than is to be expected, both in seconds. False
+    where either is unknown: only the silence of its logs can tell that it is stalled."""
+    return idle is not None and threshold is not None and idle > threshold
 
 
 def _is_silent(reading: Reading, config: RootConfig, now: float) -> bool:

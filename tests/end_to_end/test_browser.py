@@ -74,16 +74,21 @@ def test_bad_news_comes_first_in_title_banner_summary_and_table(page: Page) -> N
     )
 
 
+def ask_for_minhash(page: Page) -> None:
+    """Fill in all of the form, and send it: three of the jobs are left."""
+    page.get_by_label("Job name contains").fill("MINHASH")
+    page.get_by_label("Root", exact=True).select_option("fineweb")
+    page.get_by_label("Hide complete").check()
+    page.get_by_role("button", name="Show").click()
+
+
 @pytest.mark.parametrize("kind", ["page", "plain"])
 def test_a_filter_is_in_the_address_and_survives_sorting(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     page: Page = request.getfixturevalue(kind)
     page.goto("/")
-    page.get_by_label("Job name contains").fill("MINHASH")
-    page.get_by_label("Root", exact=True).select_option("fineweb")
-    page.get_by_label("Hide complete").check()
-    page.get_by_role("button", name="Show").click()
+    ask_for_minhash(page)
     expect(names(page)).to_have_text(
         [f"CC-MAIN-2024-18/minhash/{name}" for name in ("buckets", "cluster", "filter")]
     )
@@ -108,10 +113,7 @@ def test_the_form_says_what_the_page_shows_also_on_the_way_back(
     while the page shows all jobs."""
     page: Page = request.getfixturevalue(kind)
     page.goto("/")
-    page.get_by_label("Job name contains").fill("MINHASH")
-    page.get_by_label("Root", exact=True).select_option("fineweb")
-    page.get_by_label("Hide complete").check()
-    page.get_by_role("button", name="Show").click()
+    ask_for_minhash(page)
     expect(names(page)).to_have_count(3)
     page.go_back()
     expect(page.locator(".chosen")).to_have_count(0)

@@ -12,7 +12,7 @@ from exporter.model.open_tasks import WORDS, ranks_in_states, runs_of
 from exporter.model.report import Report, Row
 from exporter.model.selection import Filter
 from exporter.model.stages.neighbours import blocked_by, in_words
-from exporter.model.stall import last_sign_of_life
+from exporter.model.stall import is_idle, last_sign_of_life
 from exporter.model.steps import coverage, steps_of
 from exporter.web.pages.chart import HEIGHT, WIDTH, chart_of
 from exporter.web.pages.environment import Drawn, drawn, freshness, icon
@@ -79,11 +79,13 @@ def _alike(row: Row) -> list[tuple[str, str, str]]:
 def _why_stalled(row: Row, now: float) -> str:
     """By what a job is stalled: how long it is idle or, where its pace explains that, silent."""
     reading, idle, logs = row.reading, row.idle_seconds, row.logs
-    threshold = row.stall_threshold_seconds
     if reading is None:
         return ""
-    is_idle = idle is not None and threshold is not None and idle > threshold
-    if not is_idle and logs is not None and logs.last_open_write is not None:
+    if (
+        not is_idle(idle, row.stall_threshold_seconds)
+        and logs is not None
+        and logs.last_open_write is not None
+    ):
         silent = formatting.duration(now - logs.last_open_write)
         said = f"No task that runs has written a log for {silent}"
         if logs.longest_gap_seconds is None:
